@@ -1,0 +1,1 @@
+"""flatreg: flatness-aware regularization in JAX, and the study of it."""
