@@ -1,0 +1,55 @@
+# Everything a person types. Set-up happens by itself, once: see envs/setup.sh.
+# Works with GNU make 3.81 (macOS) and newer.
+
+PYTHON ?= python3
+UV ?= uv
+BIN := .venv/bin
+
+# Rules call `python -m flatreg.…`: the environment's, not the machine's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := setup
+.PHONY: setup demo paper test verify lint lock help tex
+
+setup: .venv/installed tex ## set up .venv and TeX (every other target does it too)
+	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
+
+demo: .venv/installed tex ## the whole pipeline on small data, to PDF and report (minutes)
+	@sh workflow/run.sh results/demo results/demo/paper.pdf --profile profiles/demo
+
+paper: .venv/installed tex ## the whole study, to PDF and report
+	@sh workflow/run.sh results paper/main.pdf
+
+test: .venv/installed tex ## the whole test suite
+	@$(BIN)/python -m pytest
+
+verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
+	@$(BIN)/snakemake --profile profiles/verify results/verify/config.json
+	@runs=$$($(BIN)/python -m flatreg.verify --config results/verify/config.json --list) && \
+		$(BIN)/snakemake --profile profiles/verify $$runs
+	@$(BIN)/python -m flatreg.verify --config results/verify/config.json \
+		--reference results/reference/metrics.csv --results results/verify
+
+lint: .venv/installed ## style of Python and Snakemake files, and snakemake --lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakemake --lint
+
+lock: ## resolve envs/requirements.in again, keeping pins (UPGRADE=1 to renew them; needs uv)
+	@command -v $(UV) >/dev/null || { \
+		echo "error: uv is missing; type: $(PYTHON) -m pip install uv" >&2; exit 1; }
+	$(LOCK) $(if $(UPGRADE),--upgrade) envs/requirements.in -o envs/requirements.txt
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+tex:
+	@sh envs/setup.sh tex
+
+.venv/installed: envs/requirements.txt pyproject.toml
+	@sh envs/setup.sh venv $(PYTHON) .venv
+	@touch $@

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Run the study and its HTML report, then say where things are.
+#   workflow/run.sh RESULTS PDF [snakemake options]
+set -eu
+
+results=$1 pdf=$2
+shift 2
+report=$results/report.html
+
+snakemake "$@"
+
+# The report shows what lies in the results and the captions: made anew only
+# when one of them is newer.
+if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f -newer "$report" | head -n 1)" ]; then
+    mkdir -p "$results/logs"
+    snakemake "$@" --report "$report" >"$results/logs/report.log" 2>&1 || {
+        tail -n 20 "$results/logs/report.log" >&2
+        echo "error: no report was made; its log is $results/logs/report.log" >&2
+        exit 1
+    }
+    touch "$report"
+else
+    echo "Nothing to be done: everything is up to date."
+fi
+
+echo
+echo "paper   $pdf"
+echo "report  $report"
+echo "tables  $results/tables/"
