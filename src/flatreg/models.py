@@ -1,0 +1,109 @@
+"""The study's models, in Flax, and the loss they are trained with.
+
+Two classes are one logit under a sigmoid, more are as many logits under a softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from flatreg.errors import UserError
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU and dropout, then a dense layer of logits.
+
+    Attributes:
+        hidden: width of each hidden layer.
+        dropout: rate after each hidden layer, in [0, 1).
+        outputs: number of logits.
+    """
+
+    hidden: Sequence[int]
+    dropout: float
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Logits [b, outputs] of inputs [b, d]; `train` turns dropout on."""
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width)(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(self.outputs)(x)
+
+
+class LogisticRegression(nn.Module):
+    """One dense layer of logits.
+
+    Attributes:
+        outputs: number of logits.
+    """
+
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Logits [b, outputs] of inputs [b, d]; training and testing are alike."""
+        return nn.Dense(self.outputs)(x)
+
+
+MODELS = {"mlp": MLP, "logistic_regression": LogisticRegression}
+
+
+def build(model: dict[str, Any], classes: int) -> nn.Module:
+    """The Flax module that a config's `model` section describes.
+
+    Args:
+        model: `name` and the attributes of that model but `outputs`.
+        classes: number of classes of the data set, at least 2.
+
+    Raises:
+        UserError: no such model, or an attribute it does not have.
+    """
+    attributes = {key: value for key, value in model.items() if key != "name"}
+    if model["name"] not in MODELS:
+        raise UserError(f"model {model['name']!r} is unknown; choose one of {', '.join(MODELS)}")
+    if "hidden" in attributes:
+        attributes["hidden"] = tuple(attributes["hidden"])
+    try:
+        return MODELS[model["name"]](outputs=logits_of(classes), **attributes)
+    except TypeError as error:
+        raise UserError(f"model {model['name']}: {error}; mend it in the config") from error
+
+
+def logits_of(classes: int) -> int:
+    """Number of logits for so many classes."""
+    return 1 if classes == 2 else classes
+
+
+def task_losses(logits: jax.Array, y: jax.Array) -> jax.Array:
+    """Cross-entropy of each example, in nats.
+
+    Args:
+        logits: [b, 1] for two classes, else [b, classes].
+        y: int labels [b].
+
+    Returns:
+        [b]
+    """
+    if logits.shape[-1] == 1:
+        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(logits.dtype))
+    return optax.softmax_cross_entropy_with_integer_labels(logits, y)
+
+
+def task_loss(logits: jax.Array, y: jax.Array) -> jax.Array:
+    """Mean cross-entropy over the batch, in nats."""
+    return jnp.mean(task_losses(logits, y))
+
+
+def correct(logits: jax.Array, y: jax.Array) -> jax.Array:
+    """Whether each example's largest logit is its label's: bool [b]."""
+    if logits.shape[-1] == 1:
+        return (logits[:, 0] > 0) == (y == 1)
+    return jnp.argmax(logits, axis=-1) == y

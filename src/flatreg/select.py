@@ -1,0 +1,90 @@
+"""Choose a data set's learning rate and weight decay: `python -m flatreg.select --help`.
+
+Each point of the protocol's committed grid is trained once at lambda 0; the one with the highest
+validation accuracy is chosen, ties by validation loss. The test split is taken away before the
+first step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from flatreg import config, datasets, splits
+from flatreg.errors import UserError, run_command
+from flatreg.files import read_json, write_json
+from flatreg.runtime import hold_threads
+from flatreg.training import fit, make_trainer, start
+
+PLAIN = "0"
+
+
+def main() -> None:
+    """Search the grid of one data set of one protocol and write what was found."""
+    arguments = _parse()
+    hold_threads(arguments.threads)
+    resolved = read_json(arguments.config)
+    cell = config.cell_settings(resolved, arguments.protocol, arguments.dataset)
+    settings = cell | {"lambda": PLAIN, "seed": cell["search"]["seed"]}
+    run_splits = splits.without_test(splits.prepare(datasets.load(arguments.data), settings))
+    tried = [try_point(run_splits, settings | point) for point in grid(cell["search"])]
+    write_json(arguments.out, {"selected": choose(tried), "tried": tried})
+
+
+def grid(search: dict[str, Any]) -> list[dict[str, float]]:
+    """All points of a search, in the order of the config."""
+    names = ("learning_rate", "weight_decay")
+    values = itertools.product(*(search[name] for name in names))
+    return [dict(zip(names, point, strict=True)) for point in values]
+
+
+def try_point(run_splits: splits.Splits, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train at one point and tell its status and the validation figures of what it keeps."""
+    trainer = make_trainer(run_splits, settings)
+    (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
+    kept = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
+    record = {
+        "learning_rate": settings["learning_rate"],
+        "weight_decay": settings["weight_decay"],
+        "status": state.status,
+        "epoch": state.kept.epoch,
+        "validation_accuracy": kept.get("validation_accuracy"),
+        "validation_loss": kept.get("validation_loss"),
+    }
+    print(", ".join(f"{name} {value}" for name, value in record.items()), flush=True)
+    return record
+
+
+def choose(tried: list[dict[str, Any]]) -> dict[str, float]:
+    """The point with the highest validation accuracy, ties by validation loss.
+
+    Raises:
+        UserError: every point diverged.
+    """
+    finished = [
+        point
+        for point in tried
+        if point["status"] != "diverged" and point["validation_loss"] is not None
+    ]
+    if not finished:
+        raise UserError("every point of the search diverged; put smaller learning rates in it")
+    best = max(finished, key=lambda p: (p["validation_accuracy"], -p["validation_loss"]))
+    return {name: best[name] for name in ("learning_rate", "weight_decay")}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flatreg.select", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--protocol", required=True, help="a protocol of the config")
+    parser.add_argument("--dataset", required=True, help="a data set of it that has a search")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
+    parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)

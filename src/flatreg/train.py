@@ -1,0 +1,182 @@
+"""Train one run: `python -m flatreg.train --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optax
+import pandas as pd
+from rich.progress import Progress
+
+from flatreg import config, datasets, facts, splits
+from flatreg.checkpoints import Checkpoints
+from flatreg.errors import UserError, run_command
+from flatreg.files import atomic_path, read_json, write_json
+from flatreg.runs import save_params
+from flatreg.runtime import hold_threads
+from flatreg.training import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
+
+
+def main() -> None:
+    """Train one run and write its folder."""
+    begun = time.time()
+    arguments = _parse()
+    hold_threads(arguments.threads)
+    resolved = read_json(arguments.config)
+    settings = config.settings(
+        resolved,
+        config.Run(arguments.protocol, arguments.dataset, arguments.lam, arguments.seed),
+    )
+    key = config.run_key(settings)
+    settings = with_selection(settings, arguments.selected)
+    run_splits = splits.prepare(datasets.load(arguments.data), settings)
+    trainer = make_trainer(run_splits, settings)
+    setup_seconds = time.time() - begun - trainer.compile_seconds
+    with Checkpoints(arguments.checkpoints / key, key, arguments.checkpoint_every) as checkpoints:
+        state = checkpoints.restore(start(trainer))
+        resumed = state.epoch
+        if resumed:
+            print(f"going on after epoch {resumed} of {settings['epochs']}", flush=True)
+        state = _train(trainer, state, checkpoints)
+    record = {"protocol": arguments.protocol, "dataset": arguments.dataset}
+    record |= {"lambda": arguments.lam, "seed": arguments.seed, "key": key}
+    timing = _timing(state, setup_seconds, time.time() - begun, resumed)
+    _write(arguments.out, record | _metrics(trainer, state), state, timing, begun)
+    checkpoints.remove()
+
+
+def with_selection(settings: dict[str, Any], selected: Path | None) -> dict[str, Any]:
+    """The settings with the learning rate and weight decay that a search has chosen.
+
+    Raises:
+        UserError: the run needs a selection and none is given.
+    """
+    if settings["search"] is None:
+        return settings
+    if selected is None:
+        raise UserError(
+            f"{settings['protocol']}/{settings['dataset']} takes its learning rate from a search; "
+            "give the search's result with --selected"
+        )
+    return settings | read_json(selected)["selected"]
+
+
+def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
+    for state in _shown(fit(trainer, state), trainer.settings["epochs"], state.epoch):  # noqa: B020
+        checkpoints.save(state)
+    return state
+
+
+def _shown(states: Iterable[State], epochs: int, done: int) -> Iterable[State]:
+    """Pass states on, with a progress bar on a terminal and a line an epoch elsewhere."""
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        task = progress.add_task("epochs", total=epochs, completed=done)
+        for state in states:
+            progress.update(task, completed=state.epoch)
+            if not sys.stdout.isatty():
+                print(_line(state, epochs), flush=True)
+            yield state
+
+
+def _line(state: State, epochs: int) -> str:
+    if state.status == "diverged":
+        return f"diverged at step {state.diverged_step}, in epoch {state.epoch + 1} of {epochs}"
+    row = state.rows[-1]
+    return (
+        f"epoch {row['epoch']}/{epochs}  train loss {row['train_loss']:.4g}  "
+        f"validation accuracy {row['validation_accuracy']:.4f}  tr(H^2) {row['tr_h2']}"
+    )
+
+
+def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
+    """What metrics.json holds beside the run's name."""
+    settings = trainer.settings
+    training = [row["tr_h2_training"] for row in state.rows if row["tr_h2_training"] is not None]
+    measured = [row["tr_h2"] for row in state.rows if row["tr_h2"] is not None]
+    tested = [row["test_accuracy"] for row in state.rows]
+    return {
+        "status": state.status,
+        "diverged_step": state.diverged_step,
+        "epochs": state.epoch,
+        "steps": state.rows[-1]["step"] if state.rows else 0,
+        "kept_epoch": None if state.status == "diverged" else state.kept.epoch,
+        **_final(trainer, state),
+        "best_test_accuracy": max(tested, default=None),
+        "tr_h2_training": _mean(training),
+        "tr_h2_epochs": _mean(measured),
+        "learning_rate": settings["learning_rate"],
+        "weight_decay": settings["weight_decay"],
+        "data_sha256": trainer.splits.sha256,
+    }
+
+
+def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
+    """Loss and accuracy of the kept parameters on each split, and their norm."""
+    splits = trainer.splits
+    of_split = {
+        "train": (splits.x_train, splits.y_train),
+        "validation": (splits.x_validation, splits.y_validation),
+        "test": (splits.x_test, splits.y_test),
+    }
+    if state.status == "diverged":
+        names = [f"{name}_{what}" for name in of_split for what in ("loss", "accuracy")]
+        return dict.fromkeys([*names, "parameter_norm"])
+    values: dict[str, float | None] = {}
+    for name, (x, y) in of_split.items():
+        loss, accuracy = trainer.evaluate(state.kept.params, x, y)
+        values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
+    return values | {"parameter_norm": float(optax.global_norm(state.kept.params))}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _timing(state: State, setup: float, total: float, resumed: int) -> dict[str, float | int]:
+    return {
+        "setup_seconds": setup,
+        "compile_seconds": state.seconds["compile"],
+        "train_seconds": state.seconds["train"],
+        "measure_seconds": state.seconds["measure"],
+        "total_seconds": total,
+        "steps": state.rows[-1]["step"] if state.rows else 0,
+        "resumed": resumed,
+    }
+
+
+def _write(
+    out: Path, metrics: dict[str, Any], state: State, timing: dict[str, Any], begun: float
+) -> None:
+    save_params(out / "params.npz", state.kept.params)
+    with atomic_path(out / "epochs.csv") as temporary:
+        pd.DataFrame(state.rows, columns=EPOCH_COLUMNS).to_csv(temporary, index=False)
+    write_json(out / "timing.json", timing)
+    write_json(out / "facts.json", facts.describe() | {"begun": begun, "ended": time.time()})
+    write_json(out / "metrics.json", metrics)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flatreg.train", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--protocol", required=True, help="a protocol of the config")
+    parser.add_argument("--dataset", required=True, help="a data set of the protocol")
+    parser.add_argument("--lambda", dest="lam", required=True, help="as written in the config")
+    parser.add_argument("--seed", type=int, required=True, help="a seed of the protocol")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
+    parser.add_argument("--selected", type=Path, help="result of the search, where there is one")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument(
+        "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"
+    )
+    parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)
