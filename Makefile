@@ -39,10 +39,10 @@ lint: .venv/installed ## style of Python and Snakemake files, and snakemake --li
 	@$(BIN)/snakefmt --check Snakefile workflow/rules
 	@$(BIN)/snakemake --lint
 
-lock: ## resolve envs/requirements.in again, keeping pins (UPGRADE=1 to renew them; needs uv)
+lock: ## resolve pyproject.toml into envs/requirements.txt, keeping pins (UPGRADE=1: newest; needs uv)
 	@command -v $(UV) >/dev/null || { \
 		echo "error: uv is missing; type: $(PYTHON) -m pip install uv" >&2; exit 1; }
-	$(LOCK) $(if $(UPGRADE),--upgrade) envs/requirements.in -o envs/requirements.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o envs/requirements.txt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
