@@ -51,9 +51,9 @@ def autodiff(loss: Loss, *, probes: int, distribution: str) -> Estimate:
             probe = draw_probe(params, probe_key, distribution)
             return _squared_norm(hessian_vector_product(loss, params, probe, x, y))
 
-        # Unrolled: on a CPU the compiler does better with M separate products than with
-        # one batched over probes, and no probe's tape outlives its own.
-        return jnp.mean(jnp.stack([squared_norm(k) for k in jax.random.split(key, probes)]))
+        # One probe after another: as fast on a CPU as unrolled, memory and compile time
+        # do not grow with M.
+        return jnp.mean(jax.lax.map(squared_norm, jax.random.split(key, probes)))
 
     return estimate
 
