@@ -1,0 +1,90 @@
+"""Optimizers and schedules by name against optax called by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optax
+import pytest
+
+from flatreg import optimizers
+from flatreg.errors import UserError
+
+SETTINGS: dict[str, Any] = {
+    "optimizer": "adam",
+    "optimizer_arguments": {},
+    "learning_rate": 0.1,
+    "schedule": {"name": "constant_schedule"},
+    "epochs": 4,
+    "weight_decay": 0.0,
+    "clip_norm": None,
+}
+PARAMS = {"w": np.array([3.0, -4.0], np.float32)}
+GRADIENT = {"w": np.array([0.6, 0.8], np.float32)}
+
+
+def update(**changes: Any) -> np.ndarray:
+    optimizer, _ = optimizers.build(SETTINGS | changes, steps_per_epoch=5)
+    return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)[0]["w"]
+
+
+def by_hand(optimizer: optax.GradientTransformation, gradient: np.ndarray) -> np.ndarray:
+    return optimizer.update({"w": gradient}, optimizer.init(PARAMS), PARAMS)[0]["w"]
+
+
+def test_sgd_with_l2_adds_the_decay_to_the_gradient() -> None:
+    expected = -0.1 * (GRADIENT["w"] + 0.5 * PARAMS["w"])
+    np.testing.assert_allclose(update(optimizer="sgd", weight_decay=0.5), expected, rtol=1e-6)
+
+
+def test_adamw_decays_by_itself() -> None:
+    expected = by_hand(optax.adamw(0.1, weight_decay=0.5), GRADIENT["w"])
+    np.testing.assert_allclose(update(optimizer="adamw", weight_decay=0.5), expected, rtol=1e-6)
+
+
+def test_gradient_is_clipped_before_decay() -> None:
+    expected = -0.1 * (0.5 * GRADIENT["w"] + 0.5 * PARAMS["w"])
+    done = update(optimizer="sgd", weight_decay=0.5, clip_norm=0.5)
+    np.testing.assert_allclose(done, expected, rtol=1e-6)
+
+
+def test_arguments_reach_the_optimizer() -> None:
+    expected = by_hand(optax.sgd(0.1, momentum=0.9, nesterov=True), GRADIENT["w"])
+    done = update(optimizer="sgd", optimizer_arguments={"momentum": 0.9, "nesterov": True})
+    np.testing.assert_allclose(done, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"name": "constant_schedule"}, optax.constant_schedule(0.1)),
+        ({"name": "cosine_decay_schedule"}, optax.cosine_decay_schedule(0.1, 20)),
+        (
+            {"name": "exponential_decay", "transition_epochs": 1, "decay_rate": 0.9},
+            optax.exponential_decay(0.1, 5, 0.9),
+        ),
+        (
+            {"name": "warmup_cosine_decay_schedule", "init_value": 0.0, "warmup_epochs": 1},
+            optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 20),
+        ),
+    ],
+)
+def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Schedule) -> None:
+    _, done = optimizers.build(SETTINGS | {"schedule": schedule}, steps_per_epoch=5)
+    np.testing.assert_allclose([done(s) for s in range(25)], [expected(s) for s in range(25)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adamm"}, "optimizer 'adamm' is not in optax"),
+        ({"schedule": {"name": "cosine"}}, "schedule 'cosine' is not in optax"),
+        ({"optimizer_arguments": {"momentum": 1}}, r"adam: .*momentum.*; mend its arguments"),
+        ({"schedule": {"name": "exponential_decay"}}, "exponential_decay: .*decay_rate"),
+    ],
+)
+def test_bad_names_and_arguments_are_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        update(**changes)
+    assert "\n" not in str(caught.value)
