@@ -1,0 +1,94 @@
+"""Splits and scaling of inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from flatreg import splits
+from flatreg.datasets import Dataset
+from flatreg.errors import UserError
+
+RNG = np.random.default_rng(0)
+PICTURES = Dataset(
+    name="pictures",
+    classes=3,
+    x_train=RNG.integers(0, 256, (60, 4, 4, 3)).astype(np.uint8),
+    y_train=np.repeat([0, 1, 2], 20).astype(np.int32),
+    x_test=RNG.integers(0, 256, (9, 4, 4, 3)).astype(np.uint8),
+    y_test=np.repeat([0, 1, 2], 3).astype(np.int32),
+    maximum=255.0,
+    sha256="0" * 64,
+)
+TEXTS = PICTURES._replace(
+    name="texts",
+    x_train=sparse.random_array((60, 50), density=0.1, rng=RNG, dtype=np.float32).tocsr(),
+    x_test=sparse.random_array((9, 50), density=0.1, rng=RNG, dtype=np.float32).tocsr(),
+    maximum=None,
+)
+
+
+def prepare(dataset: Dataset, inputs: str, **changes: Any) -> splits.Splits:
+    settings = {"inputs": inputs, "validation_fraction": 0.2, "validation_seed": 0} | changes
+    return splits.prepare(dataset, settings)
+
+
+def test_validation_comes_out_of_the_training_split_stratified() -> None:
+    done = prepare(PICTURES, "raw")
+    assert done.x_train.shape == (48, 48)
+    assert np.bincount(done.y_validation).tolist() == [4, 4, 4]
+    rows = {r.tobytes() for r in done.x_train} | {r.tobytes() for r in done.x_validation}
+    assert rows == {r.tobytes() for r in PICTURES.x_train.reshape(60, -1).astype(np.float32)}
+    assert np.array_equal(done.x_test, PICTURES.x_test.reshape(9, -1))
+
+
+def test_unit_divides_by_the_largest_pixel_value() -> None:
+    raw, unit = prepare(PICTURES, "raw"), prepare(PICTURES, "unit")
+    np.testing.assert_allclose(unit.x_test, raw.x_test / 255, rtol=1e-6)
+    assert unit.x_test.dtype == np.float32
+
+
+def test_standardization_knows_the_training_part_alone() -> None:
+    raw, done = prepare(PICTURES, "raw"), prepare(PICTURES, "standardized")
+    scaler = StandardScaler().fit(raw.x_train)
+    np.testing.assert_allclose(done.x_validation, scaler.transform(raw.x_validation), atol=1e-5)
+    np.testing.assert_allclose(done.x_test, scaler.transform(raw.x_test), atol=1e-5)
+
+
+def test_a_constant_feature_stays_finite() -> None:
+    pictures = PICTURES._replace(x_train=np.full_like(PICTURES.x_train, 7))
+    assert np.all(prepare(pictures, "standardized").x_train == 0)
+
+
+def test_sparse_inputs_stay_sparse_and_rows_come_out_dense() -> None:
+    done = prepare(TEXTS, "raw")
+    assert sparse.issparse(done.x_train)
+    np.testing.assert_array_equal(
+        splits.take(done.x_test, np.array([2, 0])), TEXTS.x_test.toarray()[[2, 0]]
+    )
+
+
+def test_without_test_leaves_no_test_example() -> None:
+    done = splits.without_test(prepare(TEXTS, "raw"))
+    assert done.x_test.shape == (0, 50)
+    assert len(done.y_test) == 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "inputs", "fraction", "message"),
+    [
+        (TEXTS, "standardized", 0.2, "texts: inputs 'standardized' would fill the sparse"),
+        (PICTURES._replace(maximum=None), "unit", 0.2, "'unit' divides by the largest pixel"),
+        (PICTURES, "raw", 0.01, "validation_fraction 0.01 leaves no example of some class"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(
+    dataset: Dataset, inputs: str, fraction: float, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        prepare(dataset, inputs, validation_fraction=fraction)
+    assert "\n" not in str(caught.value)
