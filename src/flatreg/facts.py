@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "matfree", "numpy", "scipy")
+VECTOR_INSTRUCTIONS = ("amx", "asimd", "avx", "f16c", "fma", "sse", "sve")
 
 
 def describe() -> dict[str, Any]:
@@ -25,6 +26,7 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "processor": _processor(),
+        "processor_features": _processor_features(),
         "cores": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
@@ -53,9 +55,21 @@ def _git(*arguments: str) -> str | None:
 
 def _processor() -> str:
     """The processor's name as the system gives it."""
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _processor_features() -> list[str]:
+    """The vector instructions that decide how compiled sums round; none where unknown."""
+    words = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
+
+
+def _cpuinfo(field: str) -> str:
+    """A field of Linux's first processor, empty where there is none."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return ""
