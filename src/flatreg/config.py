@@ -260,9 +260,7 @@ def _check_lambdas(lambdas: list[str], where: str) -> None:
     values: dict[float, str] = {}
     for lam in lambdas:
         if float(lam) in values:
-            raise UserError(
-                f"{where}: {values[float(lam)]!r} and {lam!r} are one lambda; keep one"
-            )
+            raise UserError(f"{where}: {values[float(lam)]!r} and {lam!r} are one lambda; keep one")
         values[float(lam)] = lam
     if BASELINE not in lambdas:
         raise UserError(f'{where}: the baseline "0" is missing; add it')
