@@ -11,7 +11,10 @@ import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,32 +42,34 @@ class Run(NamedTuple):
 def load(given: Config, schema: Config) -> Config:
     """Check a config against its schema and fill in the schema's defaults.
 
-    A data set or protocol that is null is left out, so that an overlay can take one away.
+    A protocol's `training` goes into each of its data sets. A key that is null is as if it were
+    not there, unless null is one of its values: so an overlay can take a data set away.
 
     Args:
         given: the merged content of the config files.
         schema: of workflow/schemas/config.schema.json.
 
     Returns:
-        A new config in which every data set has all its fields.
+        A new config in which every section has all its fields.
 
     Raises:
         UserError: the first mistake, by key path, with the nearest known key for an unknown one.
     """
-    config = _without_nulls(copy.deepcopy(given))
-    for protocol in _mappings(config.get("protocols")):
-        shared = protocol.get("training") or {}
-        for name, own in dict(protocol.get("datasets") or {}).items():
-            if isinstance(own, dict) and isinstance(shared, dict):
-                protocol["datasets"][name] = {"source": name} | merge(shared, own)
-    _check(config, schema)
+    schema = _expanded(schema, schema["$defs"])
+    _check_keys(given)
+    # First as it was written, so that a mistake is told where it stands; what is missing
+    # shows only once each data set has what its protocol shares.
+    _check(_without_nulls(given, schema), schema, complete=False)
+    config = _without_nulls(_with_shared(given), schema)
+    _name_sources(config, schema)
+    _check(config, schema, complete=True)
     _fill(config, schema)
     _check_study(config)
     return config
 
 
 def read(paths: list[Path], schema_path: Path) -> Config:
-    """Load config files, later ones over earlier ones.
+    """Load config files, later ones over earlier ones; `-` is standard input.
 
     Raises:
         UserError: a file is missing, is not YAML, or the config is wrong.
@@ -142,20 +147,57 @@ def data_settings(config: Config, source: str) -> Config:
     return dict(config["data"].get(section, {}))
 
 
+def measure_settings(config: Config) -> Config:
+    """The fields of `measure` that concern a trained model, not the epochs of its training."""
+    return {k: v for k, v in config["measure"].items() if not k.startswith("epoch_")}
+
+
 def run_key(chosen: Config) -> str:
-    """16 hex digits that name a run's settings: SHA-256 of their canonical JSON."""
-    canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
+    """16 hex digits that name a run's settings; at lambda 0 the penalty is none of them."""
+    unused = {"penalty"} if chosen["lambda"] == BASELINE else set()
+    return digest({k: v for k, v in chosen.items() if k not in unused})
+
+
+def selection_key(cell: Config) -> str:
+    """16 hex digits that name what a search depends on: trainings at lambda 0, not measured."""
+    return digest({k: v for k, v in cell.items() if k not in ("penalty", "epoch_measure")})
+
+
+def digest(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of a value's canonical JSON (1.0 is written 1)."""
+    canonical = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file or folder can be made there.
+
+    Raises:
+        UserError: the nearest folder above it that exists cannot be written to.
+    """
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not os.access(there, os.W_OK):
+        raise UserError(f"cannot write to {there}; change its permissions, or config: paths")
+    if there != path.absolute() and not there.is_dir():
+        raise UserError(f"cannot make {path}: {there} is a file; move it, or change config: paths")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _read_yaml(path: Path) -> Config:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; name a config file") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not YAML: {reason}") from error
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a config file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no mapping; start from config.yaml")
     return content
@@ -167,53 +209,71 @@ def _entry(table: Config, name: str, kind: str) -> Any:
     return table[name]
 
 
-def _mappings(table: Any) -> Iterator[Config]:
-    """The mappings among a mapping's values; what is none of them the schema will refuse."""
-    if isinstance(table, dict):
-        yield from (value for value in table.values() if isinstance(value, dict))
+# ── Completing ────────────────────────────────────────────────────────────────
 
 
-def _without_nulls(config: Config) -> Config:
-    protocols = config.get("protocols")
-    if isinstance(protocols, dict):
-        config["protocols"] = {k: v for k, v in protocols.items() if v is not None}
-    for protocol in _mappings(config.get("protocols")):
-        datasets = protocol.get("datasets")
-        if isinstance(datasets, dict):
-            protocol["datasets"] = {k: v for k, v in datasets.items() if v is not None}
+def _expanded(schema: Any, definitions: Config) -> Any:
+    """The schema with each `$ref` replaced by what it points to; what stands beside it wins."""
+    if isinstance(schema, list):
+        return [_expanded(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {k: _expanded(v, definitions) for k, v in schema.items() if k not in ("$ref", "$defs")}
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return _expanded(definitions[name], definitions) | parts
+    return parts
+
+
+def _field(schema: Config, name: str) -> Config:
+    """The schema of one key of a mapping; anything goes for a key it says nothing of."""
+    others = schema.get("additionalProperties")
+    return schema.get("properties", {}).get(name, others if isinstance(others, dict) else {})
+
+
+def _without_nulls(value: Any, schema: Config) -> Any:
+    if not isinstance(value, dict):
+        return copy.deepcopy(value)
+    return {
+        name: _without_nulls(part, _field(schema, name))
+        for name, part in value.items()
+        if part is not None or _accepts_null(_field(schema, name))
+    }
+
+
+def _accepts_null(field: Config) -> bool:
+    if "enum" in field:
+        return None in field["enum"]
+    return "null" in field["type"] if "type" in field else True
+
+
+def _with_shared(given: Config) -> Config:
+    """The config with each protocol's `training` laid under its data sets."""
+    config = copy.deepcopy(given)
+    for protocol in _mappings(config["protocols"]):
+        shared = protocol.pop("training", None) or {}
+        for name, own in protocol["datasets"].items():
+            if own is not None:
+                protocol["datasets"][name] = merge(shared, own)
     return config
 
 
-def _check(config: Config, schema: Config) -> None:
-    validator = jsonschema.Draft202012Validator(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(config))
-    if error is not None:
-        raise UserError(_describe(error))
+def _name_sources(config: Config, schema: Config) -> None:
+    """A data set that names no source is its own."""
+    training = schema["properties"]["protocols"]["additionalProperties"]["properties"]["training"]
+    sources = training["properties"]["source"]["enum"]
+    for protocol_name, protocol in config["protocols"].items():
+        for name, chosen in protocol["datasets"].items():
+            if "source" not in chosen and name not in sources:
+                raise UserError(
+                    f"config: protocols.{protocol_name}.datasets.{name}: unknown data set"
+                    f"{_nearest(name, sources)}, or name the one it reads as its `source`"
+                )
+            chosen.setdefault("source", name)
 
 
-def _describe(error: jsonschema.ValidationError) -> str:
-    """One line: where, what is wrong, what is allowed."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        (unknown, *_) = [key for key in error.instance if key not in known]
-        return f"{where}: unknown key {unknown!r}{_nearest(unknown, known)}"
-    if error.validator == "enum":
-        allowed = error.schema["enum"]
-        choices = ", ".join("null" if v is None else str(v) for v in allowed)
-        nearest = _nearest(error.instance, [v for v in allowed if v])
-        return f"{where}: {error.instance!r} is not one of {choices}{nearest}"
-    if error.validator == "pattern" and "lambdas" in error.absolute_path:
-        return f"{where}: lambda {error.instance!r} is not a number of at least 0, as a string"
-    if error.validator == "type" and "lambdas" in error.absolute_path:
-        return f'{where}: lambda {error.instance!r} is not a string; write it in quotes, "0.1"'
-    message = " ".join(error.message.split())
-    return f"{where}: {message if len(message) < 160 else message[:157] + '...'}"
-
-
-def _nearest(name: Any, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(map(str, known))}"
+def _mappings(table: Config) -> Iterator[Config]:
+    return (value for value in table.values() if isinstance(value, dict))
 
 
 def _fill(value: Any, schema: Config) -> None:
@@ -227,43 +287,188 @@ def _fill(value: Any, schema: Config) -> None:
         if name not in value and "default" in field:
             value[name] = copy.deepcopy(field["default"])
     for name, part in value.items():
-        others = schema.get("additionalProperties")
-        field = schema.get("properties", {}).get(name, others if isinstance(others, dict) else {})
-        _fill(part, field)
+        _fill(part, _field(schema, name))
+
+
+# ── Checking ──────────────────────────────────────────────────────────────────
+
+
+def _check_keys(value: Any, where: str = "config") -> None:
+    """YAML reads a bare `1:` or `on:` as no text; such keys have no place in paths and JSON."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _check_keys(item, f"{where}[{number}]")
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise UserError(f"{where}: key {key!r} is not text; write it in quotes or rename it")
+        _check_keys(part, f"{where}: {key}" if where == "config" else f"{where}.{key}")
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker: Any, value: Any) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
+
+
+def _check(config: Config, schema: Config, *, complete: bool) -> None:
+    errors = _Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(
+        error
+        for error in errors
+        if complete or error.validator != "required" or len(error.absolute_path) < 3
+    )
+    if error is not None:
+        raise UserError(f"config: {_path(error.absolute_path)}{_reason(error)}")
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return f"{path[1:]}: " if path else ""
+
+
+def _reason(error: jsonschema.ValidationError) -> str:
+    """What is wrong with a value and what is allowed, in a few words."""
+    value, limit = error.instance, error.validator_value
+    if "propertyNames" in error.absolute_schema_path:
+        if error.validator == "enum":
+            return f"unknown key {_short(value)}{_nearest(value, limit)}"
+        return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
+    match error.validator:
+        case "additionalProperties":
+            known = error.schema.get("properties", {})
+            unknown = next(key for key in value if key not in known)
+            return f"unknown key {_short(unknown)}{_nearest(unknown, known)}"
+        case "required":
+            missing = next(key for key in limit if key not in value)
+            return f"{missing!r} is missing"
+        case "enum":
+            known = [_short(choice) for choice in limit]
+            return f"{_short(value)} is unknown{_nearest(_short(value), known)}"
+        case "type":
+            return f"must be {_kind(limit)}, not {_short(value)}{_type_hint(value, limit)}"
+        case "pattern" if "lambdas" in error.absolute_path:
+            return f"lambda {_lambda_reason(value)}"
+        case "pattern":
+            return f"{_short(value)} may hold letters, digits and . _ - / only"
+        case "uniqueItems":
+            twice = next(part for part in value if value.count(part) > 1)
+            return f"{_short(twice)} is there twice; keep one"
+        case "minItems" | "minProperties":
+            return "must not be empty"
+    bounds = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "above",
+        "exclusiveMaximum": "below",
+    }
+    return f"must be {bounds[error.validator]} {limit}, not {_short(value)}"
+
+
+def _kind(types: str | list[str]) -> str:
+    names = {
+        "object": "a section of keys",
+        "array": "a list",
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "null": "null",
+    }
+    return " or ".join(names[name] for name in ([types] if isinstance(types, str) else types))
+
+
+def _type_hint(value: Any, types: str | list[str]) -> str:
+    if types == "string" and isinstance(value, int | float):
+        return f'; write it in quotes: "{value}"'
+    if "number" in types and isinstance(value, str) and "e" in value.lower():
+        return "; YAML reads 1.0e-3 as a number, 1e-3 as text"
+    return ""
+
+
+def _lambda_reason(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return f"{_short(text)} is not a number"
+    if not math.isfinite(value):
+        return f"{_short(text)} is not a finite number"
+    if value < 0:
+        return f"{_short(text)} is negative"
+    return f'{_short(text)} is oddly written; write it as "0.1" or "1e-3"'
+
+
+def _short(value: Any) -> str:
+    """A value on one line, of bearable length."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = [str(choice) for choice in known]
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
 
 
 def _check_study(config: Config) -> None:
     """What a schema cannot say."""
     for name, protocol in config["protocols"].items():
-        where = f"protocols.{name}"
+        where = f"config: protocols.{name}"
         _check_lambdas(protocol["lambdas"], f"{where}.lambdas")
         for dataset, chosen in protocol["datasets"].items():
             _check_training(chosen, f"{where}.datasets.{dataset}")
-    surface = config["surface"]
-    protocol = _entry(config["protocols"], surface["protocol"], "surface.protocol:")
-    if surface["lambda"] not in protocol["lambdas"] or surface["lambda"] == BASELINE:
-        raise UserError(
-            f"surface.lambda: {surface['lambda']!r} is not a lambda above 0 of protocol "
-            f"{surface['protocol']}"
-        )
-    if surface["seed"] not in protocol["seeds"]:
-        raise UserError(
-            f"surface.seed: {surface['seed']} is not a seed of protocol {surface['protocol']}"
-        )
+    _check_surface(config)
     known = set(runs(config))
     for number, run in enumerate(config["verify"]["runs"]):
         if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
-            raise UserError(f"verify.runs.{number}: the study has no such run")
+            raise UserError(
+                f"config: verify.runs[{number}]: the study has no run {run['protocol']}/"
+                f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; name one it has"
+            )
+
+
+def _check_surface(config: Config) -> None:
+    surface = config["surface"]
+    protocol = _entry(config["protocols"], surface["protocol"], "config: surface.protocol:")
+    shown = [lam for lam in protocol["lambdas"] if lam != BASELINE]
+    if surface["lambda"] not in shown:
+        raise UserError(
+            f"config: surface.lambda: {_short(surface['lambda'])} is not a lambda above 0 of "
+            f"protocol {surface['protocol']}; choose of {', '.join(shown)}"
+        )
+    if surface["seed"] not in protocol["seeds"]:
+        raise UserError(
+            f"config: surface.seed: {surface['seed']} is not a seed of protocol "
+            f"{surface['protocol']}; choose of {', '.join(map(str, protocol['seeds']))}"
+        )
 
 
 def _check_lambdas(lambdas: list[str], where: str) -> None:
     values: dict[float, str] = {}
     for lam in lambdas:
-        if float(lam) in values:
-            raise UserError(f"{where}: {values[float(lam)]!r} and {lam!r} are one lambda; keep one")
-        values[float(lam)] = lam
+        value = float(lam)
+        if not math.isfinite(value):
+            raise UserError(f"{where}: lambda {lam!r} is not a finite number")
+        if value in values:
+            raise UserError(
+                f"{where}: {values[value]!r} and {lam!r} are one lambda given twice; keep one"
+            )
+        values[value] = lam
     if BASELINE not in lambdas:
-        raise UserError(f'{where}: the baseline "0" is missing; add it')
+        raise UserError(f'{where}: lambda "0", the plain training, is missing; add it')
 
 
 def _check_training(chosen: Config, where: str) -> None:
@@ -280,24 +485,41 @@ def _check_training(chosen: Config, where: str) -> None:
         raise UserError(f"{where}.reading: {what}")
     if chosen["reading"] == "stripped" and chosen["source"] != "newsgroups20":
         raise UserError(f"{where}.reading: only newsgroups20 has a stripped one; write `whole`")
-    _check_model(chosen["model"], f"{where}.model")
+    if is_text and chosen["inputs"] != "raw":
+        raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
 
 
-def _check_model(model: Config, where: str) -> None:
-    needed = {"mlp": {"hidden", "dropout"}, "logistic_regression": set()}[model["name"]]
-    for field in sorted(needed ^ (set(model) - {"name"})):
-        what = "missing" if field in needed else f"not a field of {model['name']}"
-        raise UserError(f"{where}.{field}: {what}")
+def check_optimizers(config: Config) -> None:
+    """Build every optimizer and schedule of the study, to see whether optax takes the arguments.
+
+    Raises:
+        UserError: it does not, with the data set it is of.
+    """
+    from flatreg import optimizers  # optax takes most of a second to import
+
+    for name, protocol in config["protocols"].items():
+        for dataset in protocol["datasets"]:
+            chosen = cell_settings(config, name, dataset)
+            if chosen["search"] is not None:
+                chosen |= {k: chosen["search"][k][0] for k in ("learning_rate", "weight_decay")}
+            try:
+                optimizers.build(chosen, steps_per_epoch=100)
+            except UserError as error:
+                raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error
 
 
 def main() -> None:
     """Write the checked and completed config."""
     parser = argparse.ArgumentParser(prog="python -m flatreg.config", description=__doc__)
-    parser.add_argument("config", type=Path, nargs="+", help="YAML, later over earlier")
+    parser.add_argument(
+        "config", type=Path, nargs="+", help="YAML, later over earlier; - is standard input"
+    )
     parser.add_argument("--schema", type=Path, required=True, help="its JSON schema")
     parser.add_argument("--out", type=Path, required=True, help="the completed config (JSON)")
     arguments = parser.parse_args()
-    write_json(arguments.out, read(arguments.config, arguments.schema))
+    config = read(arguments.config, arguments.schema)
+    check_optimizers(config)
+    write_json(arguments.out, config)
 
 
 if __name__ == "__main__":
