@@ -1,4 +1,7 @@
-"""Checkpoints of a running training, by orbax: a resumed run ends in the bytes of an unbroken one."""
+"""Checkpoints of a running training, by orbax.
+
+A resumed run ends in the bytes of an unbroken one.
+"""
 
 from __future__ import annotations
 
