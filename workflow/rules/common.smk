@@ -1,0 +1,146 @@
+# Purpose: what the rules share: the checked config, where files are, and which
+#     of the library's files a stage is made of.
+# Inputs: the merged config files, workflow/schemas/config.schema.json
+# Outputs: none
+
+import ast
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from flatreg.config import (
+    BASELINE,
+    TEXT_SOURCES,
+    Run,
+    cell_settings,
+    check_writable,
+    data_settings,
+    digest,
+    load,
+    measure_settings,
+    run_key,
+    runs,
+    selection_key,
+    settings,
+)
+from flatreg.errors import UserError
+from flatreg.files import read_json
+
+NAME = "[a-z][a-z0-9_]*"
+HOME = Path(os.path.relpath(workflow.basedir))
+SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
+SOURCE = HOME / "src/flatreg"
+
+
+def checked_study():
+    """The completed config; a mistake in it is one line, and the end."""
+    try:
+        study = load(config, read_json(Path(SCHEMA)))
+        for path in study["paths"].values():
+            check_writable(Path(path))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    return study
+
+
+STUDY = checked_study()
+RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
+LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
+RUNS = runs(STUDY)
+
+CONFIG = f"{RESULTS}/config.json"
+DATA = f"{RESULTS}/data/{{source}}.npz"
+FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
+SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
+RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
+TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("metrics", "epochs", "times")]
+
+
+@cache
+def library(*modules):
+    """The library's files that these modules are made of, by the imports in their text.
+
+    flatreg.config is left out: what a stage takes from the config is in its params.
+    """
+    found, waiting = set(), [(SOURCE / "__init__.py"), *map(module_file, modules)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [p for p in imported_files(path) if p != SOURCE / "config.py"]
+    return sorted(map(str, found))
+
+
+def module_file(name):
+    """The file of `flatreg.NAME`, a module or a package."""
+    path = SOURCE.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def imported_files(path):
+    """The library's files that one of them imports, anywhere in its text."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+    inside = (n.removeprefix("flatreg.") for n in names if n.startswith("flatreg."))
+    # `from flatreg.files import read_json`: the last word may be no module.
+    return [path for path in map(module_file, inside) if path.exists()]
+
+
+def sources():
+    """The data sets that the study reads, each once."""
+    entries = (d for p in STUDY["protocols"].values() for d in p["datasets"].values())
+    return sorted({entry["source"] for entry in entries})
+
+
+def data_key(source):
+    """What of the config a source's arrays depend on; texts become features in a step of their own."""
+    return digest({} if source in TEXT_SOURCES else data_settings(STUDY, source))
+
+
+def data_file(wildcards):
+    """The file that a data set's trainings read."""
+    chosen = STUDY["protocols"][wildcards.protocol]["datasets"][wildcards.dataset]
+    if chosen["reading"] is None:
+        return DATA.format(**chosen)
+    return FEATURES.format(**chosen)
+
+
+def selection_file(wildcards):
+    """The result of a data set's search, if its protocol has one."""
+    chosen = STUDY["protocols"][wildcards.protocol]["datasets"][wildcards.dataset]
+    where = SELECTION.format(protocol=wildcards.protocol, dataset=wildcards.dataset)
+    return where if chosen["search"] is not None else []
+
+
+def search_key(wildcards):
+    """What of the config a search depends on."""
+    return selection_key(cell_settings(STUDY, wildcards.protocol, wildcards.dataset))
+
+
+def named_run(wildcards):
+    """The run that a path's wildcards name."""
+    return Run(
+        wildcards.protocol, wildcards.dataset, wildcards.lam, int(wildcards.seed)
+    )
+
+
+def run_files(name, chosen=RUNS):
+    """One file of each of these runs."""
+    pattern = f"{RESULTS}/{RUN}/{name}"
+    return [pattern.format(**run._asdict()) for run in chosen]
+
+
+def surface_runs(dataset):
+    """The lambda = 0 and the lambda > 0 run whose surfaces are compared."""
+    shown = STUDY["surface"]
+    return [
+        Run(shown["protocol"], dataset, lam, shown["seed"])
+        for lam in (BASELINE, shown["lambda"])
+    ]

@@ -1,0 +1,54 @@
+# Purpose: read each data set once, from the cache of the library that people keep it with.
+# Inputs: TFDS_DATA_DIR, SCIKIT_LEARN_DATA or what scikit-learn brings along
+# Outputs: data/{source}.npz, its manifest data/{source}.json,
+#     features/{source}-{reading}.npz of texts
+
+
+rule prepare_data:
+    """Write a data set's arrays, and a manifest of where they come from and what they hold."""
+    input:
+        config=ancient(CONFIG),
+        library=lambda wildcards: library("prepare", f"datasets.{wildcards.source}"),
+    output:
+        data=DATA,
+        manifest=f"{RESULTS}/data/{{source}}.json",
+    log:
+        f"{LOGS}/data/{{source}}.log",
+    benchmark:
+        f"{BENCHMARKS}/data/{{source}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    params:
+        key=lambda wildcards: data_key(wildcards.source),
+    shell:
+        "python -m flatreg.prepare --config {input.config:q} --dataset {wildcards.source:q}"
+        " --out {output.data:q} --manifest {output.manifest:q} &> {log:q}"
+
+
+rule extract_features:
+    """Turn one reading of a text into TF-IDF features, fit on its training split."""
+    input:
+        config=ancient(CONFIG),
+        data=DATA,
+        library=library("featurize"),
+    output:
+        features=FEATURES,
+    log:
+        f"{LOGS}/features/{{source}}-{{reading}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{source}}-{{reading}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),
+    shell:
+        "python -m flatreg.featurize --config {input.config:q} --data {input.data:q}"
+        " --reading {wildcards.reading:q} --out {output.features:q} &> {log:q}"

@@ -1,0 +1,72 @@
+# Purpose: train every run of the study.
+# Inputs: data/{source}.npz or features/{source}-{reading}.npz
+# Outputs: selection/{protocol}/{dataset}.json where a protocol searches,
+#     runs/{protocol}/{dataset}/lambda-{lambda}/seed-{seed}/: metrics.json epochs.csv
+#     params.npz timing.json facts.json
+
+
+rule select_rates:
+    """Choose a data set's learning rate and weight decay on its validation split, at lambda 0."""
+    input:
+        config=ancient(CONFIG),
+        data=data_file,
+        library=library("select"),
+    output:
+        selection=SELECTION,
+    log:
+        f"{LOGS}/selection/{{protocol}}/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/selection/{{protocol}}/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        key=lambda wildcards: search_key(wildcards),
+    shell:
+        "python -m flatreg.select --config {input.config:q}"
+        " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
+        " --data {input.data:q} --threads {threads} --out {output.selection:q} &> {log:q}"
+
+
+rule train_model:
+    """Train one run; after a kill it goes on from its last checkpoint."""
+    input:
+        config=ancient(CONFIG),
+        data=data_file,
+        selection=selection_file,
+        library=library("train"),
+    output:
+        metrics=f"{RESULTS}/{RUN}/metrics.json",
+        epochs=f"{RESULTS}/{RUN}/epochs.csv",
+        params=f"{RESULTS}/{RUN}/params.npz",
+        timing=f"{RESULTS}/{RUN}/timing.json",
+        facts=f"{RESULTS}/{RUN}/facts.json",
+    log:
+        f"{LOGS}/{RUN}/metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/metrics.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    # How often a run is saved changes no number: were it a param, a change would train anew.
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        checkpoint_every=STUDY["checkpoint"]["every_epochs"],
+    params:
+        key=lambda wildcards: run_key(settings(STUDY, named_run(wildcards))),
+        selected=lambda wildcards, input: (
+            ["--selected", input.selection] if input.selection else []
+        ),
+        checkpoints=f"{RESULTS}/checkpoints",
+        out=subpath(output.metrics, parent=True),
+    shell:
+        "python -m flatreg.train --config {input.config:q}"
+        " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
+        " --lambda {wildcards.lam:q} --seed {wildcards.seed:q}"
+        " --data {input.data:q} {params.selected:q} --checkpoints {params.checkpoints:q}"
+        " --checkpoint-every {resources.checkpoint_every} --threads {threads}"
+        " --out {params.out:q} &> {log:q}"
