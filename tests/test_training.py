@@ -110,7 +110,9 @@ def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
 
-    (last,) = train(digits, **{k: settings[k] for k in ("lambda", "weight_decay", "optimizer")} | {"epochs": 1})
+    (last,) = train(
+        digits, **{k: settings[k] for k in ("lambda", "weight_decay", "optimizer")} | {"epochs": 1}
+    )
     jax.tree.map(
         lambda done, expected: np.testing.assert_allclose(done, expected, rtol=1e-4, atol=1e-6),
         last.params,
@@ -180,7 +182,7 @@ def test_penalty_is_reported_where_it_is_applied(digits: Dataset) -> None:
 
 def test_a_run_that_is_not_finite_ends_as_diverged(breast_cancer: Dataset) -> None:
     states = train(
-        breast_cancer, inputs="raw", batch=32, optimizer="sgd", learning_rate=1e6, epochs=5
+        breast_cancer, inputs="raw", batch=32, optimizer="sgd", learning_rate=1e38, epochs=5
     )
     assert states[-1].status == "diverged"
     assert 1 <= states[-1].diverged_step <= 5 * 12

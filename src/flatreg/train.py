@@ -130,7 +130,7 @@ def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
     for name, (x, y) in of_split.items():
         loss, accuracy = trainer.evaluate(state.kept.params, x, y)
         values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
-    return values | {"parameter_norm": float(optax.global_norm(state.kept.params))}
+    return values | {"parameter_norm": float(optax.tree.norm(state.kept.params))}
 
 
 def _mean(values: list[float]) -> float | None:

@@ -213,7 +213,7 @@ def _make_step(
         number = sums.step + 1
         (loss, hits), gradient = jax.value_and_grad(task, has_aux=True)(params, x, y, number)
         gradient, tr_h2, applied = add_penalty(gradient, params, x, y, number, penalty_scale)
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         updates, opt_state = optimizer.update(gradient, opt_state, params)
         total = loss + penalty_scale * tr_h2
         return (
