@@ -1,0 +1,73 @@
+"""Gather all runs of the study into tables: `python -m flatreg.collect --help`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatreg import config, tables
+from flatreg.errors import UserError, run_command
+from flatreg.files import read_json
+from flatreg.runs import run_dir
+
+MEASURED = ("tr_h", "tr_h2", "lambda_max")
+
+
+def main() -> None:
+    """Write metrics.csv, epochs.csv and times.csv."""
+    parser = argparse.ArgumentParser(prog="python -m flatreg.collect", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    arguments = parser.parse_args()
+    resolved = read_json(arguments.config)
+    results = Path(resolved["paths"]["results"])
+    folders = {run: run_dir(results, *run) for run in config.runs(resolved)}
+    metrics = [metrics_row(folder) for folder in folders.values()]
+    tables.write(
+        arguments.out / "metrics.csv", _frame(metrics, tables.METRICS_TABLE), tables.METRICS_TABLE
+    )
+    epochs = pd.concat([_epochs(run, folder) for run, folder in folders.items()])
+    tables.write(arguments.out / "epochs.csv", epochs.reset_index(drop=True), tables.EPOCHS_TABLE)
+    times = [_name(run) | read_json(folder / "timing.json") for run, folder in folders.items()]
+    tables.write(arguments.out / "times.csv", _frame(times, tables.TIMES_TABLE), tables.TIMES_TABLE)
+
+
+def metrics_row(folder: Path) -> dict[str, Any]:
+    """A run's row of metrics.csv.
+
+    Raises:
+        UserError: the curvature was measured on another run.
+    """
+    metrics, curvature = read_json(folder / "metrics.json"), read_json(folder / "curvature.json")
+    if metrics["key"] != curvature["key"]:
+        raise UserError(
+            f"{folder / 'curvature.json'} is of run {curvature['key']}, not {metrics['key']}; "
+            "delete it and run again"
+        )
+    row = dict(metrics)
+    for prefix, split in (("", "train"), ("test_", "test")):
+        measured = curvature[split] or {}
+        for name in MEASURED:
+            row[f"{prefix}{name}"] = measured.get(name)
+            row[f"{prefix}{name}_stderr"] = measured.get(f"{name}_stderr")
+    return row | {"probes": (curvature["train"] or {}).get("probes")}
+
+
+def _frame(rows: list[dict[str, Any]], table: Any) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(table.columns))
+
+
+def _epochs(run: config.Run, folder: Path) -> pd.DataFrame:
+    epochs = pd.read_csv(folder / "epochs.csv")
+    return epochs.assign(**_name(run))[list(tables.EPOCHS_TABLE.columns)]
+
+
+def _name(run: config.Run) -> dict[str, Any]:
+    return dict(zip(tables.RUN, run, strict=True))
+
+
+if __name__ == "__main__":
+    run_command(main)

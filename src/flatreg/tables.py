@@ -1,0 +1,266 @@
+"""The result tables: their columns, with units, and how they are read and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from flatreg.errors import UserError
+from flatreg.files import atomic_path
+
+STATUSES = ["completed", "converged", "diverged"]
+DIVERGED = "diverged"
+
+CELL = ["protocol", "dataset", "lambda"]
+RUN = [*CELL, "seed"]
+
+# What is summarized and tested, and whether more of it is better.
+METRICS = {
+    "test_accuracy": "higher",
+    "best_test_accuracy": "higher",
+    "test_loss": "lower",
+    "tr_h2": "lower",
+    "tr_h": "lower",
+    "lambda_max": "lower",
+    "test_tr_h2": "lower",
+}
+
+
+def _text(description: str, **options: object) -> pa.Column:
+    return pa.Column(str, description=description, **options)
+
+
+def _count(description: str, *, nullable: bool = False) -> pa.Column:
+    return pa.Column("Int64", pa.Check.ge(0), description=description, nullable=nullable)
+
+
+def _share(description: str) -> pa.Column:
+    return pa.Column(float, pa.Check.in_range(0, 1), description=description, nullable=True)
+
+
+def _number(description: str, *, least: float | None = None) -> pa.Column:
+    checks = None if least is None else pa.Check.ge(least)
+    return pa.Column(float, checks, description=description, nullable=True)
+
+
+_CELL_COLUMNS = {
+    "protocol": _text("protocol of the config"),
+    "dataset": _text("data set of the protocol"),
+    "lambda": _text("strength of the penalty, as written in the config"),
+}
+_RUN_COLUMNS = _CELL_COLUMNS | {"seed": _count("seed of the run")}
+
+
+def _curvature_columns(prefix: str, split: str) -> dict[str, pa.Column]:
+    return {
+        f"{prefix}tr_h": _number(f"tr(H) on {split} examples (nats / parameter^2)"),
+        f"{prefix}tr_h_stderr": _number("its standard error", least=0),
+        f"{prefix}lambda_max": _number(f"largest eigenvalue of H on {split} examples"),
+        f"{prefix}lambda_max_stderr": _number("its standard error over start vectors", least=0),
+    }
+
+
+METRICS_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN_COLUMNS,
+        "status": _text("how the training ended", checks=pa.Check.isin(STATUSES)),
+        "test_accuracy": _share("share of test examples right, of the kept parameters"),
+        "best_test_accuracy": _share("largest over the epochs; reported, never chosen by"),
+        "tr_h2": _number("tr(H^2) on training examples (nats^2 / parameter^4)", least=0),
+        "tr_h2_stderr": _number("its standard error over probes", least=0),
+        "key": _text("names all settings of the run"),
+        "diverged_step": _count("first step that was not finite", nullable=True),
+        "epochs": _count("epochs done"),
+        "steps": _count("steps done"),
+        "kept_epoch": _count("epoch of the kept parameters", nullable=True),
+        "train_loss": _number("mean cross-entropy of the training split (nats)", least=0),
+        "train_accuracy": _share("share of training examples right"),
+        "validation_loss": _number("mean cross-entropy of the validation split", least=0),
+        "validation_accuracy": _share("share of validation examples right"),
+        "test_loss": _number("mean cross-entropy of the test split (nats)", least=0),
+        "tr_h2_training": _number("mean of the estimates taken in training", least=0),
+        "tr_h2_epochs": _number("mean of the measurements at the ends of epochs", least=0),
+        **_curvature_columns("", "training"),
+        "probes": _count("probes of the traces", nullable=True),
+        "test_tr_h2": _number("tr(H^2) on test examples (nats^2 / parameter^4)", least=0),
+        "test_tr_h2_stderr": _number("its standard error over probes", least=0),
+        **_curvature_columns("test_", "test"),
+        "parameter_norm": _number("Euclidean norm of the kept parameters", least=0),
+        "learning_rate": _number("first or peak learning rate", least=0),
+        "weight_decay": _number("weight decay", least=0),
+        "data_sha256": _text("SHA-256 of the data set's examples"),
+    },
+    strict=True,
+    ordered=True,
+    unique=RUN,
+)
+
+EPOCHS_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN_COLUMNS,
+        "epoch": _count("epoch, from 1"),
+        "step": _count("steps done"),
+        "learning_rate": _number("at the last step of the epoch", least=0),
+        "train_loss": _number("mean over the epoch's mini-batches, dropout on (nats)"),
+        "train_accuracy": _share("share right over the epoch's mini-batches, dropout on"),
+        "validation_loss": _number("mean cross-entropy of the validation split (nats)"),
+        "validation_accuracy": _share("share of validation examples right"),
+        "test_accuracy": _share("share of test examples right"),
+        "penalty": _number("mean of the penalty over the steps that applied it (nats)"),
+        "tr_h2_training": _number("mean of the estimates over these steps", least=0),
+        "gradient_norm": _number("mean norm of the whole gradient, before clipping", least=0),
+        "tr_h2": _number("tr(H^2), measured coarsely at the end of the epoch", least=0),
+        "tr_h2_stderr": _number("its standard error", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=[*RUN, "epoch"],
+)
+
+TIMES_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN_COLUMNS,
+        "setup_seconds": _number("from the job's start to the compiler (s)", least=0),
+        "compile_seconds": _number("compiling the training steps (s)", least=0),
+        "train_seconds": _number("training steps alone (s)", least=0),
+        "measure_seconds": _number("evaluating and measuring after each epoch (s)", least=0),
+        "total_seconds": _number("the whole job (s)", least=0),
+        "steps": _count("steps done"),
+        "resumed": _count("epoch that the job went on from, 0 if it began anew"),
+    },
+    strict=True,
+    ordered=True,
+    unique=RUN,
+)
+
+SUMMARY_TABLE = pa.DataFrameSchema(
+    {
+        **_CELL_COLUMNS,
+        "metric": _text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
+        "n": _count("runs with a value"),
+        "diverged": _count("runs that diverged, left out of n"),
+        "mean": _number("mean over seeds, in the metric's unit"),
+        "sd": _number("standard deviation over seeds (n - 1)", least=0),
+        "low": _number("lower end of the t interval of the mean"),
+        "high": _number("upper end of it"),
+        "minimum": _number("smallest value"),
+        "maximum": _number("largest value"),
+        "note": _text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=[*CELL, "metric"],
+)
+
+TESTS_TABLE = pa.DataFrameSchema(
+    {
+        **_CELL_COLUMNS,
+        "metric": _text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
+        "n": _count("runs with a value at this lambda"),
+        "n_baseline": _count("runs with a value at lambda 0"),
+        "n_pairs": _count("seeds with a value at both"),
+        "diverged": _count("runs at this lambda that diverged"),
+        "diverged_baseline": _count("runs at lambda 0 that diverged"),
+        "difference": _number("mean at this lambda minus mean at lambda 0"),
+        "low": _number("lower end of Welch's interval of the difference"),
+        "high": _number("upper end of it"),
+        "student_t": _number("Student's two-sample t, equal variances"),
+        "student_p": _share("its two-sided p"),
+        "welch_t": _number("Welch's two-sample t"),
+        "welch_df": _number("its degrees of freedom", least=0),
+        "welch_p": _share("its two-sided p"),
+        "welch_p_holm": _share("welch_p adjusted (Holm) over the lambdas of the data set"),
+        "paired_t": _number("t of the differences over shared seeds"),
+        "paired_p": _share("its two-sided p"),
+        "hedges_g": _number("difference in pooled standard deviations, corrected for bias"),
+        "detectable": _number("smallest effect found at the config's power, in sd", least=0),
+        "note": _text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=[*CELL, "metric"],
+)
+
+
+def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a CSV and check it against its table.
+
+    Raises:
+        UserError: it is missing or empty, misses a column, or a value is out of range; the line
+            names file, column and row (the header is row 1).
+    """
+    types = {name: column.dtype.type for name, column in table.columns.items()}
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the rule that makes it") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no table ({error}); delete it and run again") from error
+    missing = [name for name in table.columns if name not in header]
+    if missing:
+        raise UserError(f"{path}: column {missing[0]!r} is missing; delete it and run again")
+    text = [n for n, t in types.items() if not pd.api.types.is_numeric_dtype(t)]
+    frame = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=True)
+    for name in table.columns:
+        if name not in text:
+            frame[name] = _numeric(path, name, frame[name], str(types[name]))
+        elif not table.columns[name].nullable:
+            frame[name] = frame[name].astype(object)
+    return check(frame, table, str(path))
+
+
+def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.DataFrame:
+    """The table with its columns' types.
+
+    Raises:
+        UserError: the first value out of range, with its column and row.
+    """
+    try:
+        return table.validate(_typed(frame, table))
+    except pa.errors.SchemaError as error:
+        cases = getattr(error, "failure_cases", None)
+        place = ""
+        if isinstance(cases, pd.DataFrame) and "index" in cases and len(cases):
+            first = cases.iloc[0]
+            row = "" if pd.isna(first["index"]) else f", row {int(first['index']) + 2}"
+            place = f"{row}: {first['failure_case']!r} is out of range"
+        column = getattr(error.schema, "name", None)
+        named = f"column {column!r}" if column else " ".join(str(error).split())[:120]
+        raise UserError(f"{where}: {named}{place}; mend or delete it and run again") from error
+
+
+def write(path: Path, frame: pd.DataFrame, table: pa.DataFrameSchema) -> None:
+    """Check a table and write it as CSV; an empty field is a missing value."""
+    checked = check(frame, table, str(path))
+    with atomic_path(path) as temporary:
+        checked.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _typed(frame: pd.DataFrame, table: pa.DataFrameSchema) -> pd.DataFrame:
+    """Whole numbers as nullable integers, so that a missing one does not turn all to floats."""
+    frame = frame.copy()
+    for name, column in table.columns.items():
+        if name not in frame:
+            continue
+        if str(column.dtype) == "Int64":
+            frame[name] = frame[name].astype("Int64")
+        elif str(column.dtype) == "float64":
+            frame[name] = frame[name].astype(float)
+        else:
+            frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
+            frame[name] = frame[name].astype("str")
+    return frame
+
+
+def _numeric(path: Path, name: str, column: pd.Series, dtype: str) -> pd.Series:
+    values = pd.to_numeric(column, errors="coerce")
+    wrong = values.isna() & column.notna()
+    if wrong.any():
+        row = int(wrong.idxmax())
+        raise UserError(
+            f"{path}: column {name!r}, row {row + 2}: {column[row]!r} is not a number; "
+            "mend or delete it and run again"
+        )
+    return values.astype("Int64" if dtype == "Int64" else float)
