@@ -29,13 +29,11 @@ include: "workflow/rules/config.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
-
-
-# include: "workflow/rules/analyse.smk"
+include: "workflow/rules/analyse.smk"
 
 
 rule all:
     """Everything the study makes: the paper, its tables, the notebooks."""
     default_target: True
     input:
-        run_files("curvature.json"),
+        TABLES,

@@ -55,7 +55,10 @@ DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
-TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("metrics", "epochs", "times")]
+TABLES = expand(
+    f"{RESULTS}/tables/{{name}}.csv",
+    name=["metrics", "epochs", "times", "summary", "tests"],
+)
 
 
 @cache

@@ -1,0 +1,113 @@
+# Purpose: put all runs into tables and test each lambda against plain training.
+# Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
+# Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv
+
+
+localrules:
+    collect_tables,
+    summarize_cells,
+    compare_lambdas,
+
+
+rule collect_tables:
+    """Gather all runs: a row a run, a row an epoch, and the times apart."""
+    input:
+        config=ancient(CONFIG),
+        metrics=run_files("metrics.json"),
+        epochs=run_files("epochs.csv"),
+        timing=run_files("timing.json"),
+        curvature=run_files("curvature.json"),
+        library=library("collect"),
+    output:
+        metrics=report(
+            f"{RESULTS}/tables/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "every run"},
+        ),
+        epochs=report(
+            f"{RESULTS}/tables/epochs.csv",
+            caption="../report/epochs.rst",
+            category="Tables",
+            labels={"table": "every epoch"},
+        ),
+        times=report(
+            f"{RESULTS}/tables/times.csv",
+            caption="../report/times.rst",
+            category="Tables",
+            labels={"table": "times"},
+        ),
+    log:
+        f"{LOGS}/tables/metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/metrics.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        tables=subpath(output.metrics, parent=True),
+    shell:
+        "python -m flatreg.collect --config {input.config:q} --out {params.tables:q} &> {log:q}"
+
+
+rule summarize_cells:
+    """Summarize the seeds of each cell: n, diverged, mean, standard deviation, interval."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        library=library("summarize"),
+    output:
+        summary=report(
+            f"{RESULTS}/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "every cell"},
+        ),
+    log:
+        f"{LOGS}/tables/summary.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/summary.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        alpha=STUDY["analysis"]["alpha"],
+    shell:
+        "python -m flatreg.summarize --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.summary:q} &> {log:q}"
+
+
+rule compare_lambdas:
+    """Test each lambda above 0 against plain training, per metric, adjusted within a data set."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        library=library("compare"),
+    output:
+        tests=report(
+            f"{RESULTS}/tables/tests.csv",
+            caption="../report/tests.rst",
+            category="Tables",
+            labels={"table": "tests against plain training"},
+        ),
+    log:
+        f"{LOGS}/tables/tests.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/tests.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["analysis"]),
+    shell:
+        "python -m flatreg.compare --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.tests:q} &> {log:q}"
