@@ -357,6 +357,8 @@ def _reason(error: jsonschema.ValidationError) -> str:
             return f"{missing!r} is missing"
         case "enum":
             known = [_short(choice) for choice in limit]
+            if len(known) <= 4:
+                return f"{_short(value)} is unknown; known are {', '.join(known)}"
             return f"{_short(value)} is unknown{_nearest(_short(value), known)}"
         case "type":
             return f"must be {_kind(limit)}, not {_short(value)}{_type_hint(value, limit)}"
