@@ -15,6 +15,7 @@ from flatreg.config import (
     TEXT_SOURCES,
     Run,
     cell_settings,
+    check_optimizers,
     check_writable,
     data_settings,
     digest,
@@ -26,7 +27,7 @@ from flatreg.config import (
     settings,
 )
 from flatreg.errors import UserError
-from flatreg.files import read_json
+from flatreg.files import read_json, write_json
 
 NAME = "[a-z][a-z0-9_]*"
 HOME = Path(os.path.relpath(workflow.basedir))
@@ -59,6 +60,24 @@ TABLES = expand(
     f"{RESULTS}/tables/{{name}}.csv",
     name=["metrics", "epochs", "times", "summary", "tests"],
 )
+
+SURFACES = expand(
+    f"{RESULTS}/surfaces/{{dataset}}.npz",
+    dataset=STUDY["protocols"][STUDY["surface"]["protocol"]]["datasets"],
+)
+FIGURES = expand(
+    f"{RESULTS}/figures/{{name}}.{{kind}}",
+    name=[
+        "accuracy",
+        "flatness",
+        "learning_curves",
+        "interpolation",
+        "surface",
+        "cost",
+    ],
+    kind=["pdf", "svg"],
+)
+ORIGINAL = str(HOME / "paper/original.json")
 
 
 @cache

@@ -2,33 +2,24 @@
 # Inputs: the merged config files, as Snakemake holds them
 # Outputs: config.json
 #
-# All other rules take it as ancient(): what of it they depend on is in their params.
+# All rules take it as ancient(): what of it they depend on is in their params. No rule
+# makes it, as Snakemake plans nothing below a job whose output is only taken as
+# ancient(): after an edit of the config it would be written, and all else left as it was.
 
 
-localrules:
-    write_config,
+def write_config():
+    """Write the completed config; a mistake that only Optax can tell is one line, and the end."""
+    try:
+        check_optimizers(STUDY)
+        write_json(Path(CONFIG), STUDY)
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
-rule write_config:
-    """Check the config, optimizers' arguments included, and write it with all defaults."""
-    input:
-        schema=SCHEMA,
-        library=library("config"),
-    output:
-        config=CONFIG,
-    log:
-        f"{LOGS}/config.log",
-    benchmark:
-        f"{BENCHMARKS}/config.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=5,
-    params:
-        given=json.dumps(config),
-    shell:
-        "printf '%s' {params.given:q} |"
-        " python -m flatreg.config - --schema {input.schema:q} --out {output.config:q}"
-        " &> {log:q}"
+if not Path(CONFIG).exists():
+    write_config()
+
+
+# Not while planning: jobs of another snakemake may be reading it.
+onstart:
+    write_config()
