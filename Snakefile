@@ -30,6 +30,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/draw.smk"
 
 
 rule all:
@@ -37,3 +38,4 @@ rule all:
     default_target: True
     input:
         TABLES,
+        FIGURES,

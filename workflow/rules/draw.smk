@@ -1,0 +1,193 @@
+# Purpose: draw the study's figures, as PDF for the paper and SVG for the report.
+# Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times
+# Outputs: figures/: accuracy flatness learning_curves interpolation surface cost
+
+
+localrules:
+    draw_accuracy,
+    draw_flatness,
+    draw_learning_curves,
+    draw_interpolation,
+    draw_surface,
+    draw_cost,
+
+
+rule draw_accuracy:
+    """Draw test accuracy against lambda, every seed a dot."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/accuracy.pdf",
+        svg=report(
+            f"{RESULTS}/figures/accuracy.svg",
+            caption="../report/accuracy.rst",
+            category="Results",
+            labels={"figure": "test accuracy against lambda"},
+        ),
+    log:
+        f"{LOGS}/figures/accuracy.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/accuracy.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        alpha=STUDY["analysis"]["alpha"],
+    shell:
+        "python -m flatreg.figures accuracy --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_flatness:
+    """Draw the measured tr(H^2) against lambda, every seed a dot."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/flatness.pdf",
+        svg=report(
+            f"{RESULTS}/figures/flatness.svg",
+            caption="../report/flatness.rst",
+            category="Results",
+            labels={"figure": "flatness against lambda"},
+        ),
+    log:
+        f"{LOGS}/figures/flatness.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/flatness.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        alpha=STUDY["analysis"]["alpha"],
+    shell:
+        "python -m flatreg.figures flatness --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_learning_curves:
+    """Draw training and validation loss over the epochs."""
+    input:
+        epochs=f"{RESULTS}/tables/epochs.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/learning_curves.pdf",
+        svg=report(
+            f"{RESULTS}/figures/learning_curves.svg",
+            caption="../report/learning_curves.rst",
+            category="Training",
+            labels={"figure": "learning curves"},
+        ),
+    log:
+        f"{LOGS}/figures/learning_curves.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/learning_curves.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m flatreg.figures learning_curves --epochs {input.epochs:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_interpolation:
+    """Draw loss and accuracy along the line between two solutions of one seed."""
+    input:
+        config=ancient(CONFIG),
+        surfaces=SURFACES,
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/interpolation.pdf",
+        svg=report(
+            f"{RESULTS}/figures/interpolation.svg",
+            caption="../report/interpolation.rst",
+            category="Loss surfaces",
+            labels={"figure": "line between two solutions"},
+        ),
+    log:
+        f"{LOGS}/figures/interpolation.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/interpolation.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        lam=STUDY["surface"]["lambda"],
+    shell:
+        "python -m flatreg.figures interpolation --config {input.config:q} --surfaces {input.surfaces:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_surface:
+    """Draw the loss around two solutions of one seed, on the same axes."""
+    input:
+        config=ancient(CONFIG),
+        surfaces=SURFACES,
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/surface.pdf",
+        svg=report(
+            f"{RESULTS}/figures/surface.svg",
+            caption="../report/surface.rst",
+            category="Loss surfaces",
+            labels={"figure": "planes around two solutions"},
+        ),
+    log:
+        f"{LOGS}/figures/surface.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/surface.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        lam=STUDY["surface"]["lambda"],
+    shell:
+        "python -m flatreg.figures surface --config {input.config:q} --surfaces {input.surfaces:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_cost:
+    """Draw what the penalty costs, beside the original's figures."""
+    input:
+        times=f"{RESULTS}/tables/times.csv",
+        original=ORIGINAL,
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/cost.pdf",
+        svg=report(
+            f"{RESULTS}/figures/cost.svg",
+            caption="../report/cost.rst",
+            category="Training",
+            labels={"figure": "cost of the penalty"},
+        ),
+    log:
+        f"{LOGS}/figures/cost.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/cost.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m flatreg.figures cost --times {input.times:q} --original {input.original:q}"
+        " --out {output.pdf:q} &> {log:q}"
