@@ -27,7 +27,8 @@ test: .venv/installed tex ## the whole test suite
 	@$(BIN)/python -m pytest
 
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
-	@$(BIN)/snakemake --profile profiles/verify results/verify/config.json
+	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \
+		--schema workflow/schemas/config.schema.json --out results/verify/config.json
 	@runs=$$($(BIN)/python -m flatreg.verify --config results/verify/config.json --list) && \
 		$(BIN)/snakemake --profile profiles/verify $$runs
 	@$(BIN)/python -m flatreg.verify --config results/verify/config.json \

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -53,8 +54,9 @@ def main() -> None:
         return
     reference_facts = read_json(arguments.reference.parent / "facts.json")
     table = arguments.results / "tables/metrics.csv"
-    tables.write(table, collect.metrics(config, arguments.results, runs))
-    here = [read_json(run_dir(arguments.results, *run) / "facts.json") for run in runs]
+    folders = [run_dir(arguments.results, *run) for run in runs]
+    tables.write(table, metrics(folders), tables.METRICS_TABLE)
+    here = [read_json(folder / "facts.json") for folder in folders]
     strange = sorted({name for facts in here for name in differing_facts(facts, reference_facts)})
     comparisons = compare(
         runs,
@@ -88,6 +90,12 @@ def wanted(results: Path, run: Run) -> tuple[Path, Path]:
     """The files that a run's row of metrics.csv is made from."""
     folder = run_dir(results, *run)
     return folder / "metrics.json", folder / "curvature.json"
+
+
+def metrics(folders: list[Path]) -> pd.DataFrame:
+    """The rows of metrics.csv for these runs' folders."""
+    rows = [collect.metrics_row(folder) for folder in folders]
+    return pd.DataFrame(rows, columns=list(tables.METRICS_TABLE.columns))
 
 
 def differing_facts(here: dict[str, Any], reference: dict[str, Any]) -> list[str]:
