@@ -1,0 +1,437 @@
+"""The study's figures, from its tables: `python -m flatreg.figures NAME --help`.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; shapes and dashes say the same
+again for a reader in grey. Fonts are Computer Modern, the paper's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from flatreg import labels, statistics, tables
+from flatreg.datasets.prepared import read_arrays
+from flatreg.errors import run_command
+from flatreg.files import atomic_path, read_json
+
+WIDTH = 6.3
+COLORS = ["#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+STYLE = {
+    "font.family": "cmr10",
+    "mathtext.fontset": "cm",
+    "axes.formatter.use_mathtext": True,
+    "axes.unicode_minus": False,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.2,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "flatreg",
+}
+SUFFIXES = (".pdf", ".svg")
+
+
+def main() -> None:
+    """Draw one figure, as PDF for the paper and SVG for the report."""
+    arguments = _parse()
+    mpl.use("agg")
+    with mpl.rc_context(STYLE):
+        figure = arguments.draw(arguments)
+        for suffix in SUFFIXES:
+            save(figure, arguments.out.with_suffix(suffix))
+        plt.close(figure)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes."""
+    dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, metadata=dates[path.suffix])
+
+
+def draw_accuracy(metrics: pd.DataFrame, alpha: float) -> Figure:
+    """Test accuracy of the kept parameters and of the best epoch against lambda."""
+    series = {
+        "kept parameters": "test_accuracy",
+        "best epoch (looks at the test split)": "best_test_accuracy",
+    }
+    figure, panels = _grid(metrics)
+    for (protocol, dataset), axes in panels.items():
+        runs = _runs(metrics, protocol, dataset)
+        _against_lambda(axes, runs, series, alpha)
+    _name_axes(panels, r"$\lambda$", "test accuracy")
+    _share_legend(figure, panels)
+    return figure
+
+
+def draw_flatness(metrics: pd.DataFrame, alpha: float) -> Figure:
+    """tr(H^2) of the trained model, and the mean of the estimates in training, against lambda."""
+    series = {
+        "after training, on training examples": "tr_h2",
+        "after training, on test examples": "test_tr_h2",
+        "mean of the estimates in training": "tr_h2_training",
+    }
+    figure, panels = _grid(metrics)
+    for (protocol, dataset), axes in panels.items():
+        axes.set_yscale("log")
+        _against_lambda(axes, _runs(metrics, protocol, dataset), series, alpha)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    _name_axes(panels, r"$\lambda$", r"$\mathrm{tr}(H^2)$")
+    _share_legend(figure, panels)
+    return figure
+
+
+def draw_learning_curves(epochs: pd.DataFrame) -> Figure:
+    """Training and validation loss after each epoch, mean over seeds, by lambda."""
+    figure, panels = _grid(epochs)
+    for (protocol, dataset), axes in panels.items():
+        runs = _runs(epochs, protocol, dataset)
+        axes.set_yscale("log")
+        for number, (lam, cell) in enumerate(runs.groupby("lambda", sort=False)):
+            means = cell.groupby("epoch")[["train_loss", "validation_loss"]].mean()
+            axes.plot(
+                means.index,
+                means["validation_loss"],
+                color=COLORS[number % len(COLORS)],
+                linestyle=DASHES[number % len(DASHES)],
+                label=rf"$\lambda={lam}$",
+            )
+            axes.plot(
+                means.index,
+                means["train_loss"],
+                color=COLORS[number % len(COLORS)],
+                linestyle=DASHES[number % len(DASHES)],
+                alpha=0.4,
+                linewidth=0.7,
+            )
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    _name_axes(panels, "epoch", "loss (nats)")
+    _share_legend(figure, panels)
+    return figure
+
+
+def draw_interpolation(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> Figure:
+    """Loss and accuracy on the line from the lambda = 0 solution to that of `lam`."""
+    rows = [("loss", "loss (nats)"), ("accuracy", "accuracy")]
+    figure, panels = plt.subplots(
+        2, len(surfaces), figsize=(WIDTH, 3.0), sharex=True, squeeze=False
+    )
+    for column, (dataset, arrays) in enumerate(surfaces.items()):
+        panels[0, column].set_title(labels.dataset(dataset))
+        for row, (quantity, name) in enumerate(rows):
+            axes = panels[row, column]
+            if column == 0:
+                axes.set_ylabel(name)
+            if arrays["diverged"].size:
+                _say(axes, "diverged")
+                continue
+            for number, split in enumerate(("train", "test")):
+                axes.plot(
+                    arrays["alphas"],
+                    arrays[f"{split}_{quantity}"],
+                    color=COLORS[number],
+                    linestyle=DASHES[number],
+                    label=f"{split} examples",
+                )
+            if quantity == "loss":
+                axes.set_yscale("log")
+                axes.yaxis.set_minor_formatter(NullFormatter())
+        panels[1, column].set_xticks([0, 1], [r"$\lambda=0$", rf"$\lambda={lam}$"])
+    _share_legend(figure, dict(enumerate(panels.flat)))
+    return figure
+
+
+def draw_surface(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> Figure:
+    """Loss on the plane around each solution, the same levels for both of a data set."""
+    figure, panels = plt.subplots(
+        2,
+        len(surfaces),
+        figsize=(WIDTH, 1.1 + 2 * (WIDTH / max(3, len(surfaces)))),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for column, (dataset, arrays) in enumerate(surfaces.items()):
+        panels[0, column].set_title(labels.dataset(dataset))
+        shown = [("plain_surface", "0"), ("penalized_surface", lam)]
+        for row, (name, strength) in enumerate(shown):
+            axes = panels[row, column]
+            axes.set_aspect("equal")
+            if column == 0:
+                axes.set_ylabel(rf"$\lambda={strength}$")
+            if arrays["diverged"].size:
+                _say(axes, "diverged")
+                continue
+            both = np.stack([arrays[key] for key, _ in shown])
+            levels = np.geomspace(both.min(), both.max(), 10)
+            drawn = axes.contourf(
+                arrays["coordinates"],
+                arrays["coordinates"],
+                arrays[name],
+                levels=levels,
+                norm="log",
+                cmap="cividis",
+            )
+            axes.contour(drawn, colors="black", linewidths=0.3)
+            axes.plot(0, 0, marker="+", color="white")
+        if not arrays["diverged"].size:
+            bar = figure.colorbar(drawn, ax=panels[:, column], location="bottom", shrink=0.9)
+            ticks = [levels[0], levels[5], levels[-1]]
+            bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+            bar.minorticks_off()
+            bar.set_label("loss (nats)")
+    return figure
+
+
+def draw_cost(times: pd.DataFrame, original: dict[str, dict[str, float]]) -> Figure:
+    """Time of training over that of lambda = 0, ours beside the original's.
+
+    Args:
+        times: of times.csv.
+        original: seconds by data set and lambda, as the original paper reports them.
+    """
+    ratios = cost_ratios(times)
+    protocols = list(dict.fromkeys(times["protocol"]))
+    datasets = list(dict.fromkeys(times["dataset"]))
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.36 * len(datasets)))
+    for number, protocol in enumerate(protocols):
+        ours = ratios[ratios["protocol"] == protocol]
+        places = [datasets.index(d) + 0.2 * number - 0.1 for d in ours["dataset"]]
+        _dots(axes, ours["ratio"], places, number, protocol)
+    theirs = [
+        (datasets.index(dataset), seconds / of_lambda["0"])
+        for dataset, of_lambda in original.items()
+        if dataset in datasets
+        for lam, seconds in of_lambda.items()
+        if lam != "0"
+    ]
+    if theirs:
+        _dots(
+            axes, [r for _, r in theirs], [p + 0.3 for p, _ in theirs], len(protocols), "original"
+        )
+    axes.axvline(1, color="grey", linewidth=0.6)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(datasets)), [labels.dataset(d) for d in datasets])
+    axes.invert_yaxis()
+    axes.set_xlabel(r"time of training over that of $\lambda=0$, a dot a $\lambda$")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def cost_ratios(times: pd.DataFrame) -> pd.DataFrame:
+    """Median seconds a step of each cell over that of its lambda = 0.
+
+    Returns:
+        Columns protocol, dataset, lambda, ratio; cells without a whole epoch are left out.
+    """
+    finished = times[times["steps"] > 0]
+    a_step = (finished["train_seconds"] / finished["steps"].astype(float)).rename("ratio")
+    cells = pd.concat([finished[tables.CELL], a_step], axis=1)
+    cells = cells.groupby(tables.CELL, sort=False, as_index=False).median()
+    plain = cells[cells["lambda"] == "0"].set_index(["protocol", "dataset"])["ratio"]
+    cells = cells[cells["lambda"] != "0"].join(plain.rename("plain"), on=["protocol", "dataset"])
+    cells["ratio"] /= cells.pop("plain")
+    return cells.dropna().reset_index(drop=True)
+
+
+def _dots(axes: Axes, x: Any, y: Any, number: int, name: str) -> None:
+    axes.plot(
+        x,
+        y,
+        linestyle="",
+        marker=MARKERS[number],
+        color=COLORS[number],
+        markerfacecolor="none" if number else COLORS[number],
+        label=name,
+    )
+
+
+def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A panel a protocol and data set: protocols in rows, data sets in columns."""
+    pairs = list(dict.fromkeys(zip(frame["protocol"], frame["dataset"], strict=True)))
+    protocols = list(dict.fromkeys(protocol for protocol, _ in pairs))
+    datasets = list(dict.fromkeys(dataset for _, dataset in pairs))
+    figure, axes = plt.subplots(
+        len(protocols),
+        len(datasets),
+        figsize=(WIDTH, 0.5 + 1.45 * len(protocols)),
+        squeeze=False,
+    )
+    panels = {}
+    for row, protocol in enumerate(protocols):
+        for column, dataset in enumerate(datasets):
+            panel = axes[row, column]
+            if (protocol, dataset) not in pairs:
+                panel.set_axis_off()
+                continue
+            panel.set_title(f"{labels.dataset(dataset)}\n{protocol}")
+            panels[protocol, dataset] = panel
+    return figure, panels
+
+
+def _runs(frame: pd.DataFrame, protocol: str, dataset: str) -> pd.DataFrame:
+    return frame[(frame["protocol"] == protocol) & (frame["dataset"] == dataset)]
+
+
+def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alpha: float) -> None:
+    """Every seed a dot, the mean and its interval beside them, diverged runs counted below."""
+    lambdas = list(dict.fromkeys(runs["lambda"]))
+    shift = 0.5 / len(series)
+    for number, (name, column) in enumerate(series.items()):
+        offset = (number - (len(series) - 1) / 2) * shift
+        means = []
+        for place, lam in enumerate(lambdas):
+            cell = runs[(runs["lambda"] == lam) & (runs["status"] != tables.DIVERGED)]
+            sample = cell[column].dropna().to_numpy()
+            spread = np.linspace(-0.05, 0.05, len(sample)) if len(sample) > 1 else np.zeros(1)
+            axes.plot(
+                place + offset + spread[: len(sample)],
+                sample,
+                linestyle="",
+                marker=MARKERS[number],
+                color=COLORS[number],
+                markerfacecolor=COLORS[number] if number == 0 else "none",
+                markeredgewidth=0.6,
+                markersize=2.6,
+                alpha=0.7,
+                label=name if place == 0 else None,
+            )
+            summary = statistics.summarize(sample, alpha)
+            means.append(summary.mean)
+        axes.plot(
+            np.arange(len(lambdas)) + offset,
+            means,
+            color=COLORS[number],
+            linestyle=DASHES[number],
+            linewidth=0.7,
+        )
+    for place, lam in enumerate(lambdas):
+        count = int((runs[runs["lambda"] == lam]["status"] == tables.DIVERGED).sum())
+        if count:
+            axes.annotate(
+                rf"$\dagger{count}$",
+                (place, 0.02),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                fontsize=7,
+            )
+    axes.set_xticks(range(len(lambdas)), lambdas)
+    axes.set_xlim(-0.5, len(lambdas) - 0.5)
+
+
+def _name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
+    """Name the outer axes only."""
+    first_column, last_row = {}, {}
+    for (protocol, dataset), axes in panels.items():
+        first_column.setdefault(protocol, axes)
+        last_row[dataset] = axes
+    for axes in first_column.values():
+        axes.set_ylabel(y)
+    for axes in last_row.values():
+        axes.set_xlabel(x)
+
+
+def _share_legend(figure: Figure, panels: dict[Any, Axes]) -> None:
+    """One legend below for all panels."""
+    found: dict[str, Any] = {}
+    for axes in panels.values():
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    if found:
+        figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=min(5, len(found))
+        )
+
+
+def _say(axes: Axes, what: str) -> None:
+    axes.text(0.5, 0.5, what, ha="center", va="center", transform=axes.transAxes)
+    axes.set_yticks([])
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flatreg.figures", description=__doc__)
+    names = parser.add_subparsers(required=True, metavar="NAME")
+
+    def command(name: str, draw: Callable[[argparse.Namespace], Figure], *inputs: str) -> None:
+        figure = names.add_parser(name)
+        for flag in inputs:
+            several = "+" if flag == "surfaces" else None
+            figure.add_argument(f"--{flag}", type=Path, required=True, nargs=several)
+        figure.add_argument("--out", type=Path, required=True, help="the PDF; an SVG goes beside")
+        figure.set_defaults(draw=draw)
+
+    command("accuracy", lambda a: draw_accuracy(_metrics(a), _alpha(a)), "config", "metrics")
+    command("flatness", lambda a: draw_flatness(_metrics(a), _alpha(a)), "config", "metrics")
+    command(
+        "learning_curves",
+        lambda a: draw_learning_curves(tables.read(a.epochs, tables.EPOCHS_TABLE)),
+        "epochs",
+    )
+    command(
+        "interpolation",
+        lambda a: draw_interpolation(_surfaces(a), _shown_lambda(a)),
+        "config",
+        "surfaces",
+    )
+    command("surface", lambda a: draw_surface(_surfaces(a), _shown_lambda(a)), "config", "surfaces")
+    command(
+        "cost",
+        lambda a: draw_cost(tables.read(a.times, tables.TIMES_TABLE), _original_seconds(a)),
+        "times",
+        "original",
+    )
+    return parser.parse_args()
+
+
+def _metrics(arguments: argparse.Namespace) -> pd.DataFrame:
+    return tables.read(arguments.metrics, tables.METRICS_TABLE)
+
+
+def _alpha(arguments: argparse.Namespace) -> float:
+    return read_json(arguments.config)["analysis"]["alpha"]
+
+
+def _shown_lambda(arguments: argparse.Namespace) -> str:
+    return read_json(arguments.config)["surface"]["lambda"]
+
+
+def _surfaces(arguments: argparse.Namespace) -> dict[str, dict[str, np.ndarray]]:
+    return {path.stem: read_arrays(path) for path in arguments.surfaces}
+
+
+def _original_seconds(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    reported = read_json(arguments.original)["results"]
+    return {
+        dataset: {row["lambda"]: row["seconds"] for row in rows}
+        for dataset, rows in reported.items()
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)
