@@ -17,12 +17,12 @@ report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
-    protocol=NAME,
-    dataset=NAME,
-    source=NAME,
+    protocol=one_of(run.protocol for run in RUNS),
+    dataset=one_of(run.dataset for run in RUNS),
+    lam=one_of(run.lam for run in RUNS),
+    seed=one_of(run.seed for run in RUNS),
+    source=one_of(sources()),
     reading="whole|stripped",
-    lam="[0-9.e-]+",
-    seed="[0-9]+",
 
 
 include: "workflow/rules/config.smk"

@@ -96,9 +96,9 @@ def runs(config: Config) -> list[Run]:
     return [
         Run(name, dataset, lam, seed)
         for name, protocol in config["protocols"].items()
-        for dataset in protocol["datasets"]
-        for lam in protocol["lambdas"]
-        for seed in protocol["seeds"]
+        for dataset, chosen in protocol["datasets"].items()
+        for lam in chosen["lambdas"]
+        for seed in chosen["seeds"]
     ]
 
 
@@ -108,13 +108,12 @@ def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
     Raises:
         UserError: the config has no such protocol or data set.
     """
-    training = _entry(config["protocols"], protocol, "protocol")
-    chosen = copy.deepcopy(_entry(training["datasets"], dataset, f"data set of {protocol}"))
+    chosen = _chosen(config, protocol, dataset)
     measure = config["measure"]
     return {
         "protocol": protocol,
         "dataset": dataset,
-        **chosen,
+        **{k: copy.deepcopy(v) for k, v in chosen.items() if k not in ("lambdas", "seeds")},
         "data": data_settings(config, chosen["source"]),
         "epoch_measure": {
             "examples": measure["epoch_examples"],
@@ -130,12 +129,11 @@ def settings(config: Config, run: Run) -> Config:
         UserError: the config has no such run.
     """
     chosen = cell_settings(config, run.protocol, run.dataset)
-    protocol = config["protocols"][run.protocol]
     for name, value in (("lambda", run.lam), ("seed", run.seed)):
-        known = protocol[f"{name}s"]
+        known = _chosen(config, run.protocol, run.dataset)[f"{name}s"]
         if value not in known:
             raise UserError(
-                f"{name} {value} is not one of protocol {run.protocol}'s "
+                f"{name} {value} is not one of {run.protocol}/{run.dataset}'s "
                 f"({', '.join(map(str, known))}); add it to the config"
             )
     return chosen | {"lambda": run.lam, "seed": run.seed}
@@ -203,6 +201,11 @@ def _read_yaml(path: Path) -> Config:
     return content
 
 
+def _chosen(config: Config, protocol: str, dataset: str) -> Config:
+    entries = _entry(config["protocols"], protocol, "protocol")["datasets"]
+    return _entry(entries, dataset, f"data set of {protocol}")
+
+
 def _entry(table: Config, name: str, kind: str) -> Any:
     if name not in table:
         raise UserError(f"{kind} {name!r} is not in the config{_nearest(name, table)}")
@@ -221,14 +224,15 @@ def _expanded(schema: Any, definitions: Config) -> Any:
     parts = {k: _expanded(v, definitions) for k, v in schema.items() if k not in ("$ref", "$defs")}
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
-        return _expanded(definitions[name], definitions) | parts
+        return merge(_expanded(definitions[name], definitions), parts)
     return parts
 
 
 def _field(schema: Config, name: str) -> Config:
     """The schema of one key of a mapping; anything goes for a key it says nothing of."""
     others = schema.get("additionalProperties")
-    return schema.get("properties", {}).get(name, others if isinstance(others, dict) else {})
+    field = schema.get("properties", {}).get(name, others)
+    return field if isinstance(field, dict) else {}
 
 
 def _without_nulls(value: Any, schema: Config) -> Any:
@@ -248,10 +252,11 @@ def _accepts_null(field: Config) -> bool:
 
 
 def _with_shared(given: Config) -> Config:
-    """The config with each protocol's `training` laid under its data sets."""
+    """The config with what each protocol shares laid under its data sets."""
     config = copy.deepcopy(given)
     for protocol in _mappings(config["protocols"]):
         shared = protocol.pop("training", None) or {}
+        shared |= {name: protocol[name] for name in ("lambdas", "seeds")}
         for name, own in protocol["datasets"].items():
             if own is not None:
                 protocol["datasets"][name] = merge(shared, own)
@@ -348,6 +353,8 @@ def _reason(error: jsonschema.ValidationError) -> str:
             return f"unknown key {_short(value)}{_nearest(value, limit)}"
         return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
     match error.validator:
+        case "not":
+            return "has no place here; it stands beside `training`, or in a data set"
         case "additionalProperties":
             known = error.schema.get("properties", {})
             unknown = next(key for key in value if key not in known)
@@ -431,6 +438,7 @@ def _check_study(config: Config) -> None:
         where = f"config: protocols.{name}"
         _check_lambdas(protocol["lambdas"], f"{where}.lambdas")
         for dataset, chosen in protocol["datasets"].items():
+            _check_lambdas(chosen["lambdas"], f"{where}.datasets.{dataset}.lambdas")
             _check_training(chosen, f"{where}.datasets.{dataset}")
     _check_surface(config)
     known = set(runs(config))
@@ -445,17 +453,17 @@ def _check_study(config: Config) -> None:
 def _check_surface(config: Config) -> None:
     surface = config["surface"]
     protocol = _entry(config["protocols"], surface["protocol"], "config: surface.protocol:")
-    shown = [lam for lam in protocol["lambdas"] if lam != BASELINE]
-    if surface["lambda"] not in shown:
-        raise UserError(
-            f"config: surface.lambda: {_short(surface['lambda'])} is not a lambda above 0 of "
-            f"protocol {surface['protocol']}; choose of {', '.join(shown)}"
-        )
-    if surface["seed"] not in protocol["seeds"]:
-        raise UserError(
-            f"config: surface.seed: {surface['seed']} is not a seed of protocol "
-            f"{surface['protocol']}; choose of {', '.join(map(str, protocol['seeds']))}"
-        )
+    for dataset, chosen in protocol["datasets"].items():
+        shown = {
+            "lambda": [lam for lam in chosen["lambdas"] if lam != BASELINE],
+            "seed": chosen["seeds"],
+        }
+        for name, known in shown.items():
+            if surface[name] not in known:
+                raise UserError(
+                    f"config: surface.{name}: {surface['protocol']}/{dataset} has no {name} "
+                    f"{_short(surface[name])} to show; choose of {', '.join(map(str, known))}"
+                )
 
 
 def _check_lambdas(lambdas: list[str], where: str) -> None:

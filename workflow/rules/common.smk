@@ -4,8 +4,8 @@
 # Outputs: none
 
 import ast
-import json
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,6 @@ from flatreg.config import (
 from flatreg.errors import UserError
 from flatreg.files import read_json, write_json
 
-NAME = "[a-z][a-z0-9_]*"
 HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 SOURCE = HOME / "src/flatreg"
@@ -113,6 +112,11 @@ def imported_files(path):
     inside = (n.removeprefix("flatreg.") for n in names if n.startswith("flatreg."))
     # `from flatreg.files import read_json`: the last word may be no module.
     return [path for path in map(module_file, inside) if path.exists()]
+
+
+def one_of(values):
+    """The pattern of a wildcard that has these values, each once."""
+    return "|".join(sorted({re.escape(str(value)) for value in values}))
 
 
 def sources():
