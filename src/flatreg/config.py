@@ -173,10 +173,11 @@ def check_writable(path: Path) -> None:
     Raises:
         UserError: the nearest folder above it that exists cannot be written to.
     """
-    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    path = path.absolute()
+    there = next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110
     if not os.access(there, os.W_OK):
         raise UserError(f"cannot write to {there}; change its permissions, or config: paths")
-    if there != path.absolute() and not there.is_dir():
+    if there != path and not there.is_dir():
         raise UserError(f"cannot make {path}: {there} is a file; move it, or change config: paths")
 
 

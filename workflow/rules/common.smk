@@ -49,6 +49,10 @@ STUDY = checked_study()
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 RUNS = runs(STUDY)
+# All of the config that may change a number somewhere.
+STUDY_KEY = digest(
+    {k: v for k, v in STUDY.items() if k not in ("paths", "checkpoint", "verify")}
+)
 
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"

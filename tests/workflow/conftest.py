@@ -1,0 +1,150 @@
+"""A copy of the workflow in a folder of its own, in which everything seems to be made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ["Snakefile", "config.yaml", "workflow", "profiles", "src", "envs", "paper"]
+
+# Small, and with a data set of each kind: text, a search, a data set in both protocols.
+STUDY = {
+    "surface": {"protocol": "tuned", "lambda": "0.1"},
+    "protocols": {
+        "stated": {
+            "lambdas": ["0", "0.1"],
+            "seeds": [0, 1],
+            "datasets": {"cifar100": None, "imdb_reviews": None},
+        },
+        "tuned": {
+            "lambdas": ["0", "0.1"],
+            "seeds": [0],
+            "datasets": {
+                "cifar100": None,
+                "imdb_reviews": None,
+                "newsgroups20": None,
+                "newsgroups20_stripped": None,
+            },
+        },
+    },
+    "verify": {"runs": []},
+}
+
+
+class Job(NamedTuple):
+    """One planned job as `snakemake -n` prints it."""
+
+    rule: str
+    output: list[str]
+    log: str
+    benchmark: str
+    resources: str
+
+
+class Project:
+    """A copy of the workflow."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def snakemake(self, *options: str, study: dict | None = None) -> subprocess.CompletedProcess:
+        """Run Snakemake in the copy, on the small study and what is laid over it."""
+        overlay = self.folder / "overlay.yaml"
+        overlay.write_text(yaml.safe_dump(study or {}), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+        command += ["--workflow-profile", "none", *options]
+        command += ["--configfile", "study.yaml", overlay.name]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def plan(self, *options: str, study: dict | None = None) -> list[Job]:
+        """What a dry run plans, but `all`."""
+        done = self.snakemake("-n", *options, study=study)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return [job for job in parse_jobs(done.stderr + done.stdout) if job.rule != "all"]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file of the copy."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def append(self, path: str, text: str) -> None:
+        """Add text to a file of the copy."""
+        with (self.folder / path).open("a", encoding="utf-8") as handle:
+            handle.write(text)
+
+
+def parse_jobs(text: str) -> list[Job]:
+    """The jobs in a dry run's words."""
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", text, re.MULTILINE)
+    jobs = []
+    for rule, block in blocks:
+        lines = (line.strip().partition(": ") for line in block.splitlines())
+        said = {key: value for key, _, value in lines}
+        jobs.append(
+            Job(
+                rule,
+                said.get("output", "").split(", "),
+                said.get("log", ""),
+                said.get("benchmark", ""),
+                said.get("resources", ""),
+            )
+        )
+    return jobs
+
+
+def copy_workflow(folder: Path) -> Project:
+    """Copy what the workflow is made of."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf")
+            shutil.copytree(source, folder / part, ignore=skip)
+        else:
+            shutil.copy(source, folder / part)
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which nothing is made yet."""
+    return copy_workflow(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which Snakemake takes everything for made."""
+    project = copy_workflow(tmp_path_factory.mktemp("finished"))
+    for job in project.plan():
+        for name in job.output:
+            path = project.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    done = project.snakemake("--touch", "--forceall")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def made(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished one, to change something in."""
+    shutil.copytree(finished.folder, tmp_path / "made", symlinks=True)
+    return Project(tmp_path / "made")

@@ -1,0 +1,267 @@
+"""The workflow, by what real dry runs plan: an edit re-runs what it must and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+READ_ALL_RUNS = {"collect_tables", "summarize_cells", "compare_lambdas"}
+RUN = re.compile(r"runs/(\w+)/(\w+)/lambda-([^/]+)/seed-(\d+)/")
+
+
+def rules(jobs) -> Counter:
+    return Counter(job.rule for job in jobs)
+
+
+def runs_of(jobs, rule: str) -> set[tuple[str, ...]]:
+    """Protocol, data set, lambda and seed of each planned job of a rule."""
+    return {RUN.search(job.output[0]).groups() for job in jobs if job.rule == rule}
+
+
+def stated(dataset: str, **fields) -> dict:
+    return {"protocols": {"stated": {"datasets": {dataset: fields}}}}
+
+
+# ── What an edit re-runs ──────────────────────────────────────────────────────
+
+
+def test_a_finished_study_has_nothing_to_do(made):
+    assert made.plan() == []
+
+
+def test_one_lambda_of_one_data_set_reruns_its_cell_and_its_readers(made):
+    jobs = made.plan(study=stated("breast_cancer", lambdas=["0", "0.2"]))
+    cell = {("stated", "breast_cancer", "0.2", seed) for seed in "01"}
+    assert runs_of(jobs, "train_model") == cell
+    assert runs_of(jobs, "measure_curvature") == cell
+    assert set(rules(jobs)) > READ_ALL_RUNS
+    assert not set(rules(jobs)) & {"prepare_data", "extract_features", "select_rates"}
+    assert "map_surface" not in rules(jobs)
+
+
+def test_one_more_seed_runs_only_that_seed(made):
+    jobs = made.plan(study={"protocols": {"stated": {"seeds": [0, 1, 2]}}})
+    trained = runs_of(jobs, "train_model")
+    assert {(protocol, seed) for protocol, _, _, seed in trained} == {("stated", "2")}
+    assert len(trained) == 2 * 2
+
+
+def test_a_setting_of_the_penalty_spares_plain_training_and_searches(made):
+    penalty = {"penalty": {"probes": 9}}
+    study = {"protocols": {name: {"training": penalty} for name in ("stated", "tuned")}}
+    jobs = made.plan(study=study)
+    assert {run[2] for run in runs_of(jobs, "train_model")} == {"0.1"}
+    assert "select_rates" not in rules(jobs)
+
+
+def test_a_training_setting_of_a_searched_data_set_searches_anew(made):
+    study = {"protocols": {"tuned": {"datasets": {"breast_cancer": {"epochs": 3}}}}}
+    jobs = made.plan(study=study)
+    assert rules(jobs)["select_rates"] == 1
+    trained = runs_of(jobs, "train_model")
+    assert trained == {("tuned", "breast_cancer", lam, "0") for lam in ("0", "0.1")}
+
+
+def test_measuring_otherwise_trains_nothing(made):
+    jobs = made.plan(study={"measure": {"max_probes": 77}})
+    assert rules(jobs)["measure_curvature"] == 2 * 2 * 2 + 2
+    assert not set(rules(jobs)) & {"prepare_data", "select_rates", "train_model", "map_surface"}
+
+
+def test_surfaces_drawn_wider_measure_nothing(made):
+    jobs = made.plan(study={"surface": {"radius": 2.0}})
+    assert {"map_surface", "draw_surface", "draw_interpolation"} <= set(rules(jobs))
+    assert not set(rules(jobs)) & {"train_model", "measure_curvature", "collect_tables"}
+
+
+def test_another_level_of_the_tests_touches_no_run(made):
+    jobs = made.plan(study={"analysis": {"alpha": 0.01}})
+    assert {"summarize_cells", "compare_lambdas", "draw_accuracy"} <= set(rules(jobs))
+    assert not set(rules(jobs)) & {"train_model", "measure_curvature", "collect_tables"}
+
+
+def test_another_vocabulary_reruns_the_texts_alone(made):
+    jobs = made.plan(study={"data": {"text": {"vocabulary": 500}}})
+    assert rules(jobs)["extract_features"] == 1
+    assert "prepare_data" not in rules(jobs)
+    assert {run[1] for run in runs_of(jobs, "train_model")} == {"newsgroups20"}
+
+
+def test_another_split_prepares_that_data_set_anew(made):
+    jobs = made.plan(study={"data": {"breast_cancer": {"split_seed": 5}}})
+    assert rules(jobs)["prepare_data"] == 1
+    assert {run[1] for run in runs_of(jobs, "train_model")} == {"breast_cancer"}
+
+
+@pytest.mark.parametrize(
+    "study",
+    [{"checkpoint": {"every_epochs": 1}}, {"verify": {"tolerance": {"relative": 0.5}}}],
+)
+def test_what_changes_no_number_reruns_nothing(made, study):
+    assert made.plan(study=study) == []
+
+
+def test_a_caption_reruns_nothing(made):
+    captions = sorted((made.folder / "workflow/report").glob("*.rst"))
+    for caption in captions:
+        made.append(str(caption.relative_to(made.folder)), "\nMore words.\n")
+    made.edit("workflow/rules/analyse.smk", '"every run"', '"each run"')
+    assert made.plan() == []
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun", "spared"),
+    [
+        ("penalty", {"train_model", "select_rates"}, {"prepare_data", "extract_features"}),
+        ("datasets/breast_cancer", {"prepare_data"}, {"extract_features"}),
+        ("loss_surface", {"map_surface"}, {"train_model", "measure_curvature"}),
+        ("measure", {"measure_curvature"}, {"train_model", "select_rates"}),
+        ("compare", {"compare_lambdas"}, {"collect_tables", "measure_curvature"}),
+        ("figures", {"draw_accuracy", "draw_cost"}, {"collect_tables", "map_surface"}),
+    ],
+)
+def test_an_edit_of_the_library_reruns_what_is_made_of_it(made, module, rerun, spared):
+    made.append(f"src/flatreg/{module}.py", "\nEDITED = True\n")
+    planned = set(rules(made.plan()))
+    assert rerun <= planned
+    assert not spared & planned
+
+
+def test_an_edit_of_one_source_prepares_it_alone(made):
+    made.append("src/flatreg/datasets/newsgroups20.py", "\nEDITED = True\n")
+    jobs = [job for job in made.plan() if job.rule == "prepare_data"]
+    assert [Path(job.output[0]).name for job in jobs] == ["newsgroups20.npz"]
+
+
+# ── How rules are written ─────────────────────────────────────────────────────
+
+
+def test_logs_and_benchmarks_mirror_the_output(fresh):
+    jobs = fresh.plan()
+    assert len(rules(jobs)) > 12
+    for job in jobs:
+        results, _, stem = job.log.removesuffix(".log").partition("logs/")
+        assert job.benchmark == f"{results}benchmarks/{stem}.tsv", job
+        if job.output[0].startswith(results):
+            mirrored = [path.rpartition(".")[0].removeprefix(results) for path in job.output]
+        else:  # the paper's folder is not the results'
+            mirrored = [f"paper/{Path(path).stem}" for path in job.output]
+        assert stem in mirrored, job
+
+
+def test_every_job_says_how_much_memory_and_time_it_needs(fresh):
+    for job in fresh.plan():
+        assert re.search(r"\bmem_mb=\d+", job.resources), job
+        assert re.search(r"\bruntime=\d+", job.resources), job
+
+
+def test_every_rule_says_what_it_does(fresh):
+    listed = fresh.snakemake("--list-rules").stdout.splitlines()
+    assert len(listed) > 12
+    for line in listed:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)* \(.{20,}\)|all \(.+\)", line), line
+        assert line.startswith("all ") or "_" in line.split(" ")[0], line
+
+
+def test_every_rules_file_opens_with_purpose_inputs_outputs(root):
+    files = sorted((root / "workflow/rules").glob("*.smk"))
+    assert len(files) > 5
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        opening = text.split("\n\n")[0]
+        assert opening.startswith("# Purpose: "), path
+        assert "\n# Inputs: " in opening, path
+        assert "\n# Outputs: " in opening, path
+        for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+            assert "threads: 1" in rule, path
+            shell = rule.partition("shell:")[2]
+            # A value of the user's reaches a shell in quotes; numbers need none.
+            bare = re.findall(r"\{(?!threads|resources)[^}]*(?<!:q)\}", shell)
+            assert bare == [], (path, bare)
+
+
+def test_the_snakefile_is_short(root):
+    assert len((root / "Snakefile").read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_snakemake_and_snakefmt_have_nothing_to_say(fresh, root):
+    lint = fresh.snakemake("--lint")
+    assert lint.returncode == 0, lint.stderr + lint.stdout
+    command = [shutil.which("snakefmt", path=Path(sys.executable).parent), "--check"]
+    done = subprocess.run(
+        [*command, "Snakefile", "workflow/rules"], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_whole_study_is_planned_within_seconds(root, tmp_path):
+    """With the study's own config, as a bare `snakemake -n` has it."""
+    from .conftest import copy_workflow
+
+    project = copy_workflow(tmp_path)
+    (project.folder / "study.yaml").write_text("{}\n", encoding="utf-8")
+    begun = time.perf_counter()
+    jobs = project.plan()
+    seconds = time.perf_counter() - begun
+    assert rules(jobs)["train_model"] >= 60 + 100
+    assert seconds < 10
+
+
+# ── Mistakes ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ({"protocls": {}}, "did you mean protocols?"),
+        (stated("breast_cancer", epoch=3), "did you mean epochs?"),
+        (stated("cifar10"), "did you mean cifar100?"),
+        ({"protocols": {"stated": {"lambdas": ["0", "-1"]}}}, "is negative"),
+        ({"paths": {"results": "a'; touch b; '"}}, "may hold letters"),
+        ({"paths": {"results": "Snakefile/results"}}, "is a file"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line(fresh, study, words):
+    done = fresh.snakemake("-n", study=study)
+    assert done.returncode != 0
+    said = [
+        line
+        for line in (done.stdout + done.stderr).splitlines()
+        if not line.startswith("Config file config.yaml is extended")
+    ]
+    assert len(said) == 1, said
+    assert said[0].startswith("error: config: " if "paths" not in study else "error: ")
+    assert words in said[0]
+
+
+def test_results_that_cannot_be_written_are_one_line():
+    """As a user who may not: root may write anywhere."""
+    code = (
+        "import os, sys; from pathlib import Path; from flatreg.config import check_writable;"
+        "os.geteuid() == 0 and os.setuid(65534); check_writable(Path(sys.argv[1]) / 'results')"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        locked = Path(folder)
+        locked.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", code, folder], capture_output=True, text=True, cwd="/"
+        )
+    assert done.returncode == 1
+    assert f"cannot write to {folder}; " in done.stderr
+
+
+def test_a_run_that_the_config_does_not_have_is_refused(fresh):
+    done = fresh.snakemake("-n", "results/runs/stated/breast_cancer/lambda-7/seed-0/metrics.json")
+    assert done.returncode != 0
+    assert "No rule to produce" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
