@@ -31,6 +31,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/draw.smk"
+include: "workflow/rules/paper.smk"
 
 
 rule all:
@@ -39,3 +40,4 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        PDF,

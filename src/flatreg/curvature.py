@@ -48,7 +48,7 @@ class Traces(NamedTuple):
 
 
 def hessian_product(loss: Loss, params: Params) -> Callable[[Params], Params]:
-    """v -> H v, forward over reverse."""
+    """The map v -> H v, forward over reverse."""
     return lambda vector: jax.jvp(jax.grad(loss), (params,), (vector,))[1]
 
 

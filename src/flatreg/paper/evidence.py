@@ -1,0 +1,78 @@
+"""Everything that the paper may cite, read once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from flatreg import tables
+from flatreg.errors import UserError
+from flatreg.figures import cost_ratios
+from flatreg.files import read_json
+
+FLAGS = ("config", "metrics", "summary", "tests", "times", "original")
+
+
+class Evidence(NamedTuple):
+    """The result tables, the config they were made from and the original's numbers.
+
+    Attributes:
+        config: resolved config.
+        metrics: a row a run.
+        summary: a row a cell and metric, by (protocol, dataset, lambda, metric).
+        tests: likewise, lambda above 0.
+        ratios: time of training over that of lambda 0, by (protocol, dataset, lambda).
+        manifests: by source.
+        original: by data set, rows by lambda.
+    """
+
+    config: dict[str, Any]
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    tests: pd.DataFrame
+    ratios: pd.Series
+    manifests: dict[str, dict[str, Any]]
+    original: dict[str, dict[str, dict[str, float]]]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Name the files of `read` on a command line."""
+    for flag in FLAGS:
+        parser.add_argument(f"--{flag}", type=Path, required=True)
+    parser.add_argument("--manifests", type=Path, required=True, nargs="+")
+
+
+def read(arguments: argparse.Namespace) -> Evidence:
+    """Read all files of `add_flags`.
+
+    Raises:
+        UserError: one is missing or broken.
+    """
+    by_metric = [*tables.CELL, "metric"]
+    manifests = [read_json(path) for path in arguments.manifests]
+    original = read_json(arguments.original)["results"]
+    ratios = cost_ratios(tables.read(arguments.times, tables.TIMES_TABLE))
+    return Evidence(
+        config=read_json(arguments.config),
+        metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
+        summary=tables.read(arguments.summary, tables.SUMMARY_TABLE).set_index(by_metric),
+        tests=tables.read(arguments.tests, tables.TESTS_TABLE).set_index(by_metric),
+        ratios=ratios.set_index(tables.CELL)["ratio"],
+        manifests={manifest["source"]: manifest for manifest in manifests},
+        original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
+    )
+
+
+def lookup(table: pd.DataFrame | pd.Series, place: tuple[str, ...]) -> Any:
+    """The row (or value) of one place of a table.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return table.loc[place]
+    except KeyError as error:
+        raise UserError(f"the results have nothing at {'/'.join(place)}") from error

@@ -1,0 +1,42 @@
+"""Text and numbers as LaTeX."""
+
+from __future__ import annotations
+
+import math
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+}
+
+MISSING = "--"
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def number(value: float | None, pattern: str = ".3g") -> str:
+    """A number in math mode's signs; a missing one is a dash.
+
+    Args:
+        value: NaN and None are missing.
+        pattern: as of `format`; what comes out in powers of ten is written with a dot.
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    text = format(value, pattern)
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return rf"${mantissa}\cdot10^{{{int(exponent)}}}$"
+    return f"${text}$" if text.startswith("-") else text
+
+
+def p_value(p: float | None) -> str:
+    """A p value to three places, never 0.000."""
+    if p is None or math.isnan(p):
+        return MISSING
+    return "$<$0.001" if p < 0.0005 else format(p, ".3f")

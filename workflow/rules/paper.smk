@@ -1,0 +1,147 @@
+# Purpose: write the paper's numbers, tables and flow charts, and compile it.
+# Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json
+# Outputs: the folder of generated LaTeX, the PDF
+
+
+localrules:
+    write_numbers,
+    write_table,
+    draw_flowcharts,
+    compile_paper,
+
+
+EVIDENCE = {
+    **{
+        name: f"{RESULTS}/tables/{name}.csv"
+        for name in ("metrics", "summary", "tests", "times")
+    },
+    "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
+    "original": ORIGINAL,
+}
+PAPER = HOME / "paper"
+PAPER_TABLES = expand(
+    f"{GENERATED}/table_{{dataset}}.tex",
+    dataset=dict.fromkeys(
+        d for p in STUDY["protocols"].values() for d in p["datasets"]
+    ),
+)
+
+
+rule write_numbers:
+    """Write every number that the paper's text names."""
+    input:
+        **EVIDENCE,
+        config=ancient(CONFIG),
+        text=str(PAPER / "main.tex"),
+        library=library("paper.numbers"),
+    output:
+        numbers=f"{GENERATED}/numbers.tex",
+    log:
+        f"{LOGS}/paper/numbers.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/numbers.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=STUDY_KEY,
+    shell:
+        "python -m flatreg.paper.numbers"
+        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
+        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
+        " --manifests {input.manifests:q}"
+        " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
+
+
+rule write_table:
+    """Write the table of one data set: the original's numbers, and each protocol's beside them."""
+    input:
+        **EVIDENCE,
+        config=ancient(CONFIG),
+        library=library("paper.result_tables"),
+    output:
+        table=f"{GENERATED}/table_{{dataset}}.tex",
+    log:
+        f"{LOGS}/paper/table_{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/table_{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+    shell:
+        "python -m flatreg.paper.result_tables"
+        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
+        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
+        " --manifests {input.manifests:q}"
+        " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
+
+
+rule draw_flowcharts:
+    """Draw the models and a training step, from the config."""
+    input:
+        config=ancient(CONFIG),
+        manifests=EVIDENCE["manifests"],
+        library=library("paper.flowcharts"),
+    output:
+        models=f"{GENERATED}/flow_models.tex",
+        step=f"{GENERATED}/flow_step.tex",
+    log:
+        f"{LOGS}/paper/flow_models.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/flow_models.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+    shell:
+        "python -m flatreg.paper.flowcharts --config {input.config:q}"
+        " --manifests {input.manifests:q} --models {output.models:q} --step {output.step:q}"
+        " &> {log:q}"
+
+
+rule compile_paper:
+    """Compile the paper; an undefined or unused number, an overfull box or a lost reference fails."""
+    input:
+        text=str(PAPER / "main.tex"),
+        references=str(PAPER / "references.bib"),
+        generated=[
+            f"{GENERATED}/numbers.tex",
+            *PAPER_TABLES,
+            f"{GENERATED}/flow_models.tex",
+            f"{GENERATED}/flow_step.tex",
+        ],
+        figures=[path for path in FIGURES if path.endswith(".pdf")],
+        library=library("paper.compile"),
+    output:
+        pdf=report(
+            PDF,
+            caption="../report/paper.rst",
+            category="Paper",
+            labels={"document": "the paper"},
+        ),
+    log:
+        f"{LOGS}/paper/main.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/main.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
+        " --generated {input.generated:q} --figures {input.figures:q} --out {output.pdf:q}"
+        " &> {log:q}"
