@@ -45,8 +45,8 @@ rule collect_tables:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         tables=subpath(output.metrics, parent=True),
     shell:
@@ -74,8 +74,8 @@ rule summarize_cells:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -104,8 +104,8 @@ rule compare_lambdas:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         key=digest(STUDY["analysis"]),
     shell:

@@ -1,5 +1,7 @@
 # Purpose: what the rules share: the checked config, where files are, and which
-#     of the library's files a stage is made of.
+#     of the library's files a stage is made of. A rule's mem_mb (MB) and runtime
+#     (minutes) are a third and more above the most that was measured, on a busy
+#     two-core machine; downloads have an hour.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 

@@ -20,7 +20,7 @@ rule prepare_data:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=1000,
         runtime=60,
     params:
         key=lambda wildcards: data_key(wildcards.source),
@@ -45,8 +45,8 @@ rule extract_features:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=1000,
+        runtime=10,
     params:
         key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),
     shell:

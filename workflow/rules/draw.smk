@@ -34,8 +34,8 @@ rule draw_accuracy:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -65,8 +65,8 @@ rule draw_flatness:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -95,8 +95,8 @@ rule draw_learning_curves:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     shell:
         "python -m flatreg.figures learning_curves --epochs {input.epochs:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -124,8 +124,8 @@ rule draw_interpolation:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         lam=STUDY["surface"]["lambda"],
     shell:
@@ -155,8 +155,8 @@ rule draw_surface:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     params:
         lam=STUDY["surface"]["lambda"],
     shell:
@@ -186,8 +186,8 @@ rule draw_cost:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=500,
+        runtime=5,
     shell:
         "python -m flatreg.figures cost --times {input.times:q} --original {input.original:q}"
         " --out {output.pdf:q} &> {log:q}"

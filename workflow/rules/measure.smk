@@ -21,8 +21,8 @@ rule measure_curvature:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=2500,
+        runtime=20,
     params:
         key=digest(measure_settings(STUDY)),
         run=subpath(input.metrics, parent=True),
@@ -53,8 +53,8 @@ rule map_surface:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=2500,
+        runtime=20,
     params:
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),
         folders=lambda wildcards, input: [os.path.dirname(path) for path in input.runs],

@@ -21,8 +21,8 @@ rule select_rates:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=2500,
+        runtime=60,
     params:
         key=lambda wildcards: search_key(wildcards),
     shell:
@@ -53,8 +53,8 @@ rule train_model:
     threads: 1
     # How often a run is saved changes no number: were it a param, a change would train anew.
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=2500,
+        runtime=60,
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
         key=lambda wildcards: run_key(settings(STUDY, named_run(wildcards))),
