@@ -32,6 +32,7 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/notebooks.smk"
 
 
 rule all:
@@ -41,3 +42,4 @@ rule all:
         TABLES,
         FIGURES,
         PDF,
+        NOTEBOOKS,

@@ -102,8 +102,13 @@ def task_loss(logits: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.mean(task_losses(logits, y))
 
 
+def predict(logits: jax.Array) -> jax.Array:
+    """The class of each example's largest logit: int [b]."""
+    if logits.shape[-1] == 1:
+        return (logits[:, 0] > 0).astype(jnp.int32)
+    return jnp.argmax(logits, axis=-1)
+
+
 def correct(logits: jax.Array, y: jax.Array) -> jax.Array:
     """Whether each example's largest logit is its label's: bool [b]."""
-    if logits.shape[-1] == 1:
-        return (logits[:, 0] > 0) == (y == 1)
-    return jnp.argmax(logits, axis=-1) == y
+    return predict(logits) == y

@@ -1,0 +1,61 @@
+# Purpose: explore each data set in a notebook, executed from one template.
+# Inputs: tables/*.csv, surfaces, data and manifests, parameters of runs
+# Outputs: notebooks/{dataset}.ipynb and .html
+
+
+def notebook_inputs(wildcards):
+    """What a data set's notebook reads beside the tables."""
+    name = wildcards.dataset
+    chosen = [
+        p["datasets"][name]
+        for p in STUDY["protocols"].values()
+        if name in p["datasets"]
+    ]
+    runs_of = [run for run in RUNS if run.dataset == name]
+    surface = f"{RESULTS}/surfaces/{name}.npz"
+    return {
+        "manifest": f"{RESULTS}/data/{chosen[0]['source']}.json",
+        "data": data_file(runs_of[0]),
+        "params": run_files("params.npz", runs_of),
+        "surface": [surface] if surface in SURFACES else [],
+    }
+
+
+NOTEBOOKS = expand(
+    f"{RESULTS}/notebooks/{{dataset}}.html",
+    dataset=dict.fromkeys(run.dataset for run in RUNS),
+)
+
+
+rule execute_notebook:
+    """Execute the template notebook for one data set, and show it as a page."""
+    input:
+        unpack(notebook_inputs),
+        config=ancient(CONFIG),
+        tables=TABLES,
+        template=str(HOME / "workflow/notebooks/explore.ipynb"),
+        library=library("notebook", "explore", "figures", "tables"),
+    output:
+        notebook=f"{RESULTS}/notebooks/{{dataset}}.ipynb",
+        page=report(
+            f"{RESULTS}/notebooks/{{dataset}}.html",
+            caption="../report/notebook.rst",
+            category="Notebooks",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        f"{LOGS}/notebooks/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/notebooks/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=15,
+    params:
+        key=digest([STUDY["analysis"], STUDY["surface"]]),
+    shell:
+        "python -m flatreg.notebook --template {input.template:q} --config {input.config:q}"
+        " --dataset {wildcards.dataset:q} --out {output.notebook:q} --html {output.page:q}"
+        " &> {log:q}"
