@@ -113,6 +113,7 @@ def test_what_changes_no_number_reruns_nothing(made, study):
 
 def test_a_caption_reruns_nothing(made):
     captions = sorted((made.folder / "workflow/report").glob("*.rst"))
+    assert captions
     for caption in captions:
         made.append(str(caption.relative_to(made.folder)), "\nMore words.\n")
     made.edit("workflow/rules/analyse.smk", '"every run"', '"each run"')
