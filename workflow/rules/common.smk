@@ -176,3 +176,16 @@ def surface_runs(dataset):
         Run(shown["protocol"], dataset, lam, shown["seed"])
         for lam in (BASELINE, shown["lambda"])
     ]
+
+
+def notebook_inputs(wildcards):
+    """What a data set's notebook reads beside the tables."""
+    explored = [run for run in RUNS if run.dataset == wildcards.dataset]
+    chosen = cell_settings(STUDY, explored[0].protocol, wildcards.dataset)
+    surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
+    return {
+        "manifest": f"{RESULTS}/data/{chosen['source']}.json",
+        "data": data_file(explored[0]),
+        "params": run_files("params.npz", explored),
+        "surface": [surface] if surface in SURFACES else [],
+    }

@@ -3,24 +3,6 @@
 # Outputs: notebooks/{dataset}.ipynb and .html
 
 
-def notebook_inputs(wildcards):
-    """What a data set's notebook reads beside the tables."""
-    name = wildcards.dataset
-    chosen = [
-        p["datasets"][name]
-        for p in STUDY["protocols"].values()
-        if name in p["datasets"]
-    ]
-    runs_of = [run for run in RUNS if run.dataset == name]
-    surface = f"{RESULTS}/surfaces/{name}.npz"
-    return {
-        "manifest": f"{RESULTS}/data/{chosen[0]['source']}.json",
-        "data": data_file(runs_of[0]),
-        "params": run_files("params.npz", runs_of),
-        "surface": [surface] if surface in SURFACES else [],
-    }
-
-
 NOTEBOOKS = expand(
     f"{RESULTS}/notebooks/{{dataset}}.html",
     dataset=dict.fromkeys(run.dataset for run in RUNS),
