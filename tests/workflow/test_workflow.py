@@ -245,6 +245,16 @@ def test_a_mistake_in_the_config_is_one_line(fresh, study, words):
     assert words in said[0]
 
 
+def test_arguments_that_optax_refuses_stop_a_study_before_its_first_job(fresh):
+    study = {"protocols": {"stated": {"training": {"optimizer_arguments": {"beta": 3}}}}}
+    done = fresh.snakemake(study=study)
+    assert done.returncode != 0
+    assert len(re.findall(r"^error: config: .*'beta'.*$", done.stderr, re.MULTILINE)) == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (fresh.folder / "results/data").exists()
+    assert fresh.plan(), "the folder is not left locked"
+
+
 def test_results_that_cannot_be_written_are_one_line():
     """As a user who may not: root may write anywhere."""
     code = (
