@@ -219,5 +219,5 @@ def test_the_test_split_changes_no_choice(digits: Dataset) -> None:
 
 
 def test_a_batch_over_the_data_is_one_line(digits: Dataset) -> None:
-    with pytest.raises(UserError, match="batch 5000 is larger than the .* training examples"):
+    with pytest.raises(UserError, match=r"batch 5000 is larger than the .* training examples"):
         train(digits, batch=5000)

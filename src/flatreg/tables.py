@@ -225,7 +225,8 @@ def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.Data
         if isinstance(cases, pd.DataFrame) and "index" in cases and len(cases):
             first = cases.iloc[0]
             row = "" if pd.isna(first["index"]) else f", row {int(first['index']) + 2}"
-            place = f"{row}: {first['failure_case']!r} is out of range"
+            case = first["failure_case"]
+            place = f"{row}: {getattr(case, 'item', lambda: case)()!r} is out of range"
         column = getattr(error.schema, "name", None)
         named = f"column {column!r}" if column else " ".join(str(error).split())[:120]
         raise UserError(f"{where}: {named}{place}; mend or delete it and run again") from error
