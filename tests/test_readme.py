@@ -1,0 +1,119 @@
+"""The README: its result tables come from a summary, its links and its code are true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+import pytest
+
+from flatreg import readme, tables
+from flatreg.errors import UserError
+
+
+def cell(lam: str, metric: str, n: int, diverged: int, mean: float, sd: float) -> dict:
+    """Return a row of summary.csv."""
+    row = {"protocol": "stated", "dataset": "breast_cancer", "lambda": lam, "metric": metric}
+    row |= {"n": n, "diverged": diverged, "mean": mean, "sd": sd, "note": ""}
+    return row | dict.fromkeys(["low", "high", "minimum", "maximum"], mean)
+
+
+NONE = float("nan")
+
+
+@pytest.fixture
+def summary() -> pd.DataFrame:
+    rows = [
+        cell("0", "test_accuracy", 3, 0, 0.91234567, 0.0123),
+        cell("0", "tr_h2", 3, 0, 0.0123456, 0.00345),
+        cell("1", "test_accuracy", 1, 2, 0.5, NONE),
+        cell("1", "tr_h2", 1, 2, 24280.0, NONE),
+        cell("0.1", "test_accuracy", 0, 3, NONE, NONE),
+        cell("0.1", "tr_h2", 0, 3, NONE, NONE),
+    ]
+    rows.append(rows[0] | {"protocol": "tuned", "dataset": "their_own", "n": 5})
+    rows.append(rows[1] | {"protocol": "tuned", "dataset": "their_own", "n": 5})
+    frame = pd.DataFrame(rows)[list(tables.SUMMARY_TABLE.columns)]
+    return tables.check(frame, tables.SUMMARY_TABLE, "test")
+
+
+def test_a_table_shows_every_cell_with_what_diverged(summary):
+    accuracy, flatness = readme.results(summary).split("\n\n**")
+    assert accuracy.splitlines() == [
+        "**Test accuracy (share of test examples right)**",
+        "",
+        "| protocol | data set | seeds | λ = 0 | λ = 0.1 | λ = 1 |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| stated | Breast Cancer | 3 | 0.9123 ± 0.0123 | †3 | 0.5000 †2 |",
+        "| tuned | their own | 5 | 0.9123 ± 0.0123 |  |  |",
+    ]
+    assert "| stated | Breast Cancer | 3 | 0.0123 ± 0.0034 | †3 | 2.43e+04 †2 |" in flatness
+
+
+def test_only_what_stands_between_the_markers_changes(summary):
+    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+    once = readme.with_results(text, readme.results(summary))
+    assert once.startswith(f"before\n{readme.BEGIN}\n\n**Test accuracy")
+    assert once.endswith(f"|\n\n{readme.END}\nafter\n")
+    assert "old" not in once
+    assert readme.with_results(once, readme.results(summary)) == once
+
+
+@pytest.mark.parametrize("lost", [readme.BEGIN, readme.END])
+def test_a_lost_marker_is_one_line(lost):
+    text = f"{readme.BEGIN}\n{readme.END}\n".replace(lost, "")
+    with pytest.raises(UserError, match=re.escape(lost)):
+        readme.with_results(text, "")
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_file(summary, tmp_path):
+    tables.write(tmp_path / "summary.csv", summary, tables.SUMMARY_TABLE)
+    target = tmp_path / "README.md"
+    target.write_text(f"{readme.BEGIN}\n{readme.END}\n", encoding="utf-8")
+    files = ["--summary", str(tmp_path / "summary.csv"), "--readme", str(target)]
+    subprocess.run([sys.executable, "-m", "flatreg.readme", *files], check=True, timeout=120)
+    assert readme.results(summary) in target.read_text(encoding="utf-8")
+
+
+def test_every_relative_link_leads_somewhere(root):
+    for name in ["README.md", "CONTRIBUTING.md"]:
+        text = (root / name).read_text(encoding="utf-8")
+        links = re.findall(r"(?:\]\(|src=\")([^)\"#:]+)[)\"]", text)
+        assert links, name
+        lost = [link for link in links if not (root / link).exists()]
+        assert not lost, name
+
+
+def test_every_target_it_names_is_one_of_make(root):
+    targets = re.findall(r"^([a-z]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M)
+    for name in ["README.md", "CONTRIBUTING.md"]:
+        text = (root / name).read_text(encoding="utf-8")
+        named = set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.M))
+        assert named
+        assert named <= set(targets), name
+
+
+def test_its_training_code_runs_and_has_a_gradient(root):
+    """The block of Python is run as it stands, on a small logistic regression."""
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.S
+    )
+
+    def loss(params, x, y):
+        return jnp.mean(jnp.logaddexp(0.0, -y * (x @ params)))
+
+    scope = {"loss": loss, "lam": 0.0}
+    exec(block, scope)
+    x = jax.random.normal(jax.random.key(0), (16, 4))
+    y = jnp.where(x[:, 0] > 0, 1.0, -1.0)
+    params, key = jnp.full(4, 0.1), jax.random.key(1)
+    plain = jax.grad(scope["objective"])(params, x, y, key)
+    assert jnp.allclose(plain, jax.grad(loss)(params, x, y), rtol=1e-5)
+    scope["lam"] = 100.0
+    penalized = jax.grad(scope["objective"])(params, x, y, key)
+    assert jnp.linalg.norm(penalized - plain) > 1e-2 * jnp.linalg.norm(plain)
