@@ -118,7 +118,7 @@ def verdict(tests: pd.DataFrame, protocol: str, dataset: str, metric: str, *, al
         return "no lambda could be tested"
     lam = tested["welch_p_holm"].idxmin()
     smallest = tested.loc[lam]
-    sizes = f"$n$ = {smallest['n']} and {smallest['n_baseline']}"
+    sizes = f"$n$ = {int(smallest['n'])} and {int(smallest['n_baseline'])}"
     significant = tested[tested["welch_p_holm"] < alpha]
     if significant.empty:
         return (

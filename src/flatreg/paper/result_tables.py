@@ -73,8 +73,8 @@ def _cells(found: Evidence, place: tuple[str, str, str, str], pattern: str) -> l
     mean = latex.number(summary["mean"], pattern)
     if summary["n"] > 1:
         mean += f" ({latex.number(summary['sd'], '.2g')})"
-    diverged = rf"$^{{\dagger{summary['diverged']}}}$" if summary["diverged"] else ""
-    size = f"{summary['n']}{diverged}"
+    diverged = rf"$^{{\dagger{int(summary['diverged'])}}}$" if summary["diverged"] else ""
+    size = f"{int(summary['n'])}{diverged}"
     if place[2] == BASELINE:
         return [mean, "", "", size]
     test = lookup(found.tests, place)

@@ -1,0 +1,71 @@
+"""LaTeX for real: what the paper must not have fails, in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TEXT = r"""\documentclass{article}
+\newcommand{\defval}[2]{\expandafter\def\csname val:#1\endcsname{#2}}
+\newcommand{\val}[2][]{\ifcsname val:#1@#2\endcsname\csname val:#1@#2\endcsname
+  \else\errmessage{Undefined number #2}\fi}
+\input{generated/numbers}
+\begin{document}
+There are \val{count/runs} runs \cite{known}. BODY
+\bibliographystyle{plain}
+\bibliography{references}
+\end{document}
+"""
+BIB = "@misc{known, author = {A. Author}, title = {Title}, year = {2020}}\n"
+NUMBERS = "\\defval{@count/runs}{60}\n"
+
+
+def compile_paper(folder: Path, body: str, numbers: str = NUMBERS) -> tuple[int, str]:
+    (folder / "main.tex").write_text(TEXT.replace("BODY", body))
+    (folder / "references.bib").write_text(BIB)
+    (folder / "numbers.tex").write_text(numbers)
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "flatreg.paper.compile", "--text", folder / "main.tex"],
+            *["--references", folder / "references.bib", "--generated", folder / "numbers.tex"],
+            *["--figures", folder / "numbers.tex", "--out", folder / "out.pdf"],
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.slow
+def test_a_sound_paper_compiles_to_the_same_bytes(tmp_path: Path) -> None:
+    assert compile_paper(tmp_path, "All is well.") == (0, "")
+    first = (tmp_path / "out.pdf").read_bytes()
+    assert compile_paper(tmp_path, "All is well.") == (0, "")
+    assert (tmp_path / "out.pdf").read_bytes() == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "numbers", "message"),
+    [
+        (r"\val{count/cats}", NUMBERS, "LaTeX stops: Undefined number count/cats"),
+        ("", NUMBERS + "\\defval{@count/dogs}{1}\n", "number @count/dogs is defined and not used"),
+        (r"See~\ref{nowhere}.", NUMBERS, "Reference `nowhere'"),
+        (r"\cite{unknown}", NUMBERS, "a citation is undefined: Citation `unknown'"),
+        (r"\noindent\rule{500pt}{1pt}", NUMBERS, "a box is overfull"),
+        (r"\undefinedmacro", NUMBERS, "LaTeX stops: Undefined control sequence"),
+    ],
+)
+def test_what_a_paper_must_not_have_is_one_line(
+    tmp_path: Path, body: str, numbers: str, message: str
+) -> None:
+    code, said = compile_paper(tmp_path, body, numbers)
+    assert code == 2
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.pdf").exists()

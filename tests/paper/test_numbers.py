@@ -1,0 +1,130 @@
+"""The numbers that a text names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from flatreg import tables
+from flatreg.errors import UserError
+from flatreg.paper import flowcharts, numbers, result_tables
+from flatreg.paper.evidence import Evidence
+
+BY_METRIC = [*tables.CELL, "metric"]
+ENTRY = {
+    "lambdas": ["0", "0.1"],
+    "seeds": [0, 1],
+    "source": "digits",
+    "model": {"name": "mlp", "hidden": [64, 32], "dropout": 0.3},
+    "penalty": {"interval": 10, "probes": 5, "distribution": "rademacher"},
+}
+
+
+def summary_row(lam: str, metric: str, mean: float, diverged: int = 0) -> dict[str, Any]:
+    columns = dict.fromkeys(tables.SUMMARY_TABLE.columns, float("nan"))
+    place = {"protocol": "stated", "dataset": "digits", "lambda": lam, "metric": metric}
+    return columns | place | {"n": 3 - diverged, "diverged": diverged, "mean": mean, "sd": 0.01}
+
+
+def test_row(lam: str, metric: str, difference: float, p: float) -> dict[str, Any]:
+    columns = dict.fromkeys(tables.TESTS_TABLE.columns, float("nan"))
+    place = {"protocol": "stated", "dataset": "digits", "lambda": lam, "metric": metric}
+    sizes = {"n": 3, "n_baseline": 3, "detectable": 3.1}
+    return columns | place | sizes | {"difference": difference, "welch_p_holm": p}
+
+
+test_row.__test__ = False
+
+
+@pytest.fixture
+def found() -> Evidence:
+    metrics = [m for m, *_ in result_tables.BLOCKS]
+    summary = [summary_row("0", m, 0.9) for m in metrics]
+    summary += [summary_row("0.1", m, 0.8, diverged=1) for m in metrics]
+    return Evidence(
+        config={
+            "protocols": {"stated": {"datasets": {"digits": ENTRY}, "seeds": [0, 1]}},
+            "analysis": {"alpha": 0.05},
+        },
+        metrics=pd.DataFrame(
+            {"protocol": "stated", "dataset": "digits", "status": ["completed", "diverged"]}
+        ),
+        summary=pd.DataFrame(summary).set_index(BY_METRIC),
+        tests=pd.DataFrame([test_row("0.1", m, -0.1, 0.01) for m in metrics]).set_index(BY_METRIC),
+        ratios=pd.Series({("stated", "digits", "0.1"): 2.345}),
+        manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
+        original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "pattern", "written"),
+    [
+        ("summary/stated/digits/0/test_accuracy/mean", ".4f", "0.9000"),
+        ("test/stated/digits/0.1/test_accuracy/welch_p_holm", "", "0.010"),
+        ("original/digits/0/test_accuracy", ".2f", "0.50"),
+        ("data/digits/splits/train/examples", "", "1{,}437"),
+        ("config/protocols/stated/seeds", "", "0, 1"),
+        ("config/analysis/alpha", "percent", r"5\%"),
+        ("cost/stated/digits/0.1", "", "2.3"),
+        ("count/runs", "", "2"),
+        ("count/stated/diverged", "", "1"),
+        ("detectable/stated/digits", "", "3.1"),
+    ],
+)
+def test_a_place_is_looked_up(found: Evidence, place: str, pattern: str, written: str) -> None:
+    assert numbers.resolve(place, pattern, found) == written
+
+
+def test_a_verdict_names_direction_p_and_n(found: Evidence) -> None:
+    said = numbers.resolve("verdict/stated/digits/test_accuracy", "", found)
+    assert said == r"$\lambda=0.1$ ($p$ = 0.010) lowered it ($n$ = 3 and 3)"
+
+
+def test_a_verdict_without_significance_says_so(found: Evidence) -> None:
+    tests = found.tests.assign(welch_p_holm=0.5)
+    said = numbers.verdict(tests, "stated", "digits", "test_accuracy", alpha=0.05)
+    assert said.startswith(r"no $\lambda$ changed it detectably (smallest adjusted $p$ = 0.500")
+    untested = found.tests.assign(welch_p_holm=float("nan"))
+    said = numbers.verdict(untested, "stated", "digits", "test_accuracy", alpha=0.05)
+    assert said == "no lambda could be tested"
+
+
+def test_macros_hold_what_the_text_names_and_no_more(found: Evidence, tmp_path: Path) -> None:
+    text = tmp_path / "main.tex"
+    text.write_text(
+        "Of \\val{count/runs} runs% not \\val{nothing/here}\n"
+        "\\whendataset{cifar100}{\\val{summary/stated/cifar100/0/test_accuracy/mean}}\n"
+    )
+    assert numbers.macros(text, found) == "\\defval{@count/runs}{2}\n\\hasdataset{digits}\n"
+
+
+@pytest.mark.parametrize(
+    "place", ["count/cats", "summary/stated/digits/7/test_accuracy/mean", "config/no", "what/is"]
+)
+def test_a_lost_place_is_one_line_with_file_and_line(
+    found: Evidence, tmp_path: Path, place: str
+) -> None:
+    text = tmp_path / "main.tex"
+    text.write_text(f"One line.\n\\val{{{place}}}\n")
+    with pytest.raises(UserError, match=r"main.tex, line 2: \\val\{") as caught:
+        numbers.macros(text, found)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_marks_diverged_runs_and_missing_numbers(found: Evidence) -> None:
+    lines = result_tables.table("digits", found).splitlines()
+    accuracy = next(line for line in lines if line.startswith("0.1 & "))
+    assert accuracy == r"0.1 & -- & 0.8000 (0.01) & $-0.1000$ & 0.010 & 2$^{\dagger1}$ \\"
+    assert any(line.startswith("0 & 0.5000 & 0.9000 (0.01) &  &  & 3") for line in lines)
+
+
+def test_flow_charts_follow_the_config(found: Evidence) -> None:
+    chart = flowcharts.models_chart(found.config, {"digits": 10})
+    for part in ("dense 64, ReLU", "dense 32, ReLU", "dropout 0.3", "dense 10}", "softmax"):
+        assert part in chart
+    assert "$k=10$" in flowcharts.step_chart(found.config)
+    assert "$M=5$ probes" in flowcharts.step_chart(found.config)
