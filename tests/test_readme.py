@@ -117,3 +117,9 @@ def test_its_training_code_runs_and_has_a_gradient(root):
     scope["lam"] = 100.0
     penalized = jax.grad(scope["objective"])(params, x, y, key)
     assert jnp.linalg.norm(penalized - plain) > 1e-2 * jnp.linalg.norm(plain)
+
+
+def test_the_readme_shows_the_reference(root):
+    summary = tables.read(root / "results/reference/summary.csv", tables.SUMMARY_TABLE)
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert readme.with_results(text, readme.results(summary)) == text

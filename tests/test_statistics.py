@@ -106,3 +106,12 @@ def test_false_positives_stay_at_alpha() -> None:
         for samples in rng.normal(size=(2000, 2, 3))
     ]
     assert np.mean(rejected) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_one_constant_side_is_tested_without_a_warning() -> None:
+    constant, other = np.full(3, 0.01), np.array([0.03, 0.05, 0.04])
+    done = statistics.compare(constant, other, (constant, other), alpha=0.05)
+    # With no spread on one side Welch's test is the one-sample test of the other.
+    expected = stats.ttest_1samp(other, 0.01)
+    assert done.welch_p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert done.welch_df == pytest.approx(2)

@@ -7,6 +7,7 @@ again for a reader in grey. Fonts are Computer Modern, the paper's.
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def main() -> None:
     """Draw one figure, as PDF for the paper and SVG for the report."""
     arguments = _parse()
     mpl.use("agg")
+    # It notes the old time stamp of Computer Modern, which is right, for every glyph subset.
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     with mpl.rc_context(STYLE):
         figure = arguments.draw(arguments)
         for suffix in SUFFIXES:
