@@ -6,23 +6,62 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorflow_datasets.datasets.imdb_reviews import imdb_reviews_dataset_builder as library
 
 from flatreg.datasets import tfds_cache
+from flatreg.datasets.download import members
 from flatreg.datasets.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.datasets.text import count_words
+
+URL = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+
+
+class Builder(tfds_cache.ArchiveBuilder, library.Builder, skip_registration=True):
+    """The library's builder, with tarfile in the place of TensorFlow."""
+
+    name = "imdb_reviews"
+    pkg_dir_path = Path(library.__file__).parent  # where description and citation are
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict]]]:
+        path = dl_manager.download(self.archive.url)
+        return {
+            "train": self._generate_examples(members(path), "aclImdb/train"),
+            "test": self._generate_examples(members(path), "aclImdb/test"),
+            "unsupervised": self._generate_examples(members(path), "aclImdb/train", labeled=False),
+        }
+
+
+SOURCE = tfds_cache.Source(
+    "imdb_reviews",
+    "plain_text",
+    "1.0.0",
+    Builder,
+    tfds_cache.Archive(URL, library.Builder.url_infos[URL]),
+)
 
 
 def read(settings: dict[str, Any]) -> Prepared:
     """25,000 training and 25,000 test reviews as word counts `whole_*`; label 1 is positive.
 
     Raises:
-        UserError: no cache and no network, or a broken cache.
+        UserError: no cache and no download, or a broken cache.
     """
     del settings  # the features, not the counts, depend on them
-    cache = tfds_cache.open_cache(tfds_cache.IMDB_REVIEWS)
+    return read_source(SOURCE)
+
+
+def read_source(source: tfds_cache.Source) -> Prepared:
+    """As `read`, from an archive that is told.
+
+    Raises:
+        UserError: no cache and no download, or a broken cache.
+    """
+    cache = tfds_cache.open_cache(source)
     labels, digests, texts = {}, {}, {}
     for split in ("train", "test"):
         examples = tfds_cache.examples(cache, split)

@@ -151,7 +151,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         UserError: the file is missing or broken.
     """
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as handle, np.load(handle) as arrays:
             return dict(arrays)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; prepare the data first") from error

@@ -1,0 +1,70 @@
+"""Download an archive within a time limit, and read it without unpacking."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import requests
+
+CONNECT_SECONDS = 5
+SILENCE_SECONDS = 20
+BLOCK_BYTES = 1 << 20
+
+
+class DownloadError(Exception):
+    """Why an archive could not be had, in a few words."""
+
+
+def fetch(url: str, path: Path) -> None:
+    """Write what a server sends to `path`.
+
+    The libraries' own downloads wait for ever on a server that falls silent, and try again for
+    minutes where there is no network.
+
+    Raises:
+        DownloadError: no answer, another answer than 200, or not all of it.
+    """
+    host = urlsplit(url).netloc
+    try:
+        with requests.get(
+            url,
+            stream=True,
+            timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
+            headers={"Accept-Encoding": "identity"},
+        ) as response:
+            if response.status_code != requests.codes.ok:
+                raise DownloadError(f"{url} answers with HTTP status {response.status_code}")
+            with path.open("wb") as handle:
+                for block in response.iter_content(BLOCK_BYTES):
+                    handle.write(block)
+    except requests.RequestException as error:
+        if path.exists():
+            received = path.stat().st_size
+            raise DownloadError(f"{host} was gone after {received} bytes") from error
+        raise DownloadError(f"no connection to {host}") from error
+
+
+def members(path: Path) -> Iterator[tuple[str, io.BytesIO]]:
+    """Name and contents of each file in a .tar.gz, in its order; nothing is written to disk.
+
+    Raises:
+        DownloadError: a member's name points outside the archive's folder, or the archive is cut.
+    """
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise DownloadError(
+                        f"the archive's member {member.name} points outside its folder"
+                    )
+                contents = archive.extractfile(member) if member.isfile() else None
+                if contents is not None:
+                    yield str(name), io.BytesIO(contents.read())
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DownloadError(f"the archive is broken: {error}") from error
