@@ -7,7 +7,7 @@ set -eu
 TEX_PACKAGES="latexmk texlive-latex-base texlive-latex-recommended texlive-latex-extra \
 texlive-fonts-recommended texlive-science texlive-pictures lmodern"
 # One file of each of those packages: latexmk alone does not make the paper.
-TEX_FILES="article.cls booktabs.sty subcaption.sty siunitx.sty algpseudocode.sty tikz.sty \
+TEX_FILES="article.cls natbib.sty hyperref.sty booktabs.sty microtype.sty caption.sty algpseudocode.sty tikz.sty \
 lmodern.sty phvr7t.tfm"
 
 fail() {
