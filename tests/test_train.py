@@ -70,7 +70,8 @@ def unbroken(study: Path) -> Path:
 
 
 def checkpoint_steps(study: Path) -> list[Path]:
-    return sorted((study / "checkpoints").glob("*/[0-9]*"), key=lambda path: int(path.name))
+    found = (study / "checkpoints").glob("*/*")
+    return sorted((p for p in found if p.name.isdigit()), key=lambda path: int(path.name))
 
 
 def kill_at_checkpoint(study: Path, out: Path) -> None:

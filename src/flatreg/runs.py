@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def load_params(path: Path) -> dict[str, Any]:
         UserError: the file is missing or broken.
     """
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as handle, np.load(handle) as arrays:
             return unflatten_dict(dict(arrays), sep="/")
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the training that makes it") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is broken ({error}); delete it and train again") from error

@@ -1,1 +1,1 @@
-"""The paper's numbers, tables and flow charts, and the making of its PDF."""
+"""The paper: numbers, tables and flow charts in LaTeX, and the PDF of them."""
