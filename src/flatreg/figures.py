@@ -98,10 +98,9 @@ def draw_flatness(metrics: pd.DataFrame, alpha: float) -> Figure:
     }
     figure, panels = _grid(metrics)
     for (protocol, dataset), axes in panels.items():
-        axes.set_yscale("log")
-        _against_lambda(axes, _runs(metrics, protocol, dataset), series, alpha)
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        runs = _runs(metrics, protocol, dataset)
+        _against_lambda(axes, runs, series, alpha)
+        _scale(axes, runs[list(series.values())])
     _name_axes(panels, r"$\lambda$", r"$\mathrm{tr}(H^2)$")
     _share_legend(figure, panels)
     return figure
@@ -346,6 +345,16 @@ def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alph
             )
     axes.set_xticks(range(len(lambdas)), lambdas)
     axes.set_xlim(-0.5, len(lambdas) - 0.5)
+
+
+def _scale(axes: Axes, values: pd.DataFrame) -> None:
+    """A logarithmic axis, unless the values lie so near that it would have no marks."""
+    known = values.to_numpy(dtype=float)
+    known = known[np.isfinite(known) & (known > 0)]
+    if known.size and known.max() >= 10 * known.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
 
 
 def _name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
