@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import http.server
 import io
@@ -25,6 +26,9 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from flatreg.datasets import cifar100, imdb_reviews, newsgroups20, tfds_cache
 from flatreg.datasets.prepared import manifest
 from flatreg.errors import UserError
+
+# Sockets that a failed request leaves to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 RNG = np.random.default_rng(0)
 # A picture of each class: coarse label, fine label, red, green and blue planes.
@@ -97,6 +101,7 @@ def served() -> Iterator[type[Server]]:
         yield handler
         server.shutdown()
         thread.join()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
