@@ -53,16 +53,16 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
     folder = run_dir(Path(study["paths"]["results"]), *run)
     params = load_params(folder / "params.npz")
     model = models.build(settings["model"], data.classes)
-    x = splits.take(data.x_test, np.arange(len(data.y_test)))
+    x = data.test.inputs(np.arange(len(data.test.y)))
     logits = model.apply({"params": params}, x, train=False)
-    losses = np.asarray(models.task_losses(logits, data.y_test))
+    losses = np.asarray(models.task_losses(logits, data.test.y))
     rows = np.argsort(-losses, kind="stable")[:count]
     names = np.array(class_names(study, settings["source"]))
     return pd.DataFrame(
         {
             "row": rows,
             "loss": losses[rows],
-            "label": names[data.y_test[rows]],
+            "label": names[data.test.y[rows]],
             "predicted": names[np.asarray(models.predict(logits))[rows]],
         }
     )

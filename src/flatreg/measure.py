@@ -52,14 +52,11 @@ def subsets(
         settings: `examples` (fewer are taken where a split has fewer) and `subset_seed`.
     """
     chosen = {}
-    for split, (x, y) in {
-        "train": (data.x_train, data.y_train),
-        "test": (data.x_test, data.y_test),
-    }.items():
-        rng = np.random.default_rng([settings["subset_seed"], STREAMS[split]])
-        size = min(settings["examples"], len(y))
-        rows = np.sort(rng.choice(len(y), size=size, replace=False))
-        chosen[split] = (splits.take(x, rows), y[rows])
+    for name, split in {"train": data.train, "test": data.test}.items():
+        rng = np.random.default_rng([settings["subset_seed"], STREAMS[name]])
+        size = min(settings["examples"], len(split.y))
+        rows = np.sort(rng.choice(len(split.y), size=size, replace=False))
+        chosen[name] = (split.inputs(rows), split.y[rows])
     return chosen
 
 

@@ -102,6 +102,11 @@ def task_loss(logits: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.mean(task_losses(logits, y))
 
 
+def loss_and_hits(logits: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`task_loss`, and how many examples of the batch are right."""
+    return task_loss(logits, y), jnp.sum(correct(logits, y))
+
+
 def predict(logits: jax.Array) -> jax.Array:
     """The class of each example's largest logit: int [b]."""
     if logits.shape[-1] == 1:

@@ -18,21 +18,48 @@ from flatreg.errors import UserError
 Features = np.ndarray | sparse.csr_array
 
 
-class Splits(NamedTuple):
-    """Inputs [n, d] (float32, or CSR float32) and labels [n] (int32) of each split."""
+class Scaling(NamedTuple):
+    """Inputs of a model from stored values: (x - shift) / divisor, float32 [d] or []."""
 
-    x_train: Features
-    y_train: np.ndarray
-    x_validation: Features
-    y_validation: np.ndarray
-    x_test: Features
-    y_test: np.ndarray
+    shift: np.ndarray
+    divisor: np.ndarray
+
+    def __call__(self, x: Any) -> Any:
+        """Scaled float32 inputs of stored ones, NumPy's or JAX's."""
+        return (x.astype(np.float32) - self.shift) / self.divisor
+
+
+class Split(NamedTuple):
+    """Examples of one split, kept as they are stored: pictures take a quarter of the memory.
+
+    Attributes:
+        x: stored inputs [n, d], uint8, float32 or CSR float32.
+        y: labels [n], int32.
+        scaling: makes inputs of them.
+    """
+
+    x: Features
+    y: np.ndarray
+    scaling: Scaling
+
+    def inputs(self, rows: np.ndarray) -> np.ndarray:
+        """Dense inputs [len(rows), d] (float32) of some rows."""
+        picked = self.x[rows]
+        return self.scaling(picked.toarray() if sparse.issparse(picked) else picked)
+
+
+class Splits(NamedTuple):
+    """What a run trains, chooses and is tested on."""
+
+    train: Split
+    validation: Split
+    test: Split
     classes: int
     sha256: str
 
 
 def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
-    """Split the training data, then scale all inputs as `settings["inputs"]` says.
+    """Split the training data, and scale all inputs as `settings["inputs"]` says.
 
     Args:
         dataset: the prepared data set.
@@ -42,14 +69,12 @@ def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
         UserError: the data cannot be scaled or split so.
     """
     train, validation = _split_rows(dataset, settings)
-    transform = _transform(settings["inputs"], dataset, train)
+    x, x_test = _flat(dataset.x_train), _flat(dataset.x_test)
+    scaling = _scaling(settings["inputs"], dataset, x[train])
     return Splits(
-        x_train=transform(dataset.x_train[train]),
-        y_train=dataset.y_train[train],
-        x_validation=transform(dataset.x_train[validation]),
-        y_validation=dataset.y_train[validation],
-        x_test=transform(dataset.x_test),
-        y_test=dataset.y_test,
+        train=Split(x[train], dataset.y_train[train], scaling),
+        validation=Split(x[validation], dataset.y_train[validation], scaling),
+        test=Split(x_test, dataset.y_test, scaling),
         classes=dataset.classes,
         sha256=dataset.sha256,
     )
@@ -57,13 +82,8 @@ def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
 
 def without_test(splits: Splits) -> Splits:
     """The same splits with an empty test split, for whoever makes a choice."""
-    return splits._replace(x_test=splits.x_test[:0], y_test=splits.y_test[:0])
-
-
-def take(x: Features, rows: np.ndarray) -> np.ndarray:
-    """Dense float32 rows [len(rows), d] of inputs."""
-    picked = x[rows]
-    return picked.toarray() if sparse.issparse(picked) else picked
+    test = splits.test
+    return splits._replace(test=test._replace(x=test.x[:0], y=test.y[:0]))
 
 
 def _split_rows(dataset: Dataset, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -83,34 +103,27 @@ def _split_rows(dataset: Dataset, settings: dict[str, Any]) -> tuple[np.ndarray,
     return np.sort(train), np.sort(validation)
 
 
-def _transform(inputs: str, dataset: Dataset, train: np.ndarray):
-    """The function that turns raw rows into model inputs [n, d]."""
-    if sparse.issparse(dataset.x_train):
-        if inputs != "raw":
-            raise UserError(
-                f"{dataset.name}: inputs {inputs!r} would fill the sparse features; "
-                "write `inputs: raw` (they are scaled already)"
-            )
-        return lambda x: sparse.csr_array(x, dtype=np.float32)
+def _scaling(inputs: str, dataset: Dataset, train: Features) -> Scaling:
+    """What the config's `inputs` asks for, from the rows that are trained on alone."""
+    if sparse.issparse(train) and inputs != "raw":
+        raise UserError(
+            f"{dataset.name}: inputs {inputs!r} would fill the sparse features; "
+            "write `inputs: raw` (they are scaled already)"
+        )
     if inputs == "raw":
-        return _flatten
+        return Scaling(np.float32(0), np.float32(1))
     if inputs == "unit":
         if dataset.maximum is None:
             raise UserError(
                 f"{dataset.name}: inputs 'unit' divides by the largest pixel value, which only "
                 "pictures have; write `inputs: raw` or `inputs: standardized`"
             )
-        return lambda x: _flatten(x) / np.float32(dataset.maximum)
-    return _standardization(_flatten(dataset.x_train[train]))
-
-
-def _standardization(x: np.ndarray):
-    """Centre and scale each feature by its mean and standard deviation in `x`."""
-    mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = x.std(axis=0, dtype=np.float64).astype(np.float32)
+        return Scaling(np.float32(0), np.float32(dataset.maximum))
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     deviation[deviation == 0] = 1
-    return lambda rows: (_flatten(rows) - mean) / deviation
+    return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
 
 
-def _flatten(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x, dtype=np.float32).reshape(len(x), -1)
+def _flat(x: Features) -> Features:
+    """Rows [n, d] of pictures, tables and texts alike."""
+    return x if sparse.issparse(x) else x.reshape(len(x), -1)

@@ -118,17 +118,13 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
 def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
     """Loss and accuracy of the kept parameters on each split, and their norm."""
     splits = trainer.splits
-    of_split = {
-        "train": (splits.x_train, splits.y_train),
-        "validation": (splits.x_validation, splits.y_validation),
-        "test": (splits.x_test, splits.y_test),
-    }
+    of_split = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     if state.status == "diverged":
         names = [f"{name}_{what}" for name in of_split for what in ("loss", "accuracy")]
         return dict.fromkeys([*names, "parameter_norm"])
     values: dict[str, float | None] = {}
-    for name, (x, y) in of_split.items():
-        loss, accuracy = trainer.evaluate(state.kept.params, x, y)
+    for name, split in of_split.items():
+        loss, accuracy = trainer.evaluate(state.kept.params, split)
         values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
     return values | {"parameter_norm": float(optax.tree.norm(state.kept.params))}
 

@@ -18,14 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flatreg import curvature, models, optimizers, penalty
+from flatreg import batches, curvature, models, objective, optimizers, penalty, steps
+from flatreg.batches import Batches
 from flatreg.errors import UserError
-from flatreg.splits import Features, Splits, take
+from flatreg.splits import Split, Splits
+from flatreg.steps import Sums
 
 Params = Any
 Row = dict[str, float | int | None]
 
-CHUNK_BYTES = 2**26
 EVALUATION_BLOCK = 1000
 EPOCH_COLUMNS = (
     "epoch",
@@ -79,31 +80,21 @@ class State(NamedTuple):
         return len(self.rows)
 
 
-class Sums(NamedTuple):
-    """Sums over the steps of one epoch, and the last step (from 1) that was taken."""
-
-    step: jax.Array
-    loss: jax.Array
-    correct: jax.Array
-    gradient_norm: jax.Array
-    tr_h2: jax.Array
-    penalized: jax.Array
-    finite: jax.Array
-
-
 class Trainer(NamedTuple):
     """The compiled parts of one training and the data they run on."""
 
     settings: dict[str, Any]
     splits: Splits
+    batches: Batches
     steps_per_epoch: int
-    chunk_steps: int
-    penalty_scale: float
+    weight: float
     schedule: optax.Schedule
     initial: Callable[[], tuple[Params, optax.OptState]]
-    run_chunk: Callable[..., tuple[Params, optax.OptState, Sums]]
-    evaluate: Callable[[Params, Features, np.ndarray], tuple[float, float]]
+    run_epoch: Callable[..., tuple[Params, optax.OptState, Sums]]
+    evaluate: Callable[[Params, Split], tuple[float, float]]
     measure: Callable[[Params, int], tuple[float, float]]
+    estimator: str | None
+    reason: str | None
     compile_seconds: float
 
 
@@ -131,39 +122,45 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
     Raises:
         UserError: the batch is larger than the training split.
     """
-    batch = settings["batch"]
-    steps = len(splits.y_train) // batch
-    if steps == 0:
+    batch, seed = settings["batch"], settings["seed"]
+    count = len(splits.train.y) // batch
+    if count == 0:
         raise UserError(
-            f"batch {batch} is larger than the {len(splits.y_train)} training examples of "
+            f"batch {batch} is larger than the {len(splits.train.y)} training examples of "
             f"{settings['dataset']}; choose a smaller one"
         )
-    width = splits.x_train.shape[1]
-    chunk_steps = max(1, min(steps, CHUNK_BYTES // (4 * batch * width)))
     model = models.build(settings["model"], splits.classes)
-    optimizer, schedule = optimizers.build(settings, steps)
-    lam = float(settings["lambda"])
-    penalty_scale = penalty.scale(
-        lam,
-        batch=batch,
-        interval=settings["penalty"]["interval"],
-        scaling=settings["penalty"]["scaling"],
+    optimizer, schedule = optimizers.build(settings, count)
+    lam, chosen = float(settings["lambda"]), settings["penalty"]
+    inputs = jnp.zeros((batch, splits.train.x.shape[1]))
+    # At lambda 0 nothing depends on the penalty's settings, the estimator's coordinates neither.
+    goal = objective.build(model, inputs, chosen if lam > 0 else chosen | {"estimator": "auto"})
+    dropout, probes = stream(seed, "dropout"), stream(seed, "probes")
+    gradient = (
+        steps.penalized_gradient(goal, dropout, probes, chosen["interval"])
+        if lam > 0
+        else steps.plain_gradient(goal, dropout)
     )
-    initial = partial(_initialize, model, optimizer, width, settings["seed"])
-    step = _make_step(model, optimizer, settings, penalized=lam > 0)
+    orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings["epochs"]))
+    fed = batches.of_split(splits.train, orders)
+    initial = partial(_initialize, model, optimizer, inputs[:1], seed)
     clock = time.perf_counter()
-    run_chunk = _compile_chunk(step, initial, batch, width, chunk_steps)
+    run_epoch = _compile(steps.make_epoch(gradient, optimizer, fed), initial, fed, (count, batch))
     return Trainer(
         settings=settings,
         splits=splits,
-        steps_per_epoch=steps,
-        chunk_steps=chunk_steps,
-        penalty_scale=penalty_scale,
+        batches=fed,
+        steps_per_epoch=count,
+        weight=penalty.scale(
+            lam, batch=batch, interval=chosen["interval"], scaling=chosen["scaling"]
+        ),
         schedule=schedule,
         initial=initial,
-        run_chunk=run_chunk,
+        run_epoch=run_epoch,
         evaluate=_make_evaluation(model),
-        measure=_make_measurement(model, splits, settings),
+        measure=_make_measurement(model, splits.train, settings),
+        estimator=goal.estimator.name if lam > 0 else None,
+        reason=goal.reason if lam > 0 else None,
         compile_seconds=time.perf_counter() - clock,
     )
 
@@ -173,101 +170,18 @@ def stream(seed: int, purpose: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), STREAMS[purpose])
 
 
-def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
-    """The order [examples] in which an epoch (from 0) visits the training examples."""
-    return np.random.default_rng([STREAMS["order"], seed, epoch]).permutation(examples)
+def epoch_order(settings: dict[str, Any], epoch: int, examples: int) -> np.ndarray:
+    """Row numbers [steps, B] of the batches of an epoch (from 0); what is left over is dropped."""
+    rng = np.random.default_rng([STREAMS["order"], settings["seed"], epoch])
+    batch = settings["batch"]
+    return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
 
 
 def _initialize(
-    model: nn.Module, optimizer: optax.GradientTransformation, width: int, seed: int
+    model: nn.Module, optimizer: optax.GradientTransformation, inputs: jax.Array, seed: int
 ) -> tuple[Params, optax.OptState]:
-    key = stream(seed, "initialization")
-    params = model.init(key, jnp.zeros((1, width)), train=False)["params"]
+    params = model.init(stream(seed, "initialization"), inputs, train=False)["params"]
     return params, optimizer.init(params)
-
-
-def _make_step(
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    settings: dict[str, Any],
-    *,
-    penalized: bool,
-) -> Callable[..., Any]:
-    """One step of training; without the penalty's code where lambda is 0."""
-    dropout_key = stream(settings["seed"], "dropout")
-    add_penalty = _make_penalty(model, settings) if penalized else _no_penalty
-
-    def task(params: Params, x: jax.Array, y: jax.Array, step: jax.Array) -> Any:
-        rngs = {"dropout": jax.random.fold_in(dropout_key, step)}
-        logits = model.apply({"params": params}, x, train=True, rngs=rngs)
-        return models.task_loss(logits, y), jnp.sum(models.correct(logits, y))
-
-    def step(
-        params: Params,
-        opt_state: optax.OptState,
-        sums: Sums,
-        x: jax.Array,
-        y: jax.Array,
-        penalty_scale: jax.Array,
-    ) -> tuple[Params, optax.OptState, Sums]:
-        number = sums.step + 1
-        (loss, hits), gradient = jax.value_and_grad(task, has_aux=True)(params, x, y, number)
-        gradient, tr_h2, applied = add_penalty(gradient, params, x, y, number, penalty_scale)
-        norm = optax.tree.norm(gradient)
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
-        total = loss + penalty_scale * tr_h2
-        return (
-            optax.apply_updates(params, updates),
-            opt_state,
-            Sums(
-                step=number,
-                loss=sums.loss + loss,
-                correct=sums.correct + hits,
-                gradient_norm=sums.gradient_norm + norm,
-                tr_h2=sums.tr_h2 + tr_h2,
-                penalized=sums.penalized + applied,
-                finite=jnp.isfinite(total) & jnp.isfinite(norm),
-            ),
-        )
-
-    return step
-
-
-def _make_penalty(model: nn.Module, settings: dict[str, Any]) -> Callable[..., Any]:
-    """Add the penalty's gradient on every k-th step."""
-    chosen = settings["penalty"]
-    estimate = penalty.ESTIMATORS[chosen["estimator"]](
-        partial(_loss, model), probes=chosen["probes"], distribution=chosen["distribution"]
-    )
-    probe_key = stream(settings["seed"], "probes")
-
-    def add_penalty(
-        gradient: Params,
-        params: Params,
-        x: jax.Array,
-        y: jax.Array,
-        step: jax.Array,
-        penalty_scale: jax.Array,
-    ) -> tuple[Params, jax.Array, jax.Array]:
-        def apply() -> tuple[Params, jax.Array, jax.Array]:
-            key = jax.random.fold_in(probe_key, step)
-            tr_h2, slope = jax.value_and_grad(estimate)(params, x, y, key)
-            return (
-                jax.tree.map(lambda g, s: g + penalty_scale * s, gradient, slope),
-                tr_h2,
-                jnp.int32(1),
-            )
-
-        def leave() -> tuple[Params, jax.Array, jax.Array]:
-            return gradient, jnp.float32(0), jnp.int32(0)
-
-        return jax.lax.cond(step % chosen["interval"] == 0, apply, leave)
-
-    return add_penalty
-
-
-def _no_penalty(gradient: Params, *_: Any) -> tuple[Params, jax.Array, jax.Array]:
-    return gradient, jnp.float32(0), jnp.int32(0)
 
 
 def _loss(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -275,54 +189,29 @@ def _loss(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.A
     return models.task_loss(model.apply({"params": params}, x, train=False), y)
 
 
-def _compile_chunk(
-    step: Callable[..., Any],
+def _compile(
+    run: Callable[..., Any],
     initial: Callable[[], tuple[Params, optax.OptState]],
-    batch: int,
-    width: int,
-    chunk_steps: int,
-) -> Callable[..., tuple[Params, optax.OptState, Sums]]:
-    """Up to `chunk_steps` steps in one call, stopping at the first that is not finite."""
-
-    def run_chunk(
-        params: Params,
-        opt_state: optax.OptState,
-        sums: Sums,
-        x: jax.Array,
-        y: jax.Array,
-        steps: jax.Array,
-        penalty_scale: jax.Array,
-    ) -> tuple[Params, optax.OptState, Sums]:
-        first = sums.step
-
-        def go_on(carry: tuple[Params, optax.OptState, Sums]) -> jax.Array:
-            return (carry[2].step - first < steps) & carry[2].finite
-
-        def advance(carry: tuple[Params, optax.OptState, Sums]) -> Any:
-            index = carry[2].step - first
-            batch_x = jax.lax.dynamic_index_in_dim(x, index, keepdims=False)
-            batch_y = jax.lax.dynamic_index_in_dim(y, index, keepdims=False)
-            return step(*carry, batch_x, batch_y, penalty_scale)
-
-        return jax.lax.while_loop(go_on, advance, (params, opt_state, sums))
-
-    shapes = (
-        *jax.eval_shape(initial),
-        jax.eval_shape(partial(_empty_sums, 0)),
-        jax.ShapeDtypeStruct((chunk_steps, batch, width), jnp.float32),
-        jax.ShapeDtypeStruct((chunk_steps, batch), jnp.int32),
-        jax.ShapeDtypeStruct((), jnp.int32),
-        jax.ShapeDtypeStruct((), jnp.float32),
+    fed: Batches,
+    order: tuple[int, int],
+) -> Callable[..., Any]:
+    plan = fed.plan(np.zeros(order, np.int64))
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (fed.examples, plan)
     )
-    return jax.jit(run_chunk).lower(*shapes).compile()
+    return (
+        jax.jit(run)
+        .lower(
+            *jax.eval_shape(initial),
+            jax.eval_shape(partial(steps.no_sums, 0)),
+            *shapes,
+            jax.ShapeDtypeStruct((), jnp.float32),
+        )
+        .compile()
+    )
 
 
-def _empty_sums(step: int) -> Sums:
-    zero = jnp.float32(0)
-    return Sums(jnp.int32(step), zero, jnp.int32(0), zero, zero, jnp.int32(0), jnp.bool_(True))
-
-
-def _make_evaluation(model: nn.Module) -> Callable[[Params, Features, np.ndarray], Any]:
+def _make_evaluation(model: nn.Module) -> Callable[[Params, Split], tuple[float, float]]:
     """Mean loss (nats) and accuracy over a split, NaN for an empty one."""
 
     @jax.jit
@@ -331,30 +220,31 @@ def _make_evaluation(model: nn.Module) -> Callable[[Params, Features, np.ndarray
         losses = jnp.where(real, models.task_losses(logits, y), 0)
         return jnp.sum(losses), jnp.sum(models.correct(logits, y) & real)
 
-    def evaluate(params: Params, x: Features, y: np.ndarray) -> tuple[float, float]:
-        if len(y) == 0:
+    def evaluate(params: Params, split: Split) -> tuple[float, float]:
+        examples = len(split.y)
+        if examples == 0:
             return float("nan"), float("nan")
-        block = min(EVALUATION_BLOCK, len(y))
+        block = min(EVALUATION_BLOCK, examples)
         loss = hits = 0.0
-        for begin in range(0, len(y), block):
+        for begin in range(0, examples, block):
             rows = np.arange(begin, begin + block)
-            real = rows < len(y)
-            rows = np.minimum(rows, len(y) - 1)
-            block_loss, block_hits = sums(params, take(x, rows), y[rows], real)
+            real = rows < examples
+            rows = np.minimum(rows, examples - 1)
+            block_loss, block_hits = sums(params, split.inputs(rows), split.y[rows], real)
             loss += float(block_loss)
             hits += float(block_hits)
-        return loss / len(y), hits / len(y)
+        return loss / examples, hits / examples
 
     return evaluate
 
 
 def _make_measurement(
-    model: nn.Module, splits: Splits, settings: dict[str, Any]
+    model: nn.Module, split: Split, settings: dict[str, Any]
 ) -> Callable[[Params, int], tuple[float, float]]:
     """tr(H^2) and its standard error on the first examples of the training split."""
     chosen = settings["epoch_measure"]
-    rows = np.arange(min(chosen["examples"], len(splits.y_train)))
-    x, y = jnp.asarray(take(splits.x_train, rows)), jnp.asarray(splits.y_train[rows])
+    rows = np.arange(min(chosen["examples"], len(split.y)))
+    x, y = jnp.asarray(split.inputs(rows)), jnp.asarray(split.y[rows])
     key = stream(settings["seed"], "measurement")
 
     @jax.jit
@@ -391,36 +281,25 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
 
 
 def _run_epoch(trainer: Trainer, state: State) -> tuple[Params, optax.OptState, Sums]:
-    settings, splits = trainer.settings, trainer.splits
-    batch, length = settings["batch"], trainer.chunk_steps
-    order = epoch_order(settings["seed"], state.epoch, len(splits.y_train))
-    params, opt_state = state.params, state.optimizer
-    sums = _empty_sums(state.epoch * trainer.steps_per_epoch)
-    for begin in range(0, trainer.steps_per_epoch, length):
-        steps = min(length, trainer.steps_per_epoch - begin)
-        rows = order[begin * batch : (begin + steps) * batch]
-        rows = np.resize(rows, length * batch)
-        params, opt_state, sums = trainer.run_chunk(
-            params,
-            opt_state,
-            sums,
-            take(splits.x_train, rows).reshape(length, batch, -1),
-            splits.y_train[rows].reshape(length, batch),
-            np.int32(steps),
-            np.float32(trainer.penalty_scale),
-        )
-        if not bool(sums.finite):
-            break
-    return params, opt_state, sums
+    order = epoch_order(trainer.settings, state.epoch, len(trainer.splits.train.y))
+    sums = steps.no_sums(state.epoch * trainer.steps_per_epoch)
+    plan = trainer.batches.plan(order)
+    done = trainer.run_epoch(
+        state.params,
+        state.optimizer,
+        sums,
+        trainer.batches.examples,
+        plan,
+        np.float32(trainer.weight),
+    )
+    return jax.block_until_ready(done)
 
 
 def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:
     """One row of `EPOCH_COLUMNS`; None where a quantity does not exist."""
-    settings, splits, steps = trainer.settings, trainer.splits, trainer.steps_per_epoch
-    validation_loss, validation_accuracy = trainer.evaluate(
-        params, splits.x_validation, splits.y_validation
-    )
-    _, test_accuracy = trainer.evaluate(params, splits.x_test, splits.y_test)
+    settings, splits, count = trainer.settings, trainer.splits, trainer.steps_per_epoch
+    validation_loss, validation_accuracy = trainer.evaluate(params, splits.validation)
+    _, test_accuracy = trainer.evaluate(params, splits.test)
     tr_h2, tr_h2_stderr = trainer.measure(params, epoch)
     penalized = int(sums.penalized)
     training_tr_h2 = float(sums.tr_h2) / penalized if penalized else None
@@ -428,14 +307,14 @@ def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int)
         "epoch": epoch,
         "step": int(sums.step),
         "learning_rate": float(trainer.schedule(int(sums.step) - 1)),
-        "train_loss": float(sums.loss) / steps,
-        "train_accuracy": float(sums.correct) / (steps * settings["batch"]),
+        "train_loss": float(sums.loss) / count,
+        "train_accuracy": float(sums.correct) / (count * settings["batch"]),
         "validation_loss": finite(validation_loss),
         "validation_accuracy": validation_accuracy,
         "test_accuracy": finite(test_accuracy),
-        "penalty": None if training_tr_h2 is None else training_tr_h2 * trainer.penalty_scale,
+        "penalty": None if training_tr_h2 is None else training_tr_h2 * trainer.weight,
         "tr_h2_training": training_tr_h2,
-        "gradient_norm": float(sums.gradient_norm) / steps,
+        "gradient_norm": float(sums.gradient_norm) / count,
         "tr_h2": finite(tr_h2),
         "tr_h2_stderr": finite(tr_h2_stderr),
     }

@@ -1,0 +1,83 @@
+"""What a run minimizes: its model's task loss, and the estimator of tr(H^2) that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+from flatreg import models, penalty
+from flatreg.errors import UserError
+from flatreg.penalty import linen
+
+
+class Objective(NamedTuple):
+    """The parts of a training step that depend on the model.
+
+    Attributes:
+        estimator: of tr(H^2), dropout off; its loss is the mean task loss.
+        task: `task(zeta, x, y, rngs=...) -> (loss, hits)` in the estimator's coordinates, dropout
+            on; hits is how many examples of the batch are right.
+        reason: why this estimator, in a few words.
+    """
+
+    estimator: penalty.Estimator
+    task: Callable[..., tuple[jax.Array, jax.Array]]
+    reason: str
+
+
+def build(model: nn.Module, x: jax.Array, chosen: dict[str, Any]) -> Objective:
+    """The objective of a model.
+
+    Args:
+        model: of `flatreg.models.build`.
+        x: a batch of inputs [B, d]; only shape and type count.
+        chosen: the config's `penalty`.
+
+    Raises:
+        UserError: the model does not allow the estimator; names one that it does.
+    """
+    settings = {name: chosen[name] for name in ("probes", "distribution")}
+    name, reason = chosen["estimator"], "named in the config"
+    if name == "auto":
+        name, reason = cheapest(model, x)
+    if name == "autodiff":
+        loss = partial(_apply, model, models.task_loss, train=False)
+        task = partial(_apply, model, models.loss_and_hits, train=True)
+        return Objective(penalty.autodiff(loss, **settings), task, reason)
+    try:
+        layer = linen.first_layer(model, x, models.task_loss, train=False)
+        task = linen.first_layer(model, x, models.loss_and_hits, train=False).loss
+        if name == "exact" and not isinstance(model, models.LogisticRegression):
+            raise penalty.ModelError("model", type(model).__name__, "logistic regression")
+    except penalty.ModelError as error:
+        raise UserError(
+            f"penalty.estimator {name!r} does not fit: {error}; write `estimator: auto`"
+        ) from error
+    estimator = penalty.exact(layer) if name == "exact" else penalty.gram(layer, **settings)
+    return Objective(estimator, partial(task, train=True), reason)
+
+
+def cheapest(model: nn.Module, x: jax.Array) -> tuple[str, str]:
+    """The name of the cheapest estimator that a model allows, and why it is that one."""
+    try:
+        linen.first_layer(model, x, models.task_loss, train=False)
+    except penalty.ModelError as error:
+        return "autodiff", f"gram does not fit: {error}"
+    if isinstance(model, models.LogisticRegression):
+        return "exact", "cross-entropy of one dense layer: closed form, no probes"
+    return "gram", "the first layer is dense, on the input: probes in at most B dimensions"
+
+
+def _apply(
+    model: nn.Module,
+    loss_of_logits: Callable[[jax.Array, jax.Array], Any],
+    params: Any,
+    x: jax.Array,
+    y: jax.Array,
+    **arguments: Any,
+) -> Any:
+    return loss_of_logits(model.apply({"params": params}, x, **arguments), y)

@@ -1,0 +1,54 @@
+"""The penalty: lambda / B * tr(H^2) of one mini-batch, cheap, unbiased, in any training.
+
+H is the Hessian of the mini-batch's mean task loss in the parameters, dropout off, weight decay
+left out, and tr(H^2) = ||H||_F^2. An *estimator* is built once:
+
+    autodiff(loss)      any loss, by Hessian-vector products
+    gram(layer)         a first layer that is linear on the input: probes in few dimensions
+    exact(layer)        softmax and logistic regression: no probes, no variance
+
+and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
+`value_and_grad` puts it into a training step; `flatreg.penalty.linen` derives the first layer of
+a Flax module and chooses the cheapest estimator that fits it.
+"""
+
+from __future__ import annotations
+
+from flatreg.penalty.autodiff import autodiff
+from flatreg.penalty.checking import check
+from flatreg.penalty.devices import shard_batch
+from flatreg.penalty.errors import (
+    ArgumentError,
+    BatchError,
+    DetachedError,
+    LossError,
+    ModelError,
+    ParameterError,
+    ProbeError,
+)
+from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.exact import exact
+from flatreg.penalty.first_layer import FirstLayer
+from flatreg.penalty.gram import gram
+from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
+
+__all__ = [
+    "ArgumentError",
+    "BatchError",
+    "DetachedError",
+    "Estimator",
+    "FirstLayer",
+    "LossError",
+    "ModelError",
+    "ParameterError",
+    "ProbeError",
+    "Value",
+    "autodiff",
+    "check",
+    "exact",
+    "gram",
+    "plain_value_and_grad",
+    "scale",
+    "shard_batch",
+    "value_and_grad",
+]

@@ -1,0 +1,52 @@
+"""What no shape or type can tell: a batch that is not finite, a gradient that does not flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flatreg.penalty.errors import BatchError, DetachedError
+from flatreg.penalty.estimator import Estimator, Params, check_arguments
+
+# Of the parameters' norm: far above rounding in single precision, small against them.
+_STEP = 1e-2
+
+
+def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.Array) -> None:
+    """Try an estimator on one batch, outside of jit, before a training relies on it.
+
+    Raises:
+        ParameterError, LossError, BatchError: as `estimator` itself.
+        BatchError: x or the labels are not finite.
+        DetachedError: the loss or tr(H^2) changes with the parameters and its gradient is zero
+            everywhere: some part of it was cut off, by `stop_gradient` or by NumPy.
+    """
+    check_arguments(estimator, params, x, *labels)
+    for name, part in [("x", x), *((f"labels[{i}]", part) for i, part in enumerate(labels))]:
+        for leaf in jax.tree.leaves(part):
+            if not bool(jnp.all(jnp.isfinite(leaf))):
+                raise BatchError(
+                    name, f"{leaf.dtype}{list(leaf.shape)} with NaN or infinity", "finite numbers"
+                )
+    functions = {
+        "loss": lambda p: estimator.loss(estimator.enter(p, x), x, *labels),
+        "tr_h2": lambda p: estimator(p, x, *labels, key=key),
+    }
+    for name, function in functions.items():
+        if _is_detached(function, params):
+            raise DetachedError(
+                name,
+                "one whose gradient is zero though it changes with params",
+                "a differentiable one",
+            )
+
+
+def _is_detached(function: Callable[[Params], jax.Array], params: Params) -> bool:
+    value, gradient = jax.value_and_grad(function)(params)
+    if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(gradient)):
+        return False
+    moved = function(jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params))
+    return not bool(jnp.isclose(moved, value, rtol=1e-4, atol=0))

@@ -1,0 +1,33 @@
+"""A batch spread over several devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from flatreg.penalty.errors import BatchError
+
+
+def shard_batch(mesh: Mesh, *batch: Any) -> tuple[Any, ...]:
+    """Spread the examples of a batch evenly over a mesh's first axis; jit does the rest.
+
+    Args:
+        mesh: of `jax.make_mesh`.
+        *batch: inputs and labels, examples along the first axis.
+
+    Raises:
+        BatchError: the number of examples is no multiple of the axis's devices.
+    """
+    axis = mesh.axis_names[0]
+    devices = mesh.shape[axis]
+    for index, part in enumerate(batch):
+        if jnp.shape(part)[0] % devices:
+            raise BatchError(
+                f"batch[{index}]",
+                f"{jnp.result_type(part)}{list(jnp.shape(part))}",
+                f"a multiple of the {devices} devices of axis {axis!r} along the first axis",
+            )
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(axis)))

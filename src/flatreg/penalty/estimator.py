@@ -1,0 +1,78 @@
+"""What all estimators of tr(H^2) are: one interface, and what its arguments must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flatreg.penalty.errors import BatchError, LossError, ParameterError
+
+Params = Any
+Coordinates = Any
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """tr(H^2) of a loss, differentiable in the parameters: `estimate(params, x, ..., key=key)`.
+
+    The work is done in coordinates zeta, linear in the parameters: `enter` is all that touches
+    the parameters themselves, so that whoever differentiates loss and penalty as one function of
+    zeta goes back through it once.
+
+    Attributes:
+        name: "autodiff", "gram" or "exact".
+        enter: `enter(params, x) -> zeta`.
+        loss: mean task loss, `loss(zeta, x, *labels) -> []`.
+        trace: `trace(zeta, x, *labels, key=key) -> []`, in units of loss^2 / params^4.
+    """
+
+    name: str
+    enter: Callable[..., Coordinates]
+    loss: Callable[..., jax.Array]
+    trace: Callable[..., jax.Array]
+
+    def __call__(self, params: Params, x: Any, *labels: Any, key: jax.Array) -> jax.Array:
+        """tr(H^2) of the batch's mean loss; unbiased.
+
+        Raises:
+            ParameterError: there are none, or some are not real numbers.
+            LossError: the loss is not one real number.
+        """
+        check_arguments(self, params, x, *labels)
+        return self.trace(self.enter(params, x), x, *labels, key=key)
+
+
+def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) -> None:
+    """Check shapes and types; costs nothing once compiled.
+
+    Raises:
+        ParameterError: there are none, or some are not real numbers.
+        BatchError: the batch has no examples.
+        LossError: the loss is not one real number.
+    """
+    leaves = jax.tree.leaves_with_path(params)
+    if not leaves:
+        raise ParameterError("params", "empty", "at least one array to differentiate in")
+    for path, leaf in leaves:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            name = f"params{jax.tree_util.keystr(path)}"
+            raise ParameterError(name, _described(leaf), "an array of floating-point numbers")
+    if 0 in jnp.shape(jax.tree.leaves(x)[0]):
+        raise BatchError("x", _described(jax.tree.leaves(x)[0]), "at least one example")
+    value = jax.eval_shape(
+        lambda p, *b: estimator.loss(estimator.enter(p, b[0]), *b), params, x, *labels
+    )
+    is_array = isinstance(value, jax.ShapeDtypeStruct)
+    if not is_array or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        found = f"a function that returns {_described(value)}"
+        raise LossError("loss", found, "one that returns a real number, shape []")
+
+
+def _described(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,58 @@
+"""tr(H^2) of softmax and of logistic regression in closed form: no probes, no variance.
+
+With p_i the predicted probabilities of example i, A_i = diag(p_i) - p_i p_i^T and
+K = [x, 1] [x, 1]^T,
+
+    tr(H^2) = 1/B^2 sum_ij K_ij^2 tr(A_i A_j),
+    tr(A_i A_j) = p_i.p_j - p_i^2.p_j - p_i.p_j^2 + (p_i.p_j)^2,
+
+and for one logit under a sigmoid tr(A_i A_j) = a_i a_j, a = p (1 - p).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flatreg.penalty.errors import ModelError
+from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.first_layer import FirstLayer, gram_matrix
+
+
+def exact(layer: FirstLayer) -> Estimator:
+    """tr(H^2) itself, where the first layer's outputs are the logits of a cross-entropy.
+
+    Args:
+        layer: the model's only layer; its loss is the mean cross-entropy of z under a sigmoid
+            ([B, 1]) or a softmax ([B, C]).
+
+    Raises:
+        ModelError: at the first call, if parameters are left beside the layer.
+    """
+
+    def trace(zeta: tuple[jax.Array, Any], x: Any, *_: Any, key: jax.Array) -> jax.Array:
+        del key
+        z, rest = zeta
+        if jax.tree.leaves(rest):
+            raise ModelError(
+                "layer",
+                f"followed by {len(jax.tree.leaves(rest))} more arrays of parameters",
+                "the only layer (softmax or logistic regression); `gram` fits this model",
+            )
+        k = gram_matrix(x, bias=layer.bias)
+        return jnp.sum(k**2 * curvature_products(z)) / z.shape[0] ** 2
+
+    return Estimator("exact", layer.enter, layer.loss, trace)
+
+
+def curvature_products(logits: jax.Array) -> jax.Array:
+    """tr(A_i A_j) [B, B] of logits [B, 1] (sigmoid) or [B, C] (softmax)."""
+    if logits.shape[1] == 1:
+        p = jax.nn.sigmoid(logits[:, 0])
+        a = p * (1 - p)
+        return jnp.outer(a, a)
+    p = jax.nn.softmax(logits)
+    dots, cubes = p @ p.T, p**2 @ p.T
+    return dots - cubes - cubes.T + dots**2

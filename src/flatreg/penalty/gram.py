@@ -1,0 +1,70 @@
+"""tr(H^2) where the first layer is linear in its parameters: probes in few dimensions.
+
+With z = [x, 1] W and zeta = (z, other parameters), theta -> zeta is linear on a batch, so
+H_theta = J^T H_zeta J, and with S = J J^T = blockdiag(K (x) I, I), K = [x, 1] [x, 1]^T = F F^T,
+
+    tr(H_theta^2) = tr(S H_zeta S H_zeta) = tr(A^2),   A = F^T H_zeta F.
+
+F has B columns, or d + 1 where those are fewer: the probes of the largest layer shrink from d to
+min(B, d + 1) rows, and its d-wide products vanish from the penalty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flatreg.penalty import hutchinson
+from flatreg.penalty import probes as probe_vectors
+from flatreg.penalty.autodiff import hessian_product
+from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.first_layer import FirstLayer, gram_matrix
+
+
+def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
+    """Hutchinson's estimator in the first layer's outputs and the other parameters.
+
+    With normal probes it has the distribution of `autodiff`, with signs another of the same mean.
+
+    Args:
+        layer: how the model begins.
+        probes: number M of probe vectors.
+        distribution: "rademacher" or "normal".
+
+    Raises:
+        ProbeError: M is below 1, or there is no such distribution.
+    """
+    probe_vectors.check(probes, distribution)
+
+    def trace(zeta: tuple[jax.Array, Any], x: Any, *labels: Any, key: jax.Array) -> jax.Array:
+        z, rest = zeta
+        factor = gram_factor(x, bias=layer.bias)
+        along = hessian_product(lambda at: layer.loss(at, x, *labels), zeta)
+
+        def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+            first, others = along((factor @ probe[0], probe[1]))
+            return factor.T @ first, others
+
+        like = (jax.ShapeDtypeStruct((factor.shape[1], z.shape[1]), z.dtype), rest)
+        return hutchinson.trace_of_square(
+            product, like, key, probes=probes, distribution=distribution
+        )
+
+    return Estimator("gram", layer.enter, layer.loss, trace)
+
+
+def gram_factor(x: jax.Array, *, bias: bool) -> jax.Array:
+    """F with F F^T = K [B, B], of min(B, d + 1) columns; see `gram_matrix` for K.
+
+    Equal or dependent rows leave K singular: the diagonal is raised by the rounding of its own
+    entries, without which there may be no Cholesky factor.
+    """
+    examples, width = x.shape
+    if width + bias <= examples:
+        return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
+    k = gram_matrix(x, bias=bias)
+    rounding = jnp.finfo(k.dtype)
+    lift = jnp.maximum(2 * examples * rounding.eps * jnp.max(jnp.diagonal(k)), rounding.tiny)
+    return jnp.linalg.cholesky(k + lift * jnp.eye(examples, dtype=k.dtype))

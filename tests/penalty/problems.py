@@ -1,0 +1,126 @@
+"""Small models drawn at random, in plain JAX and float64, and the dense truth of each."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+from flatreg import penalty
+
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "softplus": jax.nn.softplus}
+
+
+class Problem(NamedTuple):
+    """A model's parameters and one batch.
+
+    Attributes:
+        params: a dictionary a layer, `kernel` [d, h] and, with biases, `bias` [h].
+        x: [B, d]
+        y: int [B]
+        activation: name of `ACTIVATIONS`.
+    """
+
+    params: list[dict[str, jax.Array]]
+    x: jax.Array
+    y: jax.Array
+    activation: str
+
+    @property
+    def layer(self) -> penalty.FirstLayer:
+        def split(params: Any) -> Any:
+            return params[0]["kernel"], params[0].get("bias"), params[1:]
+
+        def loss(zeta: Any, _: Any, y: Any) -> Any:
+            return cross_entropy(after_first(*zeta, self.activation), y)
+
+        return penalty.FirstLayer(split, loss, bias="bias" in self.params[0])
+
+    def loss(self, params: Any, x: Any, y: Any) -> Any:
+        """Mean cross-entropy, written without any part of the library."""
+        z = x @ params[0]["kernel"] + params[0].get("bias", 0.0)
+        return cross_entropy(after_first(z, params[1:], self.activation), y)
+
+    def truth(self) -> tuple[float, np.ndarray]:
+        """||H||_F^2 of the dense Hessian and its gradient [n]."""
+        flat, unravel = ravel_pytree(self.params)
+
+        def tr_h2(flat: Any) -> Any:
+            hessian = jax.hessian(lambda p: self.loss(unravel(p), self.x, self.y))(flat)
+            return jnp.sum(hessian**2)
+
+        value, gradient = jax.value_and_grad(tr_h2)(flat)
+        return float(value), np.asarray(gradient)
+
+    def estimators(self, **settings: Any) -> dict[str, penalty.Estimator]:
+        """All that fit: `exact` where the first layer is the only one."""
+        found = {
+            "autodiff": penalty.autodiff(self.loss, **settings),
+            "gram": penalty.gram(self.layer, **settings),
+        }
+        return found if self.params[1:] else found | {"exact": penalty.exact(self.layer)}
+
+
+def after_first(z: Any, layers: Any, activation: str) -> Any:
+    for layer in layers:
+        z = ACTIVATIONS[activation](z) @ layer["kernel"] + layer.get("bias", 0.0)
+    return z
+
+
+def cross_entropy(logits: Any, y: Any) -> Any:
+    if logits.shape[1] == 1:
+        return jnp.mean(jax.nn.softplus(jnp.where(y == 1, -logits[:, 0], logits[:, 0])))
+    chosen = jnp.take_along_axis(logits, y[:, None], axis=1)[:, 0]
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - chosen)
+
+
+def value_and_gradient(estimator: penalty.Estimator, problem: Problem, key: Any) -> tuple[Any, Any]:
+    value, gradient = jax.value_and_grad(estimator)(problem.params, problem.x, problem.y, key=key)
+    return value, ravel_pytree(gradient)[0]
+
+
+def make(
+    *,
+    seed: int,
+    width: int,
+    hidden: list[int],
+    logits: int,
+    batch: int,
+    bias: bool = True,
+    activation: str = "tanh",
+    rows: str = "distinct",
+) -> Problem:
+    """A problem of these shapes; `rows` are "distinct", "repeated" or "zero" (one of them)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, width))
+    if rows == "repeated":
+        x[-1] = x[0]
+    if rows == "zero":
+        x[-1] = 0
+    widths = [width, *hidden, logits]
+    params = []
+    for d, h in itertools.pairwise(widths):
+        layer = {"kernel": jnp.asarray(rng.normal(size=(d, h)) / np.sqrt(d))}
+        params.append(layer | ({"bias": jnp.asarray(0.3 * rng.normal(size=h))} if bias else {}))
+    y = rng.integers(0, max(2, logits), size=batch)
+    return Problem(params, jnp.asarray(x), jnp.asarray(y), activation)
+
+
+def problems(max_hidden: int = 1, max_width: int = 5) -> st.SearchStrategy[Problem]:
+    """Problems of all shapes: more features than examples and fewer, a batch of one, no biases."""
+    return st.builds(
+        make,
+        seed=st.integers(0, 2**32 - 1),
+        width=st.integers(1, max_width),
+        hidden=st.lists(st.integers(1, 3), max_size=max_hidden),
+        logits=st.sampled_from([1, 2, 3]),
+        batch=st.integers(1, 4),
+        bias=st.booleans(),
+        activation=st.sampled_from(sorted(ACTIVATIONS)),
+        rows=st.sampled_from(["distinct", "repeated", "zero"]),
+    )

@@ -1,0 +1,140 @@
+"""Each argument that cannot be worked with is a typed error that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from flatreg import penalty
+from flatreg.penalty import linen
+
+KEY = jax.random.key(0)
+X = jnp.ones((4, 3))
+Y = jnp.array([0, 1, 1, 0])
+PARAMS = {"w": jnp.full(3, 0.5)}
+
+
+def loss(params: Any, x: Any, y: Any) -> Any:
+    return jnp.mean(jnp.logaddexp(0.0, (1 - 2 * y) * (x @ params["w"])))
+
+
+def estimate(loss: Any = loss, params: Any = PARAMS, x: Any = X, **settings: Any) -> Any:
+    return penalty.autodiff(loss, **settings)(params, x, Y, key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"loss": lambda p, x, y: x @ p["w"]}, penalty.LossError, r"float32\[4\]; expected .*\[\]"),
+        ({"loss": lambda p, x, y: (1.0, 2.0)}, penalty.LossError, "returns tuple"),
+        ({"loss": lambda p, x, y: jnp.sum(y)}, penalty.LossError, r"returns int32\[\]"),
+        ({"params": {}}, penalty.ParameterError, "params is empty"),
+        ({"params": {"w": jnp.arange(3)}}, penalty.ParameterError, r"params\['w'\] is int32\[3\]"),
+        ({"x": jnp.ones((0, 3))}, penalty.BatchError, r"x is float32\[0, 3\]"),
+        ({"probes": 0}, penalty.ProbeError, "probes is 0; expected a whole number of at least 1"),
+        ({"probes": 2.0}, penalty.ProbeError, r"probes is 2\.0"),
+        ({"distribution": "cauchy"}, penalty.ProbeError, "'cauchy'; expected one of rademacher"),
+    ],
+)
+def test_an_estimator_says_what_it_cannot_work_with(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        estimate(**changes)
+    assert isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_step_says_the_same() -> None:
+    step = penalty.value_and_grad(penalty.autodiff(lambda p, x, y: x @ p["w"]))
+    with pytest.raises(penalty.LossError, match="loss is a function"):
+        jax.jit(step)(PARAMS, X, Y, key=KEY, weight=0.1)
+
+
+def test_check_passes_what_is_well() -> None:
+    penalty.check(penalty.autodiff(loss), PARAMS, X, Y, key=KEY)
+
+
+@pytest.mark.parametrize(("row", "value"), [(0, jnp.nan), (3, jnp.inf)])
+def test_check_finds_inputs_that_are_not_finite(row: int, value: float) -> None:
+    with pytest.raises(penalty.BatchError, match=r"x is float32\[4, 3\] with NaN or infinity"):
+        penalty.check(penalty.autodiff(loss), PARAMS, X.at[row, 1].set(value), Y, key=KEY)
+
+
+def test_check_finds_a_detached_loss() -> None:
+    def detached(params: Any, x: Any, y: Any) -> Any:
+        return loss(jax.lax.stop_gradient(params), x, y)
+
+    with pytest.raises(penalty.DetachedError, match=r"loss is .* gradient is zero though"):
+        penalty.check(penalty.autodiff(detached), PARAMS, X, Y, key=KEY)
+
+
+def test_check_finds_a_detached_penalty() -> None:
+    honest = penalty.autodiff(loss)
+    detached = dataclasses.replace(
+        honest, trace=lambda *batch, key: jax.lax.stop_gradient(honest.trace(*batch, key=key))
+    )
+    with pytest.raises(penalty.DetachedError, match=r"tr_h2 is .* gradient is zero though"):
+        penalty.check(detached, PARAMS, X, Y, key=KEY)
+
+
+def test_check_lets_a_constant_hessian_pass() -> None:
+    """Of a quadratic loss tr(H^2) does not change: its gradient is zero, as it should be."""
+
+    def quadratic(params: Any, x: Any, y: Any) -> Any:
+        return jnp.mean((x @ params["w"] - y) ** 2)
+
+    penalty.check(penalty.autodiff(quadratic), PARAMS, X, Y, key=KEY)
+
+
+class Convolutional(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(2)(nn.Conv(3, (2,))(x[..., None]).reshape(len(x), -1))
+
+
+class Twice(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(2)(x) + nn.Dense(2)(x)
+
+
+class Shared(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dense = nn.Dense(3)
+        return dense(dense(x))
+
+
+@pytest.mark.parametrize("module", [Convolutional(), Twice(), Shared()])
+def test_gram_refuses_a_module_that_does_not_fit_by_its_name(module: nn.Module) -> None:
+    with pytest.raises(penalty.ModelError, match=f"{type(module).__name__}.*`autodiff`"):
+        linen.first_layer(module, X, lambda logits, y: jnp.mean(logits))
+
+
+def test_exact_refuses_layers_beside_the_first() -> None:
+    layer = penalty.FirstLayer(
+        split=lambda p: (p["w"], None, p["rest"]),
+        loss=lambda zeta, x, y: jnp.mean(zeta[0] * zeta[1]),
+        bias=False,
+    )
+    params = {"w": jnp.ones((3, 1)), "rest": jnp.ones(1)}
+    with pytest.raises(penalty.ModelError, match=r"followed by 1 more .* `gram` fits"):
+        penalty.exact(layer)(params, X, Y, key=KEY)
+
+
+def test_a_batch_that_does_not_divide_the_devices() -> None:
+    mesh = jax.make_mesh((1,), ("data",))
+    assert len(penalty.shard_batch(mesh, X, Y)) == 2
+
+    class Three:
+        axis_names = ("data",)
+        shape = {"data": 3}  # noqa: RUF012
+
+    with pytest.raises(penalty.BatchError, match=r"batch\[0\] is float32\[4, 3\].*3 devices"):
+        penalty.shard_batch(Three(), X, Y)
