@@ -37,45 +37,54 @@ def prepare(dataset: Dataset, inputs: str, **changes: Any) -> splits.Splits:
     return splits.prepare(dataset, settings)
 
 
+def inputs(split: splits.Split) -> np.ndarray:
+    return split.inputs(np.arange(len(split.y)))
+
+
 def test_validation_comes_out_of_the_training_split_stratified() -> None:
     done = prepare(PICTURES, "raw")
-    assert done.x_train.shape == (48, 48)
-    assert np.bincount(done.y_validation).tolist() == [4, 4, 4]
-    rows = {r.tobytes() for r in done.x_train} | {r.tobytes() for r in done.x_validation}
+    assert done.train.x.shape == (48, 48)
+    assert np.bincount(done.validation.y).tolist() == [4, 4, 4]
+    rows = {r.tobytes() for split in (done.train, done.validation) for r in inputs(split)}
     assert rows == {r.tobytes() for r in PICTURES.x_train.reshape(60, -1).astype(np.float32)}
-    assert np.array_equal(done.x_test, PICTURES.x_test.reshape(9, -1))
+    assert np.array_equal(inputs(done.test), PICTURES.x_test.reshape(9, -1))
+
+
+def test_pictures_stay_bytes() -> None:
+    assert prepare(PICTURES, "standardized").train.x.dtype == np.uint8
 
 
 def test_unit_divides_by_the_largest_pixel_value() -> None:
     raw, unit = prepare(PICTURES, "raw"), prepare(PICTURES, "unit")
-    np.testing.assert_allclose(unit.x_test, raw.x_test / 255, rtol=1e-6)
-    assert unit.x_test.dtype == np.float32
+    np.testing.assert_allclose(inputs(unit.test), inputs(raw.test) / 255, rtol=1e-6)
+    assert inputs(unit.test).dtype == np.float32
 
 
 def test_standardization_knows_the_training_part_alone() -> None:
     raw, done = prepare(PICTURES, "raw"), prepare(PICTURES, "standardized")
-    scaler = StandardScaler().fit(raw.x_train)
-    np.testing.assert_allclose(done.x_validation, scaler.transform(raw.x_validation), atol=1e-5)
-    np.testing.assert_allclose(done.x_test, scaler.transform(raw.x_test), atol=1e-5)
+    scaler = StandardScaler().fit(inputs(raw.train))
+    for split in ("validation", "test"):
+        expected = scaler.transform(inputs(getattr(raw, split)))
+        np.testing.assert_allclose(inputs(getattr(done, split)), expected, atol=1e-5)
 
 
 def test_a_constant_feature_stays_finite() -> None:
     pictures = PICTURES._replace(x_train=np.full_like(PICTURES.x_train, 7))
-    assert np.all(prepare(pictures, "standardized").x_train == 0)
+    assert np.all(inputs(prepare(pictures, "standardized").train) == 0)
 
 
 def test_sparse_inputs_stay_sparse_and_rows_come_out_dense() -> None:
     done = prepare(TEXTS, "raw")
-    assert sparse.issparse(done.x_train)
+    assert sparse.issparse(done.train.x)
     np.testing.assert_array_equal(
-        splits.take(done.x_test, np.array([2, 0])), TEXTS.x_test.toarray()[[2, 0]]
+        done.test.inputs(np.array([2, 0])), TEXTS.x_test.toarray()[[2, 0]]
     )
 
 
 def test_without_test_leaves_no_test_example() -> None:
     done = splits.without_test(prepare(TEXTS, "raw"))
-    assert done.x_test.shape == (0, 50)
-    assert len(done.y_test) == 0
+    assert done.test.x.shape == (0, 50)
+    assert len(done.test.y) == 0
 
 
 @pytest.mark.parametrize(

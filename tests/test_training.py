@@ -84,7 +84,8 @@ def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
     data = splits.prepare(digits, settings)
     model = models.build(settings["model"], data.classes)
     key = training.stream(0, "initialization")
-    params = model.init(key, data.x_train[:1], train=False)["params"]
+    x, y = data.train.inputs(np.arange(len(data.train.y))), data.train.y
+    params = model.init(key, x[:1], train=False)["params"]
     optimizer = optax.sgd(0.01)
     state = optimizer.init(params)
 
@@ -100,13 +101,11 @@ def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
         loss = models.task_loss(logits, y) + decay
         if step % 4 == 0:
             probes = jax.random.fold_in(training.stream(0, "probes"), step)
-            loss += 0.5 / 64 * estimate(params, x, y, probes)
+            loss += 0.5 / 64 * estimate(params, x, y, key=probes)
         return loss
 
-    order = training.epoch_order(0, 0, len(data.y_train))
-    for step in range(1, len(order) // 64 + 1):
-        rows = order[(step - 1) * 64 : step * 64]
-        gradient = jax.grad(total)(params, data.x_train[rows], data.y_train[rows], step)
+    for step, rows in enumerate(training.epoch_order(settings, 0, len(y)), start=1):
+        gradient = jax.grad(total)(params, x[rows], y[rows], step)
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
 
@@ -159,7 +158,7 @@ def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     def program(lam: str) -> str:
         settings = SETTINGS | {"lambda": lam}
         trainer = training.make_trainer(splits.prepare(digits, settings), settings)
-        return trainer.run_chunk.as_text()
+        return trainer.run_epoch.as_text()
 
     assert "conditional" not in program("0")
     assert "conditional" in program("0.1")

@@ -14,6 +14,9 @@ from flatreg.errors import UserError
 from flatreg.penalty import linen
 
 
+ESTIMATORS = ("auto", "autodiff", "gram", "exact")
+
+
 class Objective(NamedTuple):
     """The parts of a training step that depend on the model.
 

@@ -90,6 +90,7 @@ METRICS_TABLE = pa.DataFrameSchema(
         "parameter_norm": _number("Euclidean norm of the kept parameters", least=0),
         "learning_rate": _number("first or peak learning rate", least=0),
         "weight_decay": _number("weight decay", least=0),
+        "estimator": _text("of tr(H^2) in training; none at lambda 0", nullable=True),
         "data_sha256": _text("SHA-256 of the data set's examples"),
     },
     strict=True,

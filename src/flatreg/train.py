@@ -111,6 +111,8 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
         "tr_h2_epochs": _mean(measured),
         "learning_rate": settings["learning_rate"],
         "weight_decay": settings["weight_decay"],
+        "estimator": trainer.estimator,
+        "estimator_reason": trainer.reason,
         "data_sha256": trainer.splits.sha256,
     }
 

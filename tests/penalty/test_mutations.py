@@ -1,0 +1,108 @@
+"""The proof can fail: each mistake that such code is known for, put in on purpose, is caught."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+# Name: file of flatreg/penalty, what stands there, what the mistake writes, and the tests to fall.
+MUTATIONS = {
+    "a detached penalty": (
+        "hutchinson.py",
+        "return sum(norms) / probes",
+        "return jax.lax.stop_gradient(sum(norms) / probes)",
+        "unbiased and autodiff",
+    ),
+    "a detached Hessian product": (
+        "autodiff.py",
+        "jax.linearize(jax.grad(loss), params)[1]",
+        "jax.linearize(jax.grad(loss), jax.lax.stop_gradient(params))[1]",
+        "unbiased and autodiff",
+    ),
+    "probes summed, not averaged": (
+        "hutchinson.py",
+        "return sum(norms) / probes",
+        "return sum(norms)",
+        "averaged",
+    ),
+    "the bias column dropped": (
+        "first_layer.py",
+        "return products + jnp.ones_like(products) if bias else products",
+        "return products",
+        "unbiased and gram and wide",
+    ),
+    "the bias column dropped from a narrow input": (
+        "gram.py",
+        "jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x",
+        "x",
+        "unbiased and gram and many",
+    ),
+    "1/B forgotten": ("exact.py", "/ z.shape[0] ** 2", "/ z.shape[0]", "exact_is_dense"),
+    "a term of softmax's curvature forgotten": (
+        "exact.py",
+        "dots - cubes - cubes.T + dots**2",
+        "dots - cubes - cubes.T",
+        "exact_is_dense",
+    ),
+    "the factor's transpose forgotten": (
+        "gram.py",
+        "return factor.T @ first, others",
+        "return factor @ first, others",
+        "unbiased and gram and wide",
+    ),
+    "signs that repeat every word": (
+        "probes.py",
+        "(-(-size // _WORD), 1), jnp.uint32)",
+        "(1, 1), jnp.uint32).repeat(-(-size // _WORD), 0)",
+        "signs",
+    ),
+    "Hv where H^2 v is meant": (
+        "hutchinson.py",
+        "jnp.sum(leaf**2)",
+        "jnp.sum(jnp.abs(leaf))",
+        "unbiased and autodiff",
+    ),
+}
+
+
+def run_proof(source: Path, chosen: str) -> subprocess.CompletedProcess[str]:
+    tests = [
+        str(REPOSITORY / "tests/penalty" / name) for name in ("test_proof.py", "test_probes.py")
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(
+        [*command, "-k", chosen],
+        env=os.environ | {"PYTHONPATH": str(source)},
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mistake_makes_the_proof_fail(name: str, tmp_path: Path) -> None:
+    file, there, mistake, chosen = MUTATIONS[name]
+    shutil.copytree(REPOSITORY / "src/flatreg", tmp_path / "flatreg")
+    path = tmp_path / "flatreg/penalty" / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(there) == 1
+    path.write_text(text.replace(there, mistake), encoding="utf-8")
+    done = run_proof(tmp_path, chosen)
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert " failed" in done.stdout
+
+
+@pytest.mark.slow
+def test_without_a_mistake_the_same_tests_pass(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "src/flatreg", tmp_path / "flatreg")
+    done = run_proof(tmp_path, "averaged or signs or (unbiased and wide and rademacher)")
+    assert done.returncode == 0, done.stdout[-2000:]
