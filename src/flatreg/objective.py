@@ -13,7 +13,6 @@ from flatreg import models, penalty
 from flatreg.errors import UserError
 from flatreg.penalty import linen
 
-
 ESTIMATORS = ("auto", "autodiff", "gram", "exact")
 
 

@@ -1,0 +1,1 @@
+"""What the penalty costs beside its peers; ratios only, measured side by side."""

@@ -1,0 +1,200 @@
+"""What the penalty costs, side by side with its peers: `python -m bench.cost --help`.
+
+All ways take turns in one process (PyTorch in a child of it). Only ratios to the plain step of the
+same round and framework are reported, their median over the rounds with the quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench import jax_steps
+from bench.networks import Shape
+from bench.turns import Run, ratios, take_turns, timed
+from flatreg import facts
+from flatreg.errors import UserError, run_command
+from flatreg.files import write_json
+from flatreg.runtime import hold_threads
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# What is timed with all peers: the study's networks.
+NETWORKS = {
+    "cifar100": Shape(),
+    "newsgroups20": Shape(10_000, (), 20, 32),
+    "imdb_reviews": Shape(10_000, (), 1, 32),
+    "breast_cancer": Shape(30, (512, 256), 1, 32),
+}
+# From CIFAR-100's, one thing is changed at a time.
+CURVES = {
+    "inputs": {v: Shape(inputs=v) for v in (256, 768, 3072, 6144, 12288)},
+    "batch": {v: Shape(batch=v) for v in (32, 64, 128, 256, 512, 1024)},
+    "probes": {v: Shape(probes=v) for v in (1, 2, 5, 10, 20)},
+    "layers": {v: Shape(hidden=(512, *[256] * (v - 2))) for v in (2, 3, 4, 6, 8)},
+}
+CURVE_WAYS = ("plain", "reverse over reverse", "autodiff", "gram")
+
+
+def main() -> None:
+    """Time everything and write the result."""
+    arguments = _parse()
+    hold_threads(arguments.threads)
+    if arguments.memory_of:
+        print(peak_memory(*arguments.memory_of))
+        return
+    timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    result = {
+        "facts": facts.describe() | {"threads": arguments.threads} | timing,
+        "networks": {
+            n: measure_network(n, arguments.torch, arguments.threads, timing) for n in NETWORKS
+        },
+        "curves": {axis: measure_curve(axis, timing) for axis in CURVES},
+        "floor": measure_floor(Shape(), timing),
+    }
+    write_json(arguments.out, result)
+
+
+def measure_network(
+    name: str, torch: Path | None, threads: int, timing: dict[str, Any]
+) -> dict[str, Any]:
+    """Ratios and peak memory of all ways on one of the study's networks."""
+    shape = NETWORKS[name]
+    ways = jax_ways(shape)
+    with ExitStack() as stack:
+        if torch:
+            ways |= stack.enter_context(torch_ways(torch, threads, shape))
+        found = ratios(take_turns(ways, **timing))
+    show(name, found)
+    memory = {way: memory_of(name, way, threads) for way in jax_ways(shape)}
+    return {"shape": shape._asdict(), "ways": found, "peak_bytes": memory}
+
+
+def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Ratios against one thing that grows."""
+    points = {}
+    for value, shape in CURVES[axis].items():
+        ways = {name: run for name, run in jax_ways(shape).items() if name in CURVE_WAYS}
+        points[str(value)] = ratios(take_turns(ways, **timing))
+        show(f"{axis} {value}", points[str(value)])
+    return points
+
+
+def measure_floor(shape: Shape, timing: dict[str, Any]) -> dict[str, float]:
+    """The penalized step of `gram` beside its own matrix products at this machine's best rate.
+
+    The rate is that of the largest product, a mini-batch with the first kernel.
+    """
+    rng = np.random.default_rng(0)
+    a = jnp.asarray(rng.normal(size=(shape.batch, shape.inputs)), jnp.float32)
+    b = jnp.asarray(rng.normal(size=(shape.inputs, shape.hidden[0])), jnp.float32)
+    product = jax.jit(jnp.matmul)
+    times = take_turns(
+        {
+            "product": timed(lambda: jax.block_until_ready(product(a, b))),
+            "gram": timed(jax_steps.steps(shape)["gram"]),
+        },
+        **timing,
+    )
+    rate = 2 * a.size * b.shape[1] / float(np.median(times["product"]))
+    flops = jax_steps.matrix_flops(shape, "gram")
+    return {
+        "flops_per_second": rate,
+        "flops": flops,
+        "floor_milliseconds": flops / rate * 1e3,
+        "milliseconds": float(np.median(times["gram"]) * 1e3),
+    }
+
+
+def jax_ways(shape: Shape) -> dict[str, Run]:
+    """All ways that JAX has."""
+    return {name: timed(step) for name, step in jax_steps.steps(shape).items()}
+
+
+@contextmanager
+def torch_ways(python: Path, threads: int, shape: Shape) -> Iterator[dict[str, Run]]:
+    """PyTorch's plain and penalized step, in a child process that waits for its turns.
+
+    Raises:
+        UserError: the child fails; its own message is above.
+    """
+    child = subprocess.Popen(
+        [python, "-m", "bench.torch_steps", str(threads), json.dumps(shape._asdict())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+
+    def ask(name: str) -> Run:
+        def run(count: int) -> float:
+            print(name, count, file=child.stdin, flush=True)
+            answer = child.stdout.readline()
+            if not answer:
+                raise UserError(f"{python} -m bench.torch_steps failed; its message is above")
+            return float(answer)
+
+        return run
+
+    yield {"PyTorch, plain": ask("plain"), "PyTorch, double backward": ask("penalized")}
+    child.stdin.close()
+    child.wait()
+
+
+def memory_of(network: str, way: str, threads: int) -> int:
+    """Peak bytes of one way, in a process of its own."""
+    command = [sys.executable, "-m", "bench.cost", "--threads", str(threads), "--out", os.devnull]
+    done = subprocess.run(
+        [*command, "--memory-of", network, way],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def peak_memory(network: str, way: str) -> int:
+    """Resident bytes at the peak of some steps, above those before the first."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    jax_ways(NETWORKS[network])[way](3)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def show(name: str, found: dict[str, dict[str, float]]) -> None:
+    """Print a line a way."""
+    print(name)
+    for way, figures in found.items():
+        print(
+            f"  {way:26} {figures['milliseconds']:9.3f} ms  {figures['ratio']:6.2f}x"
+            f" [{figures['ratio_low']:.2f}, {figures['ratio_high']:.2f}]"
+            f"  every 10th {figures['ratio_interval']:.2f}x",
+            flush=True,
+        )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
+    parser.add_argument("--rounds", type=int, default=15, help="turns that each way takes")
+    parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn")
+    parser.add_argument("--torch", type=Path, help="Python of an environment with PyTorch")
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)

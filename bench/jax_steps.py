@@ -1,0 +1,173 @@
+"""One training step by each way to get the penalty in JAX: ours and its peers'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.extend.core import jaxprs_in_params
+from matfree import stochtrace
+
+from bench import networks
+from bench.networks import Shape
+from flatreg import penalty
+from flatreg.penalty.probes import draw
+
+WEIGHT = 1e-6
+
+# What starts an optimizer, and what makes updates of parameters, its state, a batch and a key.
+Update = tuple[Callable[[Any], Any], Callable[..., tuple[Any, Any]]]
+
+
+def loss_of_logits(logits: jax.Array, y: jax.Array) -> jax.Array:
+    """Mean cross-entropy."""
+    if logits.shape[1] == 1:
+        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(logits.dtype)).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+
+def after_first(z: jax.Array, layers: Any) -> jax.Array:
+    """Logits from the first layer's outputs."""
+    for kernel, bias in layers:
+        z = jax.nn.relu(z) @ kernel + bias
+    return z
+
+
+def loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Mean cross-entropy of the whole network."""
+    (kernel, bias), *rest = params
+    return loss_of_logits(after_first(x @ kernel + bias, rest), y)
+
+
+LAYER = penalty.FirstLayer(
+    split=lambda params: (*params[0], params[1:]),
+    loss=lambda zeta, x, y: loss_of_logits(after_first(*zeta), y),
+)
+
+
+def reverse_over_reverse(probes: int) -> penalty.Estimator:
+    """The original's way: the gradient of <gradient, v>, differentiated once more."""
+
+    def trace(params: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
+        def one(key: jax.Array) -> jax.Array:
+            vector = draw(params, key, "rademacher")
+            slope = jax.grad(lambda p: optax.tree.vdot(jax.grad(loss)(p, x, y), vector))
+            return optax.tree.norm(slope(params), squared=True)
+
+        return jnp.mean(jax.lax.map(one, jax.random.split(key, probes)))
+
+    return penalty.Estimator("reverse over reverse", lambda p, _: p, loss, trace)
+
+
+def through_matfree(probes: int) -> penalty.Estimator:
+    """Matfree's estimator of a squared Frobenius norm, differentiated through."""
+
+    def trace(params: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
+        def product(vector: Any) -> Any:
+            return jax.jvp(lambda p: jax.grad(loss)(p, x, y), (params,), (vector,))[1]
+
+        estimate = stochtrace.estimator_monte_carlo(
+            stochtrace.monte_carlo_frobeniusnorm_squared(),
+            stochtrace.sampler_signs(params, num=probes),
+        )
+        return estimate(product, key)
+
+    return penalty.Estimator("matfree", lambda p, _: p, loss, trace)
+
+
+def estimators(shape: Shape) -> dict[str, penalty.Estimator]:
+    """All that fit a network."""
+    found = {
+        "reverse over reverse": reverse_over_reverse(shape.probes),
+        "matfree": through_matfree(shape.probes),
+        "autodiff": penalty.autodiff(loss, probes=shape.probes),
+        "gram": penalty.gram(LAYER, probes=shape.probes),
+    }
+    return found if shape.hidden else found | {"exact": penalty.exact(LAYER)}
+
+
+def steps(shape: Shape) -> dict[str, Callable[[], None]]:
+    """By name, a function that takes one compiled step and waits for it.
+
+    "plain" is the step without a penalty, "SAM" that of sharpness-aware minimization.
+    """
+    x, y = map(jnp.asarray, networks.batch(shape))
+    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
+    optimizer = optax.adam(1e-3)
+    updates = {"plain": _plain(optimizer), "SAM": _sam(optimizer)}
+    for name, estimator in estimators(shape).items():
+        updates[name] = _penalized(estimator, optimizer)
+    return {name: _runner(make, params, x, y) for name, make in updates.items()}
+
+
+def _plain(optimizer: optax.GradientTransformation) -> Update:
+    def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
+        return optimizer.update(jax.grad(loss)(params, x, y), state, params)
+
+    return optimizer.init, update
+
+
+def _sam(optimizer: optax.GradientTransformation) -> Update:
+    """Sharpness-aware minimization (Foret et al. 2021) as optax has it: two gradients a step."""
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    sam = optax.contrib.sam(optimizer, ascent, opaque_mode=True)
+
+    def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
+        gradient = lambda p, _: jax.grad(loss)(p, x, y)  # noqa: E731
+        return sam.update(gradient(params, 0), state, params, grad_fn=gradient)
+
+    return sam.init, update
+
+
+def _penalized(estimator: penalty.Estimator, optimizer: optax.GradientTransformation) -> Update:
+    run = penalty.value_and_grad(estimator)
+
+    def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
+        _, gradient = run(params, x, y, key=key, weight=jnp.float32(WEIGHT))
+        return optimizer.update(gradient, state, params)
+
+    return optimizer.init, update
+
+
+def _runner(make: Update, params: Any, x: jax.Array, y: jax.Array) -> Callable[[], None]:
+    initial, update = make
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(carry: Any, x: jax.Array, y: jax.Array) -> Any:
+        params, state, key = carry
+        key, own = jax.random.split(key)
+        updates, state = update(params, state, x, y, own)
+        return optax.apply_updates(params, updates), state, key
+
+    carry = jax.tree.map(jnp.copy, (params, initial(params), jax.random.key(0)))
+
+    def run() -> None:
+        nonlocal carry
+        carry = jax.block_until_ready(step(carry, x, y))
+
+    return run
+
+
+def matrix_flops(shape: Shape, name: str) -> int:
+    """Floating-point operations in the matrix products of one penalized step."""
+    x, y = map(jnp.asarray, networks.batch(shape))
+    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
+    run = penalty.value_and_grad(estimators(shape)[name])
+    step = partial(run, key=jax.random.key(0), weight=WEIGHT)
+    return _products(jax.make_jaxpr(step)(params, x, y).jaxpr)
+
+
+def _products(jaxpr: Any) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive is jax.lax.dot_general_p:
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left, out = equation.invars[0].aval, equation.outvars[0].aval
+            total += 2 * out.size * math.prod(left.shape[axis] for axis in contracted)
+        total += sum(_products(inner) for inner in jaxprs_in_params(equation.params))
+    return total
