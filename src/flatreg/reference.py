@@ -1,0 +1,76 @@
+"""Keep a finished study as the reference: `python -m flatreg.reference --help`.
+
+Copied are the tables, the manifests and the facts of the runs' making; a study whose runs were
+made by different code, or by code that no commit has, is no reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flatreg import config, tables
+from flatreg.errors import UserError, run_command
+from flatreg.files import read_json, write_json
+from flatreg.runs import run_dir
+
+TABLES = {
+    "metrics.csv": tables.METRICS_TABLE,
+    "epochs.csv": tables.EPOCHS_TABLE,
+    "times.csv": tables.TIMES_TABLE,
+    "summary.csv": tables.SUMMARY_TABLE,
+    "tests.csv": tables.TESTS_TABLE,
+}
+# Facts of one run that say nothing of the study.
+OF_ONE_RUN = ("command", "begun", "ended")
+
+
+def main() -> None:
+    """Copy a study's results to where they are kept."""
+    parser = argparse.ArgumentParser(prog="python -m flatreg.reference", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--out", type=Path, required=True, help="the reference's folder")
+    arguments = parser.parse_args()
+    resolved = read_json(arguments.config)
+    results = Path(resolved["paths"]["results"])
+    folders = [run_dir(results, *run) for run in config.runs(resolved)]
+    facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
+    for name, table in TABLES.items():
+        tables.read(results / "tables" / name, table)
+    (arguments.out / "data").mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        shutil.copyfile(results / "tables" / name, arguments.out / name)
+    for manifest in sorted((results / "data").glob("*.json")):
+        shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
+    write_json(arguments.out / "facts.json", facts)
+
+
+def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    """What all runs have in common, and when the first began and the last ended.
+
+    Raises:
+        UserError: two runs differ in a fact, or the code of one was in no commit.
+    """
+    (first_folder, first), *_ = of_runs.items()
+    for folder, facts in of_runs.items():
+        if facts["dirty"] or facts["commit"] is None:
+            raise UserError(
+                f"{folder} was made by code that no commit has; commit, delete it and run again"
+            )
+        for name in first:
+            if name not in OF_ONE_RUN and facts[name] != first[name]:
+                raise UserError(
+                    f"{first_folder} and {folder} differ in {name} ({json.dumps(first[name])} and "
+                    f"{json.dumps(facts[name])}); delete the older one and run again"
+                )
+    return {name: value for name, value in first.items() if name not in OF_ONE_RUN} | {
+        "begun": min(facts["begun"] for facts in of_runs.values()),
+        "ended": max(facts["ended"] for facts in of_runs.values()),
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)
