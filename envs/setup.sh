@@ -62,7 +62,7 @@ make_venv() {
     else
         "$python" -m venv --clear "$folder"
     fi
-    pip="$folder/bin/python -m pip --disable-pip-version-check --quiet install --use-pep517"
+    pip="$folder/bin/python -m pip --disable-pip-version-check -qq install --use-pep517"
     $pip --require-hashes -r envs/requirements.txt
     $pip --no-deps --no-build-isolation --editable .
 }
