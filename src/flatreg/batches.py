@@ -13,6 +13,8 @@ from scipy import sparse
 
 from flatreg.splits import Split
 
+CAPACITY_UNIT = 2048
+
 
 class Batches(NamedTuple):
     """How the mini-batches of one split reach the compiled steps.
@@ -38,7 +40,9 @@ def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
         orders: of all epochs, each int [steps, B]; the largest batch decides the shapes.
     """
     if sparse.issparse(split.x):
-        return _sparse(split, max(_largest(split.x, order) for order in orders))
+        largest = max(_largest(split.x, order) for order in orders)
+        # Rounded up, so that seeds whose batches differ a little share one compiled program.
+        return _sparse(split, -(-largest // CAPACITY_UNIT) * CAPACITY_UNIT)
     return _dense(split)
 
 

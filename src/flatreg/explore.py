@@ -16,6 +16,7 @@ from flatreg.files import read_json
 from flatreg.runs import load_params, run_dir
 
 WORDS_SHOWN = 12
+BLOCK = 1000
 
 
 def data_path(study: dict[str, Any], chosen: dict[str, Any]) -> Path:
@@ -53,8 +54,12 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
     folder = run_dir(Path(study["paths"]["results"]), *run)
     params = load_params(folder / "params.npz")
     model = models.build(settings["model"], data.classes)
-    x = data.test.inputs(np.arange(len(data.test.y)))
-    logits = model.apply({"params": params}, x, train=False)
+    every = np.arange(len(data.test.y))
+    # In blocks: all texts at once would be gigabytes of zeros.
+    blocks = np.array_split(every, -(-len(every) // BLOCK))
+    logits = np.concatenate(
+        [model.apply({"params": params}, data.test.inputs(rows), train=False) for rows in blocks]
+    )
     losses = np.asarray(models.task_losses(logits, data.test.y))
     rows = np.argsort(-losses, kind="stable")[:count]
     names = np.array(class_names(study, settings["source"]))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flatreg import config, curvature, datasets, models, splits
 from flatreg.errors import run_command
 from flatreg.files import read_json, write_json
+from flatreg.penalty import ModelError, linen
+from flatreg.penalty.gram import gram_factor
 from flatreg.runs import load_params
-from flatreg.runtime import hold_threads
+from flatreg.runtime import hold_threads, share_compilations
 
 # One stream of random numbers for the choice of examples and one for the probes of each split.
 STREAMS = {"train": 0, "test": 1}
@@ -25,6 +29,7 @@ def main() -> None:
     """Measure on training and on test examples and write curvature.json."""
     arguments = _parse()
     hold_threads(arguments.threads)
+    share_compilations(arguments.compiled)
     resolved = read_json(arguments.config)
     record = read_json(arguments.run / "metrics.json")
     result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
@@ -79,19 +84,27 @@ def measure(
         settings: the config's `measure`.
     """
     probe_key, start_key = jax.random.split(key)
+    loss, origin, at = reduced(model, params, x, y)
+    samples = jax.jit(
+        lambda origin, at, key: curvature.trace_samples(
+            partial(loss, at), origin, key, settings["block_probes"]
+        )
+    )
+    blocks = (
+        jax.device_get(samples(origin, at, jax.random.fold_in(probe_key, block)))
+        for block in itertools.count()
+    )
     found = curvature.traces(
-        _blocks(model, params, x, y, probe_key, settings["block_probes"]),
-        target=settings["target_relative_error"],
-        max_probes=settings["max_probes"],
+        blocks, target=settings["target_relative_error"], max_probes=settings["max_probes"]
     )
     lanczos = jax.jit(
-        lambda params, x, y, key: curvature.tridiagonal(
-            partial(_loss, model, x, y), params, key, settings["lanczos_steps"]
+        lambda origin, at, key: curvature.tridiagonal(
+            partial(loss, at), origin, key, settings["lanczos_steps"]
         )
     )
     starts = jax.random.split(start_key, settings["lanczos_repeats"])
     largest = curvature.largest_eigenvalue(
-        [jax.device_get(lanczos(params, x, y, start)) for start in starts]
+        [jax.device_get(lanczos(origin, at, start)) for start in starts]
     )
     return {
         "examples": len(y),
@@ -106,22 +119,40 @@ def measure(
     }
 
 
-def _blocks(
-    model: Any, params: Any, x: np.ndarray, y: np.ndarray, key: jax.Array, probes: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    samples = jax.jit(
-        lambda params, x, y, key: curvature.trace_samples(
-            partial(_loss, model, x, y), params, key, probes
-        )
-    )
-    block = 0
-    while True:
-        yield jax.device_get(samples(params, x, y, jax.random.fold_in(key, block)))
-        block += 1
+def reduced(
+    model: Any, params: Any, x: np.ndarray, y: np.ndarray
+) -> tuple[Callable[[Any, Any], jax.Array], Any, Any]:
+    """The loss along directions in which its Hessian has all eigenvalues of H that are not zero.
+
+    With F of `flatreg.penalty.gram` the Hessian of e -> L(zeta + F e) is F^T H_zeta F, whose
+    spectrum is that of H = J^T H_zeta J, F F^T = J J^T, but for zeros. A model whose first layer
+    does not allow it is taken in its own parameters.
+
+    Returns:
+        `loss(at, e) -> []`, the origin e = 0, and what the loss is taken at.
+    """
+    try:
+        layer = linen.first_layer(model, x, models.task_loss, train=False)
+    except ModelError:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return partial(_moved, model), zeros, (params, x, y)
+    z, rest = layer.enter(params, x)
+    with jax.enable_x64(True):
+        factor = gram_factor(jnp.asarray(x, jnp.float64), bias=layer.bias).astype(jnp.float32)
+
+    def loss(at: Any, e: Any) -> jax.Array:
+        z, rest, factor, x, y = at
+        moved = z + factor @ e[0], jax.tree.map(jnp.add, rest, e[1])
+        return layer.loss(moved, x, y)
+
+    origin = (jnp.zeros((factor.shape[1], z.shape[1])), jax.tree.map(jnp.zeros_like, rest))
+    return loss, origin, (z, rest, factor, x, y)
 
 
-def _loss(model: Any, x: jax.Array, y: jax.Array, params: Any) -> jax.Array:
-    return models.task_loss(model.apply({"params": params}, x, train=False), y)
+def _moved(model: Any, at: Any, e: Any) -> jax.Array:
+    params, x, y = at
+    moved = jax.tree.map(jnp.add, params, e)
+    return models.task_loss(model.apply({"params": moved}, x, train=False), y)
 
 
 def _parse() -> argparse.Namespace:
@@ -130,6 +161,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
     parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument(
+        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def hold_threads(threads: int) -> None:
@@ -17,3 +18,16 @@ def hold_threads(threads: int) -> None:
     if threads == 1:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+
+
+def share_compilations(folder: Path) -> None:
+    """Keep compiled programs in a folder, from which jobs that run the same take them.
+
+    A program is keyed by its operations, the compiler's version and its flags; it is the same
+    whether it was compiled here or by another job of this machine.
+    """
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -15,7 +15,7 @@ from flatreg.batches import Batches
 from flatreg.objective import Objective
 
 Params = Any
-Step = Callable[..., Any]
+Gradient = Callable[..., Any]
 
 
 class Sums(NamedTuple):
@@ -39,56 +39,60 @@ def no_sums(step: int) -> Sums:
     return Sums(jnp.int32(step), zero, jnp.int32(0), zero, zero, jnp.int32(0), jnp.bool_(True))
 
 
-def plain_gradient(objective: Objective, dropout: jax.Array) -> Step:
+class Streams(NamedTuple):
+    """Keys of a run's random numbers; arguments, so that all seeds share one compiled program."""
+
+    dropout: jax.Array
+    probes: jax.Array
+
+
+def plain_gradient(objective: Objective) -> Gradient:
     """Loss and gradient of the task alone: what lambda = 0 costs."""
     differentiate = penalty.plain_value_and_grad(
         objective.estimator, task=objective.task, has_aux=True
     )
 
-    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array) -> Any:
+    def gradient(
+        params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array, streams: Streams
+    ) -> Any:
         del weight
-        return differentiate(params, x, y, rngs={"dropout": jax.random.fold_in(dropout, step)})
+        rngs = {"dropout": jax.random.fold_in(streams.dropout, step)}
+        return differentiate(params, x, y, rngs=rngs)
 
     return gradient
 
 
-def penalized_gradient(
-    objective: Objective, dropout: jax.Array, probes: jax.Array, interval: int
-) -> Step:
+def penalized_gradient(objective: Objective, interval: int) -> Gradient:
     """Loss and gradient with the penalty on every `interval`-th step."""
     differentiate = penalty.value_and_grad(
         objective.estimator, interval=interval, task=objective.task, has_aux=True
     )
 
-    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array) -> Any:
-        return differentiate(
-            params,
-            x,
-            y,
-            key=jax.random.fold_in(probes, step),
-            weight=weight,
-            step=step,
-            rngs={"dropout": jax.random.fold_in(dropout, step)},
-        )
+    def gradient(
+        params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array, streams: Streams
+    ) -> Any:
+        key = jax.random.fold_in(streams.probes, step)
+        rngs = {"dropout": jax.random.fold_in(streams.dropout, step)}
+        return differentiate(params, x, y, key=key, weight=weight, step=step, rngs=rngs)
 
     return gradient
 
 
 def make_epoch(
-    gradient: Step, optimizer: optax.GradientTransformation, batches: Batches
+    gradient: Gradient, optimizer: optax.GradientTransformation, batches: Batches
 ) -> Callable[..., Carry]:
-    """`run(params, opt_state, sums, examples, plan, weight)`: all steps of an epoch in one call.
+    """All steps of an epoch in one call, up to the first whose loss or gradient is not finite.
 
-    It stops after the first step whose loss or gradient is not finite.
+    Returns:
+        `run(params, opt_state, sums, examples, plan, weight, streams)`.
     """
 
-    def advance(
-        examples: Any, plan: Any, weight: jax.Array, first: jax.Array, carry: Carry
-    ) -> Carry:
+    def advance(fixed: Any, first: jax.Array, carry: Carry) -> Carry:
+        examples, plan, weight, streams = fixed
         params, opt_state, sums = carry
         x, y = batches.load(examples, jax.tree.map(lambda a: a[sums.step - first], plan))
         number = sums.step + 1
-        value, slope = gradient(params, x, y, number, weight)
+        value, slope = gradient(params, x, y, number, weight, streams)
         norm = optax.tree.norm(slope)
         updates, opt_state = optimizer.update(slope, opt_state, params)
         sums = Sums(
@@ -102,18 +106,12 @@ def make_epoch(
         )
         return optax.apply_updates(params, updates), opt_state, sums
 
-    def run(
-        params: Params,
-        opt_state: optax.OptState,
-        sums: Sums,
-        examples: Any,
-        plan: Any,
-        weight: jax.Array,
-    ) -> Carry:
+    def run(params: Params, opt_state: optax.OptState, sums: Sums, *fixed: Any) -> Carry:
+        plan = fixed[1]
         last = sums.step + jax.tree.leaves(plan)[0].shape[0]
         return jax.lax.while_loop(
             lambda carry: (carry[2].step < last) & carry[2].finite,
-            partial(advance, examples, plan, weight, sums.step),
+            partial(advance, fixed, sums.step),
             (params, opt_state, sums),
         )
 

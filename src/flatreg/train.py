@@ -18,7 +18,7 @@ from flatreg.checkpoints import Checkpoints
 from flatreg.errors import UserError, run_command
 from flatreg.files import atomic_path, read_json, write_json
 from flatreg.runs import save_params
-from flatreg.runtime import hold_threads
+from flatreg.runtime import hold_threads, share_compilations
 from flatreg.training import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
 
 
@@ -27,6 +27,7 @@ def main() -> None:
     begun = time.time()
     arguments = _parse()
     hold_threads(arguments.threads)
+    share_compilations(arguments.compiled)
     resolved = read_json(arguments.config)
     settings = config.settings(
         resolved,
@@ -119,14 +120,12 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
 
 def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
     """Loss and accuracy of the kept parameters on each split, and their norm."""
-    splits = trainer.splits
-    of_split = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     if state.status == "diverged":
-        names = [f"{name}_{what}" for name in of_split for what in ("loss", "accuracy")]
+        names = [f"{name}_{what}" for name in trainer.evaluate for what in ("loss", "accuracy")]
         return dict.fromkeys([*names, "parameter_norm"])
     values: dict[str, float | None] = {}
-    for name, split in of_split.items():
-        loss, accuracy = trainer.evaluate(state.kept.params, split)
+    for name, evaluate in trainer.evaluate.items():
+        loss, accuracy = evaluate(state.kept.params)
         values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
     return values | {"parameter_norm": float(optax.tree.norm(state.kept.params))}
 
@@ -172,6 +171,9 @@ def _parse() -> argparse.Namespace:
         "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"
     )
     parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument(
+        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     return parser.parse_args()
 

@@ -21,13 +21,13 @@ import optax
 from flatreg import batches, curvature, models, objective, optimizers, penalty, steps
 from flatreg.batches import Batches
 from flatreg.errors import UserError
+from flatreg.evaluation import make_evaluation
 from flatreg.splits import Split, Splits
-from flatreg.steps import Sums
+from flatreg.steps import Streams, Sums
 
 Params = Any
 Row = dict[str, float | int | None]
 
-EVALUATION_BLOCK = 1000
 EPOCH_COLUMNS = (
     "epoch",
     "step",
@@ -91,7 +91,8 @@ class Trainer(NamedTuple):
     schedule: optax.Schedule
     initial: Callable[[], tuple[Params, optax.OptState]]
     run_epoch: Callable[..., tuple[Params, optax.OptState, Sums]]
-    evaluate: Callable[[Params, Split], tuple[float, float]]
+    streams: Streams
+    evaluate: dict[str, Callable[[Params], tuple[float, float]]]
     measure: Callable[[Params, int], tuple[float, float]]
     estimator: str | None
     reason: str | None
@@ -135,17 +136,18 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
     inputs = jnp.zeros((batch, splits.train.x.shape[1]))
     # At lambda 0 nothing depends on the penalty's settings, the estimator's coordinates neither.
     goal = objective.build(model, inputs, chosen if lam > 0 else chosen | {"estimator": "auto"})
-    dropout, probes = stream(seed, "dropout"), stream(seed, "probes")
     gradient = (
-        steps.penalized_gradient(goal, dropout, probes, chosen["interval"])
+        steps.penalized_gradient(goal, chosen["interval"])
         if lam > 0
-        else steps.plain_gradient(goal, dropout)
+        else steps.plain_gradient(goal)
     )
+    streams = Streams(stream(seed, "dropout"), stream(seed, "probes"))
     orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings["epochs"]))
     fed = batches.of_split(splits.train, orders)
     initial = partial(_initialize, model, optimizer, inputs[:1], seed)
     clock = time.perf_counter()
-    run_epoch = _compile(steps.make_epoch(gradient, optimizer, fed), initial, fed, (count, batch))
+    epoch = steps.make_epoch(gradient, optimizer, fed)
+    run_epoch = _compile(epoch, initial, fed, (count, batch), streams)
     return Trainer(
         settings=settings,
         splits=splits,
@@ -157,7 +159,12 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
         schedule=schedule,
         initial=initial,
         run_epoch=run_epoch,
-        evaluate=_make_evaluation(model),
+        streams=streams,
+        evaluate={
+            name: make_evaluation(goal.logits, split)
+            for name, split in splits._asdict().items()
+            if isinstance(split, Split)
+        },
         measure=_make_measurement(model, splits.train, settings),
         estimator=goal.estimator.name if lam > 0 else None,
         reason=goal.reason if lam > 0 else None,
@@ -180,7 +187,8 @@ def epoch_order(settings: dict[str, Any], epoch: int, examples: int) -> np.ndarr
 def _initialize(
     model: nn.Module, optimizer: optax.GradientTransformation, inputs: jax.Array, seed: int
 ) -> tuple[Params, optax.OptState]:
-    params = model.init(stream(seed, "initialization"), inputs, train=False)["params"]
+    initialize = jax.jit(partial(model.init, train=False))
+    params = initialize(stream(seed, "initialization"), inputs)["params"]
     return params, optimizer.init(params)
 
 
@@ -194,6 +202,7 @@ def _compile(
     initial: Callable[[], tuple[Params, optax.OptState]],
     fed: Batches,
     order: tuple[int, int],
+    streams: Streams,
 ) -> Callable[..., Any]:
     plan = fed.plan(np.zeros(order, np.int64))
     shapes = jax.tree.map(
@@ -206,36 +215,10 @@ def _compile(
             jax.eval_shape(partial(steps.no_sums, 0)),
             *shapes,
             jax.ShapeDtypeStruct((), jnp.float32),
+            streams,
         )
         .compile()
     )
-
-
-def _make_evaluation(model: nn.Module) -> Callable[[Params, Split], tuple[float, float]]:
-    """Mean loss (nats) and accuracy over a split, NaN for an empty one."""
-
-    @jax.jit
-    def sums(params: Params, x: jax.Array, y: jax.Array, real: jax.Array) -> Any:
-        logits = model.apply({"params": params}, x, train=False)
-        losses = jnp.where(real, models.task_losses(logits, y), 0)
-        return jnp.sum(losses), jnp.sum(models.correct(logits, y) & real)
-
-    def evaluate(params: Params, split: Split) -> tuple[float, float]:
-        examples = len(split.y)
-        if examples == 0:
-            return float("nan"), float("nan")
-        block = min(EVALUATION_BLOCK, examples)
-        loss = hits = 0.0
-        for begin in range(0, examples, block):
-            rows = np.arange(begin, begin + block)
-            real = rows < examples
-            rows = np.minimum(rows, examples - 1)
-            block_loss, block_hits = sums(params, split.inputs(rows), split.y[rows], real)
-            loss += float(block_loss)
-            hits += float(block_hits)
-        return loss / examples, hits / examples
-
-    return evaluate
 
 
 def _make_measurement(
@@ -284,22 +267,15 @@ def _run_epoch(trainer: Trainer, state: State) -> tuple[Params, optax.OptState, 
     order = epoch_order(trainer.settings, state.epoch, len(trainer.splits.train.y))
     sums = steps.no_sums(state.epoch * trainer.steps_per_epoch)
     plan = trainer.batches.plan(order)
-    done = trainer.run_epoch(
-        state.params,
-        state.optimizer,
-        sums,
-        trainer.batches.examples,
-        plan,
-        np.float32(trainer.weight),
-    )
-    return jax.block_until_ready(done)
+    fixed = (trainer.batches.examples, plan, np.float32(trainer.weight), trainer.streams)
+    return jax.block_until_ready(trainer.run_epoch(state.params, state.optimizer, sums, *fixed))
 
 
 def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:
     """One row of `EPOCH_COLUMNS`; None where a quantity does not exist."""
-    settings, splits, count = trainer.settings, trainer.splits, trainer.steps_per_epoch
-    validation_loss, validation_accuracy = trainer.evaluate(params, splits.validation)
-    _, test_accuracy = trainer.evaluate(params, splits.test)
+    settings, count = trainer.settings, trainer.steps_per_epoch
+    validation_loss, validation_accuracy = trainer.evaluate["validation"](params)
+    _, test_accuracy = trainer.evaluate["test"](params)
     tr_h2, tr_h2_stderr = trainer.measure(params, epoch)
     penalized = int(sums.penalized)
     training_tr_h2 = float(sums.tr_h2) / penalized if penalized else None

@@ -50,6 +50,7 @@ def checked_study():
 STUDY = checked_study()
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
+COMPILED = f"{RESULTS}/compiled"
 RUNS = runs(STUDY)
 # All of the config that may change a number somewhere.
 STUDY_KEY = digest(

@@ -24,11 +24,13 @@ rule measure_curvature:
         mem_mb=2500,
         runtime=20,
     params:
+        compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         run=subpath(input.metrics, parent=True),
     shell:
         "python -m flatreg.measure --config {input.config:q} --run {params.run:q}"
-        " --data {input.data:q} --threads {threads} --out {output.curvature:q} &> {log:q}"
+        " --data {input.data:q} --threads {threads}"
+        " --compiled {params.compiled:q} --out {output.curvature:q} &> {log:q}"
 
 
 rule map_surface:
@@ -56,9 +58,11 @@ rule map_surface:
         mem_mb=2500,
         runtime=20,
     params:
+        compiled=COMPILED,
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),
         folders=lambda wildcards, input: [os.path.dirname(path) for path in input.runs],
     shell:
         "python -m flatreg.surface --config {input.config:q} --plain {params.folders[0]:q}"
         " --penalized {params.folders[1]:q} --data {input.data:q} --threads {threads}"
+        " --compiled {params.compiled:q}"
         " --out {output.surface:q} &> {log:q}"

@@ -24,11 +24,13 @@ rule select_rates:
         mem_mb=2500,
         runtime=60,
     params:
+        compiled=COMPILED,
         key=lambda wildcards: search_key(wildcards),
     shell:
         "python -m flatreg.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
-        " --data {input.data:q} --threads {threads} --out {output.selection:q} &> {log:q}"
+        " --data {input.data:q} --threads {threads}"
+        " --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
 
 
 rule train_model:
@@ -57,6 +59,7 @@ rule train_model:
         runtime=60,
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
+        compiled=COMPILED,
         key=lambda wildcards: run_key(settings(STUDY, named_run(wildcards))),
         selected=lambda wildcards, input: (
             ["--selected", input.selection] if input.selection else []
@@ -69,4 +72,5 @@ rule train_model:
         " --lambda {wildcards.lam:q} --seed {wildcards.seed:q}"
         " --data {input.data:q} {params.selected:q} --checkpoints {params.checkpoints:q}"
         " --checkpoint-every {resources.checkpoint_every} --threads {threads}"
+        " --compiled {params.compiled:q}"
         " --out {params.out:q} &> {log:q}"

@@ -139,9 +139,9 @@ def manifest(prepared: Prepared) -> dict[str, Any]:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as a compressed .npz."""
+    """Write arrays as an .npz; unpacking a compressed one takes longer than a short training."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)
+        np.savez(handle, **arrays)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
