@@ -172,7 +172,13 @@ def test_profiles_hold_only_what_snakemake_knows(root):
         timeout=60,
     ).stdout
     profiles = sorted((root / "profiles").glob("*/config.yaml"))
-    assert {path.parent.name for path in profiles} == {"default", "demo", "slurm", "verify"}
+    assert {path.parent.name for path in profiles} == {
+        "adam",
+        "default",
+        "demo",
+        "slurm",
+        "verify",
+    }
     for path in profiles:
         for option in yaml.safe_load(path.read_text(encoding="utf-8")):
             assert re.search(rf"--{re.escape(option)}\b", known), f"{path}: {option}"

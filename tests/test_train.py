@@ -57,6 +57,7 @@ def train_flags(study: Path, out: Path, protocol: str = "stated", **changes: Any
         "checkpoints": study / "checkpoints",
         "checkpoint-every": 2,
         "threads": 1,
+        "compiled": study / "compiled",
         "out": out,
     } | changes
     return [part for name, value in flags.items() for part in (f"--{name}", value)]

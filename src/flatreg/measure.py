@@ -13,13 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flatreg import config, curvature, datasets, models, splits
+from flatreg import config, curvature, datasets, models, runtime, splits
 from flatreg.errors import run_command
 from flatreg.files import read_json, write_json
 from flatreg.penalty import ModelError, linen
 from flatreg.penalty.gram import gram_factor
 from flatreg.runs import load_params
-from flatreg.runtime import hold_threads, share_compilations
 
 # One stream of random numbers for the choice of examples and one for the probes of each split.
 STREAMS = {"train": 0, "test": 1}
@@ -28,8 +27,7 @@ STREAMS = {"train": 0, "test": 1}
 def main() -> None:
     """Measure on training and on test examples and write curvature.json."""
     arguments = _parse()
-    hold_threads(arguments.threads)
-    share_compilations(arguments.compiled)
+    runtime.set_up(arguments)
     resolved = read_json(arguments.config)
     record = read_json(arguments.run / "metrics.json")
     result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
@@ -160,10 +158,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
-    parser.add_argument("--threads", type=int, required=True, help="cores to use")
-    parser.add_argument(
-        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
-    )
+    runtime.add_flags(parser)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

@@ -1,16 +1,32 @@
-"""What a job sets before JAX starts."""
+"""What a job that computes with JAX sets before JAX starts."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Name on a command line what `set_up` reads."""
+    parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument(
+        "--compiled", type=Path, help="folder of compiled programs that jobs share; none without"
+    )
+
+
+def set_up(arguments: argparse.Namespace) -> None:
+    """Do what the flags of `add_flags` ask for; call it before the first JAX computation."""
+    hold_threads(arguments.threads)
+    if arguments.compiled is not None:
+        share_compilations(arguments.compiled)
 
 
 def hold_threads(threads: int) -> None:
     """Hold JAX's CPU client and the BLAS libraries to `threads` threads.
 
-    Call it before the first JAX computation: the client reads these once. The number of
-    threads can change the order of a sum, so a run's is part of how it is made.
+    JAX reads these once. The number of threads can change the order of a sum, so a run's is part
+    of how it is made.
     """
     os.environ["NPROC"] = str(threads)
     for library in ("OMP", "OPENBLAS", "MKL"):
@@ -26,7 +42,7 @@ def share_compilations(folder: Path) -> None:
     A program is keyed by its operations, the compiler's version and its flags; it is the same
     whether it was compiled here or by another job of this machine.
     """
-    import jax
+    import jax  # not before the threads are held
 
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -13,10 +13,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from flatreg import config, datasets, splits
+from flatreg import config, datasets, runtime, splits
 from flatreg.errors import UserError, run_command
 from flatreg.files import read_json, write_json
-from flatreg.runtime import hold_threads, share_compilations
 from flatreg.training import fit, make_trainer, start
 
 PLAIN = "0"
@@ -25,8 +24,7 @@ PLAIN = "0"
 def main() -> None:
     """Search the grid of one data set of one protocol and write what was found."""
     arguments = _parse()
-    hold_threads(arguments.threads)
-    share_compilations(arguments.compiled)
+    runtime.set_up(arguments)
     resolved = read_json(arguments.config)
     cell = config.cell_settings(resolved, arguments.protocol, arguments.dataset)
     settings = cell | {"lambda": PLAIN, "seed": cell["search"]["seed"]}
@@ -82,10 +80,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--protocol", required=True, help="a protocol of the config")
     parser.add_argument("--dataset", required=True, help="a data set of it that has a search")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
-    parser.add_argument("--threads", type=int, required=True, help="cores to use")
-    parser.add_argument(
-        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
-    )
+    runtime.add_flags(parser)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

@@ -14,13 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flatreg import config, datasets, loss_surface, models, splits
+from flatreg import config, datasets, loss_surface, models, runtime, splits
 from flatreg.datasets.prepared import write_arrays
 from flatreg.errors import run_command
 from flatreg.files import read_json
 from flatreg.measure import subsets
 from flatreg.runs import load_params
-from flatreg.runtime import hold_threads, share_compilations
 
 PLAIN, PENALIZED = "plain", "penalized"
 
@@ -28,8 +27,7 @@ PLAIN, PENALIZED = "plain", "penalized"
 def main() -> None:
     """Write the surfaces of one data set."""
     arguments = _parse()
-    hold_threads(arguments.threads)
-    share_compilations(arguments.compiled)
+    runtime.set_up(arguments)
     resolved = read_json(arguments.config)
     folders = {PLAIN: arguments.plain, PENALIZED: arguments.penalized}
     diverged = [n for n, f in folders.items() if _record(f)["status"] == "diverged"]
@@ -136,10 +134,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--plain", type=Path, required=True, help="folder of the lambda = 0 run")
     parser.add_argument("--penalized", type=Path, required=True, help="of the lambda > 0 run")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
-    parser.add_argument("--threads", type=int, required=True, help="cores to use")
-    parser.add_argument(
-        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
-    )
+    runtime.add_flags(parser)
     parser.add_argument("--out", type=Path, required=True, help="the result (.npz)")
     return parser.parse_args()
 

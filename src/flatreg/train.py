@@ -13,12 +13,11 @@ import optax
 import pandas as pd
 from rich.progress import Progress
 
-from flatreg import config, datasets, facts, splits
+from flatreg import config, datasets, facts, runtime, splits
 from flatreg.checkpoints import Checkpoints
 from flatreg.errors import UserError, run_command
 from flatreg.files import atomic_path, read_json, write_json
 from flatreg.runs import save_params
-from flatreg.runtime import hold_threads, share_compilations
 from flatreg.training import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
 
 
@@ -26,8 +25,7 @@ def main() -> None:
     """Train one run and write its folder."""
     begun = time.time()
     arguments = _parse()
-    hold_threads(arguments.threads)
-    share_compilations(arguments.compiled)
+    runtime.set_up(arguments)
     resolved = read_json(arguments.config)
     settings = config.settings(
         resolved,
@@ -170,10 +168,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"
     )
-    parser.add_argument("--threads", type=int, required=True, help="cores to use")
-    parser.add_argument(
-        "--compiled", type=Path, required=True, help="folder of compiled programs that jobs share"
-    )
+    runtime.add_flags(parser)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     return parser.parse_args()
 

@@ -122,7 +122,7 @@ def test_a_caption_reruns_nothing(made):
 @pytest.mark.parametrize(
     ("module", "rerun", "spared"),
     [
-        ("penalty", {"train_model", "select_rates"}, {"prepare_data", "extract_features"}),
+        ("penalty/gram", {"train_model", "select_rates"}, {"prepare_data", "extract_features"}),
         ("datasets/breast_cancer", {"prepare_data"}, {"extract_features"}),
         ("loss_surface", {"map_surface"}, {"train_model", "measure_curvature"}),
         ("measure", {"measure_curvature"}, {"train_model", "select_rates"}),
