@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AxisType
 
 from flatreg import penalty
 from flatreg.penalty import linen
@@ -129,12 +130,15 @@ def test_exact_refuses_layers_beside_the_first() -> None:
 
 
 def test_a_batch_that_does_not_divide_the_devices() -> None:
-    mesh = jax.make_mesh((1,), ("data",))
-    assert len(penalty.shard_batch(mesh, X, Y)) == 2
-
-    class Three:
-        axis_names = ("data",)
-        shape = {"data": 3}  # noqa: RUF012
-
+    """More devices than this process has: the mesh is an abstract one."""
+    three = jax.sharding.AbstractMesh((3,), ("data",), axis_types=(AxisType.Auto,))
     with pytest.raises(penalty.BatchError, match=r"batch\[0\] is float32\[4, 3\].*3 devices"):
-        penalty.shard_batch(Three(), X, Y)
+        penalty.shard_batch(three, X, Y)
+
+
+def test_a_mesh_whose_shardings_are_explicit() -> None:
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Explicit,))
+    with pytest.raises(
+        penalty.BatchError, match=r"'data' is AxisType\.Explicit; expected AxisType\.Auto"
+    ):
+        penalty.shard_batch(mesh, X, Y)

@@ -18,7 +18,7 @@ from flatreg.penalty import hutchinson
 from .problems import Problem, make, problems, value_and_gradient
 
 SAMPLES = 4000
-DRAWN = settings(max_examples=20, deadline=None, derandomize=True)
+DRAWN = settings(max_examples=12, deadline=None, derandomize=True)
 
 # Shapes that the random drawing of the estimators' spread is shown on.
 SHAPES = {
@@ -36,8 +36,11 @@ SHAPES = {
 
 @pytest.fixture(autouse=True, scope="module")
 def double_precision():
+    """In float64; programs that run once are not worth optimizing."""
+    jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(True):
         yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def size(problem: Problem) -> int:
@@ -76,9 +79,15 @@ def test_exact_is_dense(problem: Problem) -> None:
     assert_dense(problem, "exact")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "distribution"),
+    [
+        *((shape, "rademacher") for shape in SHAPES),
+        ("softmax", "normal"),
+        ("wide inputs", "normal"),
+    ],
+)
 @pytest.mark.parametrize("name", ["autodiff", "gram"])
-@pytest.mark.parametrize("distribution", ["rademacher", "normal"])
 def test_value_and_gradient_are_unbiased(name: str, shape: str, distribution: str) -> None:
     problem = make(seed=1, **SHAPES[shape])
     estimator = problem.estimators(probes=1, distribution=distribution)[name]
@@ -102,7 +111,7 @@ def test_a_gradient_is_there_wherever_the_dense_one_is(name: str, problem: Probl
     assert np.all(np.asarray(gradient)[there] != 0)
 
 
-@pytest.mark.parametrize("shape", ["softmax", "wide inputs", "many examples", "no biases"])
+@pytest.mark.parametrize("shape", ["softmax", "wide inputs", "many examples"])
 @pytest.mark.parametrize("name", ["autodiff", "gram"])
 @pytest.mark.parametrize("distribution", ["rademacher", "normal"])
 def test_spread_is_the_theory_s(name: str, shape: str, distribution: str) -> None:

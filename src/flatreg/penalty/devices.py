@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from flatreg.penalty.errors import BatchError
 
@@ -15,13 +15,18 @@ def shard_batch(mesh: Mesh, *batch: Any) -> tuple[Any, ...]:
     """Spread the examples of a batch evenly over a mesh's first axis; jit does the rest.
 
     Args:
-        mesh: of `jax.make_mesh`.
+        mesh: of `jax.make_mesh`, its axes of type Auto: the compiler places what the estimators
+            compute of all examples together.
         *batch: inputs and labels, examples along the first axis.
 
     Raises:
-        BatchError: the number of examples is no multiple of the axis's devices.
+        BatchError: the axis is of another type, or the number of examples is no multiple of its
+            devices.
     """
     axis = mesh.axis_names[0]
+    if mesh.axis_types[0] is not AxisType.Auto:
+        expected = "AxisType.Auto: jax.make_mesh(..., axis_types=(AxisType.Auto,))"
+        raise BatchError(f"mesh axis {axis!r}", f"{mesh.axis_types[0]}", expected)
     devices = mesh.shape[axis]
     for index, part in enumerate(batch):
         if jnp.shape(part)[0] % devices:
