@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo paper test verify lint lock help tex
+.PHONY: setup demo paper test verify bench lint lock help tex
 
 setup: .venv/installed tex ## set up .venv and TeX (every other target does it too)
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
@@ -34,6 +34,9 @@ verify: .venv/installed ## re-run a handful of runs and compare them with result
 	@$(BIN)/python -m flatreg.verify --config results/verify/config.json \
 		--reference results/reference/metrics.csv --results results/verify
 
+bench: .venv/installed .venv-torch/installed ## what the penalty costs beside its peers (leave the machine alone meanwhile)
+	@$(BIN)/python -m bench.cost --torch .venv-torch/bin/python --out bench/results/cost.json
+
 lint: .venv/installed ## style of Python and Snakemake files, and snakemake --lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,4 +56,9 @@ tex:
 
 .venv/installed: envs/requirements.txt pyproject.toml
 	@sh envs/setup.sh venv $(PYTHON) .venv
+	@touch $@
+
+# PyTorch is only what the bench compares with: it stays out of the study's environment.
+.venv-torch/installed: envs/torch.txt
+	@sh envs/setup.sh torch $(PYTHON) .venv-torch
 	@touch $@

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from bench import jax_steps
 from bench.networks import Shape
-from bench.turns import Run, ratios, take_turns, timed
+from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
 from flatreg import facts
 from flatreg.errors import UserError, run_command
 from flatreg.files import write_json
@@ -46,6 +47,8 @@ CURVES = {
     "layers": {v: Shape(hidden=(512, *[256] * (v - 2))) for v in (2, 3, 4, 6, 8)},
 }
 CURVE_WAYS = ("plain", "reverse over reverse", "autodiff", "gram")
+# Words of a text, of a vocabulary of 10,000: where a sparse batch stops being the cheaper one.
+WORDS = (10, 30, 100, 300, 1000, 3000)
 
 
 def main() -> None:
@@ -62,6 +65,7 @@ def main() -> None:
             n: measure_network(n, arguments.torch, arguments.threads, timing) for n in NETWORKS
         },
         "curves": {axis: measure_curve(axis, timing) for axis in CURVES},
+        "words": measure_words(timing),
         "floor": measure_floor(Shape(), timing),
     }
     write_json(arguments.out, result)
@@ -73,12 +77,16 @@ def measure_network(
     """Ratios and peak memory of all ways on one of the study's networks."""
     shape = NETWORKS[name]
     ways = jax_ways(shape)
+    memory = {way: memory_of(name, way, threads) for way in ways}
     with ExitStack() as stack:
         if torch:
-            ways |= stack.enter_context(torch_ways(torch, threads, shape))
+            child = stack.enter_context(torch_child(torch, threads, shape))
+            ways |= {TORCH_PLAIN: partial(ask, child, "plain")}
+            ways |= {TORCH_PENALIZED: partial(ask, child, "penalized")}
         found = ratios(take_turns(ways, **timing))
+        if torch:
+            memory[TORCH_PENALIZED] = int(ask(child, "memory", 0))
     show(name, found)
-    memory = {way: memory_of(name, way, threads) for way in jax_ways(shape)}
     return {"shape": shape._asdict(), "ways": found, "peak_bytes": memory}
 
 
@@ -89,6 +97,16 @@ def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]
         ways = {name: run for name, run in jax_ways(shape).items() if name in CURVE_WAYS}
         points[str(value)] = ratios(take_turns(ways, **timing))
         show(f"{axis} {value}", points[str(value)])
+    return points
+
+
+def measure_words(timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Ratios to the plain step on a dense batch of texts, by how many words a text has."""
+    points = {}
+    for words in WORDS:
+        steps = jax_steps.steps_on_texts(NETWORKS["newsgroups20"], words)
+        points[str(words)] = ratios(take_turns({n: timed(s) for n, s in steps.items()}, **timing))
+        show(f"words {words}", points[str(words)])
     return points
 
 
@@ -124,33 +142,27 @@ def jax_ways(shape: Shape) -> dict[str, Run]:
 
 
 @contextmanager
-def torch_ways(python: Path, threads: int, shape: Shape) -> Iterator[dict[str, Run]]:
-    """PyTorch's plain and penalized step, in a child process that waits for its turns.
+def torch_child(python: Path, threads: int, shape: Shape) -> Iterator[subprocess.Popen[str]]:
+    """PyTorch's steps, in a process that waits to be asked."""
+    command = [python, "-m", "bench.torch_steps", str(threads), json.dumps(shape._asdict())]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as child:
+        yield child
+        child.stdin.close()
+
+
+def ask(child: subprocess.Popen[str], what: str, count: int) -> float:
+    """The child's answer.
 
     Raises:
-        UserError: the child fails; its own message is above.
+        UserError: it has ended; its own message is above.
     """
-    child = subprocess.Popen(
-        [python, "-m", "bench.torch_steps", str(threads), json.dumps(shape._asdict())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-    )
-
-    def ask(name: str) -> Run:
-        def run(count: int) -> float:
-            print(name, count, file=child.stdin, flush=True)
-            answer = child.stdout.readline()
-            if not answer:
-                raise UserError(f"{python} -m bench.torch_steps failed; its message is above")
-            return float(answer)
-
-        return run
-
-    yield {"PyTorch, plain": ask("plain"), "PyTorch, double backward": ask("penalized")}
-    child.stdin.close()
-    child.wait()
+    try:
+        print(what, count, file=child.stdin, flush=True)
+        return float(child.stdout.readline())
+    except (BrokenPipeError, ValueError) as error:
+        raise UserError("bench.torch_steps failed; its message is above") from error
 
 
 def memory_of(network: str, way: str, threads: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.experimental.sparse import BCOO
 from jax.extend.core import jaxprs_in_params
 from matfree import stochtrace
 
@@ -105,6 +106,23 @@ def steps(shape: Shape) -> dict[str, Callable[[], None]]:
     return {name: _runner(make, params, x, y) for name, make in updates.items()}
 
 
+def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
+    """Steps of logistic regression on a batch of texts of so many words, dense and sparse."""
+    x, y = networks.texts(shape, words), jnp.asarray(networks.batch(shape)[1])
+    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
+    optimizer = optax.adam(1e-3)
+    updates = {
+        "plain": _plain(optimizer),
+        "exact": _penalized(penalty.exact(LAYER), optimizer),
+    }
+    batches = {"": jnp.asarray(x), ", sparse": BCOO.fromdense(x, nse=words * shape.batch)}
+    return {
+        name + kind: _runner(make, params, batch, y)
+        for name, make in updates.items()
+        for kind, batch in batches.items()
+    }
+
+
 def _plain(optimizer: optax.GradientTransformation) -> Update:
     def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
         return optimizer.update(jax.grad(loss)(params, x, y), state, params)
@@ -159,15 +177,16 @@ def matrix_flops(shape: Shape, name: str) -> int:
     params = jax.tree.map(jnp.asarray, networks.parameters(shape))
     run = penalty.value_and_grad(estimators(shape)[name])
     step = partial(run, key=jax.random.key(0), weight=WEIGHT)
-    return _products(jax.make_jaxpr(step)(params, x, y).jaxpr)
+    return products(jax.make_jaxpr(step)(params, x, y).jaxpr)
 
 
-def _products(jaxpr: Any) -> int:
+def products(jaxpr: Any) -> int:
+    """Operations of the matrix products in a program, each part of it counted once."""
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive is jax.lax.dot_general_p:
             (contracted, _), _ = equation.params["dimension_numbers"]
             left, out = equation.invars[0].aval, equation.outvars[0].aval
             total += 2 * out.size * math.prod(left.shape[axis] for axis in contracted)
-        total += sum(_products(inner) for inner in jaxprs_in_params(equation.params))
+        total += sum(products(inner) for inner in jaxprs_in_params(equation.params))
     return total

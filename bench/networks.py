@@ -47,3 +47,12 @@ def batch(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(shape.batch, shape.inputs)).astype(np.float32)
     return x, rng.integers(0, max(2, shape.outputs), shape.batch).astype(np.int32)
+
+
+def texts(shape: Shape, words: int) -> np.ndarray:
+    """Inputs [B, d] with so many entries above zero in each row, which is of unit length."""
+    rng = np.random.default_rng(2)
+    x = np.zeros((shape.batch, shape.inputs), np.float32)
+    for row in x:
+        row[rng.choice(shape.inputs, words, replace=False)] = rng.random(words) + 0.1
+    return x / np.linalg.norm(x, axis=1, keepdims=True)

@@ -2,7 +2,8 @@
 
 The double backward is written with care: one graph for loss and gradient, one probe after another,
 the penalty's gradient added up as it comes. A line "NAME COUNT" on standard input takes COUNT steps
-of "plain" or "penalized" and prints their seconds.
+of "plain" or "penalized" and prints their seconds; "memory 0" prints the bytes of memory at the
+peak above those before the first step.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def take_step(
 
 
 def main() -> None:
-    """Serve steps until standard input ends, then print the peak memory in bytes."""
+    """Serve steps until standard input ends."""
     torch.set_num_threads(int(sys.argv[1]))
     raw = json.loads(sys.argv[2])
     shape = Shape(**raw | {"hidden": tuple(raw["hidden"])})
@@ -72,13 +73,21 @@ def main() -> None:
     y = y.long()
     model = make_model(shape)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    before = peak()
     for line in sys.stdin:
         name, count = line.split()
+        if name == "memory":
+            print(peak() - before, flush=True)
+            continue
         clock = time.perf_counter()
         for _ in range(int(count)):
             take_step(model, optimizer, x, y, shape.probes if name == "penalized" else 0)
         print(time.perf_counter() - clock, flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+
+
+def peak() -> int:
+    """Most bytes that were resident so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

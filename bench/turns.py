@@ -13,6 +13,8 @@ Run = Callable[[int], float]
 
 INTERVAL = 10
 
+TORCH_PLAIN, TORCH_PENALIZED = "PyTorch, plain", "PyTorch, double backward"
+
 
 def timed(step: Callable[[], Any]) -> Run:
     """A step, which waits for its result, as something that can be timed."""
@@ -46,7 +48,7 @@ def ratios(times: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """
     found = {}
     for name, ours in times.items():
-        base = "PyTorch, plain" if name.startswith("PyTorch") else "plain"
+        base = TORCH_PLAIN if name.startswith("PyTorch") else "plain"
         low, middle, high = np.quantile(ours / times[base], [0.25, 0.5, 0.75])
         found[name] = {
             "milliseconds": float(np.median(ours) * 1e3),

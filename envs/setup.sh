@@ -1,6 +1,7 @@
 #!/bin/sh
 # Set-up of the machine, called by make; each step is safe to repeat.
 #   envs/setup.sh venv PYTHON FOLDER   environment from the lock, and flatreg
+#   envs/setup.sh torch PYTHON FOLDER  environment with PyTorch, for the bench
 #   envs/setup.sh tex                  LaTeX with what the paper uses
 set -eu
 
@@ -40,6 +41,7 @@ apt_install() {
     fi
 }
 
+# make_venv PYTHON FOLDER: an empty environment, and $pip to fill it with.
 make_venv() {
     python=$1 folder=$2
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
@@ -62,9 +64,12 @@ make_venv() {
     else
         "$python" -m venv --clear "$folder"
     fi
-    pip="$folder/bin/python -m pip --disable-pip-version-check -qq install --use-pep517"
-    $pip --require-hashes -r envs/requirements.txt
-    $pip --no-deps --no-build-isolation --editable .
+    pip="$folder/bin/python -m pip --disable-pip-version-check -qq install"
+}
+
+fill_with_flatreg() {
+    $pip --use-pep517 --require-hashes -r envs/requirements.txt
+    $pip --use-pep517 --no-deps --no-build-isolation --editable .
 }
 
 have_tex() {
@@ -95,7 +100,14 @@ install_tex() {
 }
 
 case ${1-} in
-venv) make_venv "$2" "$3" ;;
+venv)
+    make_venv "$2" "$3"
+    fill_with_flatreg
+    ;;
+torch)
+    make_venv "$2" "$3"
+    $pip -r envs/torch.txt
+    ;;
 tex) install_tex ;;
-*) fail "envs/setup.sh takes: venv PYTHON FOLDER, or tex" ;;
+*) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, or tex" ;;
 esac

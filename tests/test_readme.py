@@ -13,6 +13,9 @@ import pytest
 
 from flatreg import readme, tables
 from flatreg.errors import UserError
+from flatreg.files import read_json
+
+BEGIN, END = readme.markers("results")
 
 
 def cell(lam: str, metric: str, n: int, diverged: int, mean: float, sd: float) -> dict:
@@ -55,26 +58,44 @@ def test_a_table_shows_every_cell_with_what_diverged(summary):
 
 
 def test_only_what_stands_between_the_markers_changes(summary):
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
-    once = readme.with_results(text, readme.results(summary))
-    assert once.startswith(f"before\n{readme.BEGIN}\n\n**Test accuracy")
-    assert once.endswith(f"|\n\n{readme.END}\nafter\n")
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    once = readme.with_block(text, "results", readme.results(summary))
+    assert once.startswith(f"before\n{BEGIN}\n\n**Test accuracy")
+    assert once.endswith(f"|\n\n{END}\nafter\n")
     assert "old" not in once
-    assert readme.with_results(once, readme.results(summary)) == once
+    assert readme.with_block(once, "results", readme.results(summary)) == once
 
 
-@pytest.mark.parametrize("lost", [readme.BEGIN, readme.END])
+@pytest.mark.parametrize("lost", [BEGIN, END])
 def test_a_lost_marker_is_one_line(lost):
-    text = f"{readme.BEGIN}\n{readme.END}\n".replace(lost, "")
+    text = f"{BEGIN}\n{END}\n".replace(lost, "")
     with pytest.raises(UserError, match=re.escape(lost)):
-        readme.with_results(text, "")
+        readme.with_block(text, "results", "")
+
+
+def test_the_cost_has_a_row_a_way_and_a_column_a_network():
+    def network(**ratios):
+        ways = {way: {"ratio": r, "ratio_interval": (9 + r) / 10} for way, r in ratios.items()}
+        return {"ways": ways, "peak_bytes": {"gram": 12_300_000}}
+
+    facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
+    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
+    networks = {"cifar100": network(plain=1.0, gram=3.7), "imdb_reviews": network(exact=1.5)}
+    assert readme.cost({"facts": facts, "networks": networks}).splitlines() == [
+        "|  | CIFAR-100 | IMDB | peak memory, CIFAR-100 |",
+        "| --- | --- | --- | --- |",
+        "| gram | 3.70 / 1.27 |  | 12 MB |",
+        "| exact |  | 1.50 / 1.05 |  |",
+        "",
+        "A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
+    ]
 
 
 @pytest.mark.slow
 def test_the_command_writes_the_file(summary, tmp_path):
     tables.write(tmp_path / "summary.csv", summary, tables.SUMMARY_TABLE)
     target = tmp_path / "README.md"
-    target.write_text(f"{readme.BEGIN}\n{readme.END}\n", encoding="utf-8")
+    target.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
     files = ["--summary", str(tmp_path / "summary.csv"), "--readme", str(target)]
     subprocess.run([sys.executable, "-m", "flatreg.readme", *files], check=True, timeout=120)
     assert readme.results(summary) in target.read_text(encoding="utf-8")
@@ -116,7 +137,20 @@ def test_its_training_code_runs_and_has_a_gradient(root):
     exec(block, scope | {"step": 9})
 
 
-def test_the_readme_shows_the_reference(root):
-    summary = tables.read(root / "results/reference/summary.csv", tables.SUMMARY_TABLE)
+@pytest.mark.parametrize(
+    ("page", "reference"),
+    [
+        ("README.md", "results/reference/summary.csv"),
+        ("docs/penalty-under-adam.md", "results/reference/adam/summary.csv"),
+    ],
+)
+def test_a_page_shows_the_reference(root, page, reference):
+    summary = tables.read(root / reference, tables.SUMMARY_TABLE)
+    text = (root / page).read_text(encoding="utf-8")
+    assert readme.with_block(text, "results", readme.results(summary)) == text
+
+
+def test_the_readme_shows_the_bench(root):
+    bench = read_json(root / "bench/results/cost.json")
     text = (root / "README.md").read_text(encoding="utf-8")
-    assert readme.with_results(text, readme.results(summary)) == text
+    assert readme.with_block(text, "cost", readme.cost(bench)) == text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flatreg import reference
+from flatreg import reference, tables
 from flatreg.errors import UserError
 
 FACTS = {
@@ -48,3 +48,22 @@ def test_runs_of_different_making_are_no_reference(changes: dict[str, Any], mess
     with pytest.raises(UserError) as caught:
         common(**changes)
     assert message in str(caught.value)
+
+
+def test_the_estimators_agree_within_their_intervals(root: Path) -> None:
+    """The study by the cheapest estimators, and by automatic differentiation alone."""
+    place = [*tables.CELL, "metric"]
+    folder = root / "results/reference"
+    ours, theirs = (
+        tables.read(path, tables.SUMMARY_TABLE).set_index(place)
+        for path in (folder / "summary.csv", folder / "autodiff/summary.csv")
+    )
+    both = ours.join(theirs, lsuffix="_auto", rsuffix="_autodiff", how="inner")
+    both = both[both.index.isin(["test_accuracy", "tr_h2"], level="metric")]
+    assert len(both) == len(theirs.loc[:, :, :, ["test_accuracy", "tr_h2"], :])
+    known = both.dropna(subset=["low_auto", "low_autodiff"])
+    assert len(known) > 0.9 * len(both)
+    apart = (known["low_auto"] > known["high_autodiff"]) | (
+        known["low_autodiff"] > known["high_auto"]
+    )
+    assert not apart.any(), known[apart]

@@ -52,6 +52,13 @@ STYLE = {
     "svg.hashsalt": "flatreg",
 }
 SUFFIXES = (".pdf", ".svg")
+# What the bench lets grow.
+QUANTITIES = {
+    "inputs": "input width",
+    "batch": "batch",
+    "probes": "probes",
+    "layers": "dense layers",
+}
 
 
 def main() -> None:
@@ -140,10 +147,10 @@ def draw_interpolation(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> 
     """Loss and accuracy on the line from the lambda = 0 solution to that of `lam`."""
     rows = [("loss", "loss (nats)"), ("accuracy", "accuracy")]
     figure, panels = plt.subplots(
-        2, len(surfaces), figsize=(WIDTH, 3.0), sharex=True, squeeze=False
+        2, len(surfaces), figsize=(WIDTH, 2.3), sharex=True, squeeze=False
     )
     for column, (dataset, arrays) in enumerate(surfaces.items()):
-        panels[0, column].set_title(labels.dataset(dataset))
+        panels[0, column].set_title(labels.dataset(dataset, "\n"))
         for row, (quantity, name) in enumerate(rows):
             axes = panels[row, column]
             if column == 0:
@@ -172,13 +179,13 @@ def draw_surface(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> Figure
     figure, panels = plt.subplots(
         2,
         len(surfaces),
-        figsize=(WIDTH, 1.1 + 2 * (WIDTH / max(3, len(surfaces)))),
+        figsize=(WIDTH, 0.9 + 1.6 * (WIDTH / max(3, len(surfaces)))),
         sharex=True,
         sharey=True,
         squeeze=False,
     )
     for column, (dataset, arrays) in enumerate(surfaces.items()):
-        panels[0, column].set_title(labels.dataset(dataset))
+        panels[0, column].set_title(labels.dataset(dataset, "\n"))
         shown = [("plain_surface", "0"), ("penalized_surface", lam)]
         for row, (name, strength) in enumerate(shown):
             axes = panels[row, column]
@@ -209,17 +216,33 @@ def draw_surface(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> Figure
     return figure
 
 
-def draw_cost(times: pd.DataFrame, original: dict[str, dict[str, float]]) -> Figure:
-    """Time of training over that of lambda = 0, ours beside the original's.
+def draw_cost(
+    times: pd.DataFrame, original: dict[str, dict[str, float]], bench: dict[str, Any]
+) -> Figure:
+    """Time of training over that of lambda = 0, and of a step by each way to get the penalty.
 
     Args:
         times: of times.csv.
         original: seconds by data set and lambda, as the original paper reports them.
+        bench: of bench/results/cost.json.
     """
+    figure, (trainings, steps) = plt.subplots(1, 2, figsize=(WIDTH, 2.1))
+    _draw_trainings(trainings, times, original)
+    _draw_steps(steps, bench["networks"]["cifar100"]["ways"])
+    for axes in (trainings, steps):
+        axes.axvline(1, color="grey", linewidth=0.6)
+        axes.set_xscale("log")
+        axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.invert_yaxis()
+    return figure
+
+
+def _draw_trainings(axes: Axes, times: pd.DataFrame, original: dict[str, dict[str, float]]) -> None:
+    """A row a data set, a dot a lambda: each protocol's, then the original's."""
     ratios = cost_ratios(times)
     protocols = list(dict.fromkeys(times["protocol"]))
     datasets = list(dict.fromkeys(times["dataset"]))
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.36 * len(datasets)))
     for number, protocol in enumerate(protocols):
         ours = ratios[ratios["protocol"] == protocol]
         places = [datasets.index(d) + 0.2 * number - 0.1 for d in ours["dataset"]]
@@ -235,14 +258,56 @@ def draw_cost(times: pd.DataFrame, original: dict[str, dict[str, float]]) -> Fig
         _dots(
             axes, [r for _, r in theirs], [p + 0.3 for p, _ in theirs], len(protocols), "original"
         )
-    axes.axvline(1, color="grey", linewidth=0.6)
-    axes.set_xscale("log")
-    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(datasets)), [labels.dataset(d) for d in datasets])
-    axes.invert_yaxis()
-    axes.set_xlabel(r"time of training over that of $\lambda=0$, a dot a $\lambda$")
-    axes.legend(loc="lower right")
+    axes.set_title("a training")
+    axes.set_yticks(range(len(datasets)), [labels.dataset(d, "\n") for d in datasets])
+    axes.set_xlabel(r"time over that of $\lambda=0$, a dot a $\lambda$")
+    axes.legend(loc="center right")
+
+
+def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:
+    """A row a way: the penalty in each step, and in every tenth."""
+    shown = {name: found for name, found in ways.items() if not name.endswith("plain")}
+    for number, (column, name) in enumerate(
+        [("ratio", "in each step"), ("ratio_interval", "in every 10th")]
+    ):
+        ratios = [found[column] for found in shown.values()]
+        _dots(axes, ratios, range(len(shown)), number, name)
+    axes.set_title("a step of the CIFAR-100 network")
+    axes.set_yticks(range(len(shown)), shown)
+    axes.set_xlabel("time over that of a plain step")
+    axes.legend(loc="center right")
+
+
+def draw_cost_growth(bench: dict[str, Any]) -> Figure:
+    """What the penalty adds to a step as one thing grows and all else is the CIFAR-100 network.
+
+    In units of that network's plain step.
+    """
+    figure, panels = plt.subplots(1, len(bench["curves"]), figsize=(WIDTH, 1.9), sharey=True)
+    unit = bench["networks"]["cifar100"]["ways"]["plain"]["milliseconds"]
+    for axes, (quantity, points) in zip(panels, bench["curves"].items(), strict=True):
+        values = [int(value) for value in points]
+        ways = [way for way in next(iter(points.values())) if way != "plain"]
+        for number, way in enumerate(ways):
+            added = [
+                (found[way]["milliseconds"] - found["plain"]["milliseconds"]) / unit
+                for found in points.values()
+            ]
+            axes.plot(
+                values,
+                added,
+                color=COLORS[number],
+                linestyle=DASHES[number],
+                marker=MARKERS[number],
+                label=way,
+            )
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(values, [str(value) for value in values], rotation=45)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_yscale("log")
+        axes.set_xlabel(QUANTITIES[quantity])
+    panels[0].set_ylabel("added time (plain steps)")
+    _share_legend(figure, dict(enumerate(panels)))
     return figure
 
 
@@ -282,7 +347,7 @@ def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     figure, axes = plt.subplots(
         len(protocols),
         len(datasets),
-        figsize=(WIDTH, 0.5 + 1.45 * len(protocols)),
+        figsize=(WIDTH, 0.4 + 1.2 * len(protocols)),
         squeeze=False,
     )
     panels = {}
@@ -292,7 +357,7 @@ def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
             if (protocol, dataset) not in pairs:
                 panel.set_axis_off()
                 continue
-            panel.set_title(f"{labels.dataset(dataset)}\n{protocol}")
+            panel.set_title(f"{labels.dataset(dataset)}\n{protocol}", fontsize=7)
             panels[protocol, dataset] = panel
     return figure, panels
 
@@ -343,7 +408,7 @@ def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alph
                 ha="center",
                 fontsize=7,
             )
-    axes.set_xticks(range(len(lambdas)), lambdas)
+    axes.set_xticks(range(len(lambdas)), [labels.short(lam) for lam in lambdas], fontsize=6.5)
     axes.set_xlim(-0.5, len(lambdas) - 0.5)
 
 
@@ -414,10 +479,14 @@ def _parse() -> argparse.Namespace:
     command("surface", lambda a: draw_surface(_surfaces(a), _shown_lambda(a)), "config", "surfaces")
     command(
         "cost",
-        lambda a: draw_cost(tables.read(a.times, tables.TIMES_TABLE), _original_seconds(a)),
+        lambda a: draw_cost(
+            tables.read(a.times, tables.TIMES_TABLE), _original_seconds(a), read_json(a.bench)
+        ),
         "times",
         "original",
+        "bench",
     )
+    command("cost_growth", lambda a: draw_cost_growth(read_json(a.bench)), "bench")
     return parser.parse_args()
 
 

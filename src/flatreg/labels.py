@@ -12,6 +12,16 @@ DATASETS = {
 }
 
 
-def dataset(name: str) -> str:
-    """A data set's title; one of a newcomer's own is its name without underscores."""
-    return DATASETS.get(name, name.replace("_", " "))
+def dataset(name: str, after_comma: str = " ") -> str:
+    """A data set's title; one of a newcomer's own is its name without underscores.
+
+    Args:
+        name: as the config has it.
+        after_comma: what stands there, a line break where room is short.
+    """
+    return DATASETS.get(name, name.replace("_", " ")).replace(", ", f",{after_comma}")
+
+
+def short(lam: str) -> str:
+    """A lambda without the zero before its point, for axes."""
+    return lam.removeprefix("0") if lam.startswith("0.") else lam

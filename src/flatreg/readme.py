@@ -1,18 +1,16 @@
-"""Write the README's result tables from the reference: `python -m flatreg.readme --help`."""
+"""Write the README's tables from what is kept: `python -m flatreg.readme --help`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from flatreg import labels, tables
 from flatreg.errors import UserError, run_command
-from flatreg.files import write_text
-
-BEGIN = "<!-- results: written by `python -m flatreg.readme`; do not edit -->"
-END = "<!-- end of results -->"
+from flatreg.files import read_json, write_text
 
 # What is shown, with its title and how a number is written.
 SHOWN = (
@@ -24,25 +22,66 @@ SHOWN = (
 def main() -> None:
     """Rewrite what stands between the README's markers."""
     parser = argparse.ArgumentParser(prog="python -m flatreg.readme", description=__doc__)
-    parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
+    parser.add_argument("--summary", type=Path, help="summary.csv, for the results")
+    parser.add_argument("--bench", type=Path, help="bench/results/cost.json, for the cost")
     parser.add_argument("--readme", type=Path, required=True, help="the file to rewrite")
     arguments = parser.parse_args()
-    summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
+    if not (arguments.summary or arguments.bench):
+        raise UserError("there is nothing to write; give --summary, --bench or both")
     text = arguments.readme.read_text(encoding="utf-8")
-    write_text(arguments.readme, with_results(text, results(summary)))
+    if arguments.summary:
+        summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
+        text = with_block(text, "results", results(summary))
+    if arguments.bench:
+        text = with_block(text, "cost", cost(read_json(arguments.bench)))
+    write_text(arguments.readme, text)
 
 
-def with_results(text: str, shown: str) -> str:
+def markers(name: str) -> tuple[str, str]:
+    """The lines between which a block stands."""
+    begin = f"<!-- {name}: written by `python -m flatreg.readme`; do not edit -->"
+    return begin, f"<!-- end of {name} -->"
+
+
+def with_block(text: str, name: str, shown: str) -> str:
     """`text` with what stands between the markers replaced.
 
     Raises:
         UserError: a marker is missing.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"the README lacks the line {END if begin else BEGIN}; put it back")
-    return f"{before}{BEGIN}\n\n{shown}\n{END}{after}"
+    begin, end = markers(name)
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise UserError(f"the README lacks the line {end if found else begin}; put it back")
+    return f"{before}{begin}\n\n{shown}\n{end}{after}"
+
+
+def cost(bench: dict[str, Any]) -> str:
+    """A row a way to get the penalty, a column a network: the penalty in each step / every 10th."""
+    networks = bench["networks"]
+    ways = dict.fromkeys(way for found in networks.values() for way in found["ways"])
+    head = ["", *map(labels.dataset, networks), "peak memory, CIFAR-100"]
+    lines = [" | ".join(["", *head, ""]).strip(), "| --- " * len(head) + "|"]
+    for way in ways:
+        if way.endswith("plain"):
+            continue
+        cells = [_ratios(found["ways"].get(way)) for found in networks.values()]
+        memory = networks["cifar100"]["peak_bytes"].get(way)
+        cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
+        lines.append("| " + " | ".join([way, *cells]) + " |")
+    facts = bench["facts"]
+    versions = ", ".join(
+        f"{name} {facts['packages'][name]}" for name in ("jax", "optax", "matfree")
+    )
+    return "\n".join(lines) + (
+        f"\n\n{facts['processor']}, {facts['threads']} threads, {versions};"
+        f" commit {facts['commit'][:10]}.\n"
+    )
+
+
+def _ratios(found: dict[str, float] | None) -> str:
+    return "" if found is None else f"{found['ratio']:.2f} / {found['ratio_interval']:.2f}"
 
 
 def results(summary: pd.DataFrame) -> str:

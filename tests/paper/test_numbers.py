@@ -57,6 +57,7 @@ def found() -> Evidence:
         ratios=pd.Series({("stated", "digits", "0.1"): 2.345}),
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
+        bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},
     )
 
 
@@ -70,6 +71,7 @@ def found() -> Evidence:
         ("config/protocols/stated/seeds", "", "0, 1"),
         ("config/analysis/alpha", "percent", r"5\%"),
         ("cost/stated/digits/0.1", "", "2.3"),
+        ("bench/networks/cifar100/ways/gram/ratio", "", "3.7"),
         ("count/runs", "", "2"),
         ("count/stated/diverged", "", "1"),
         ("detectable/stated/digits", "", "3.1"),

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
@@ -18,7 +18,10 @@ from flatreg.penalty import hutchinson
 from .problems import Problem, make, problems, value_and_gradient
 
 SAMPLES = 4000
-DRAWN = settings(max_examples=12, deadline=None, derandomize=True)
+# Each drawn problem is compiled, so that to shrink one that fails would take minutes.
+DRAWN = settings(
+    max_examples=12, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 
 # Shapes that the random drawing of the estimators' spread is shown on.
 SHAPES = {

@@ -80,10 +80,13 @@ FIGURES = expand(
         "interpolation",
         "surface",
         "cost",
+        "cost_growth",
     ],
     kind=["pdf", "svg"],
 )
 ORIGINAL = str(HOME / "paper/original.json")
+# Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
+BENCH = str(HOME / "bench/results/cost.json")
 
 
 @cache

@@ -1,6 +1,6 @@
 # Purpose: draw the study's figures, as PDF for the paper and SVG for the report.
-# Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times
-# Outputs: figures/: accuracy flatness learning_curves interpolation surface cost
+# Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times, bench/results/cost.json
+# Outputs: figures/: accuracy flatness learning_curves interpolation surface cost cost_growth
 
 
 localrules:
@@ -10,6 +10,7 @@ localrules:
     draw_interpolation,
     draw_surface,
     draw_cost,
+    draw_cost_growth,
 
 
 rule draw_accuracy:
@@ -165,10 +166,11 @@ rule draw_surface:
 
 
 rule draw_cost:
-    """Draw what the penalty costs, beside the original's figures."""
+    """Draw what the penalty costs, beside the original's figures and its peers."""
     input:
         times=f"{RESULTS}/tables/times.csv",
         original=ORIGINAL,
+        bench=BENCH,
         library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/cost.pdf",
@@ -190,4 +192,32 @@ rule draw_cost:
         runtime=5,
     shell:
         "python -m flatreg.figures cost --times {input.times:q} --original {input.original:q}"
-        " --out {output.pdf:q} &> {log:q}"
+        " --bench {input.bench:q} --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_cost_growth:
+    """Draw how the cost of the penalty grows with width, batch, probes and depth."""
+    input:
+        bench=BENCH,
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/cost_growth.pdf",
+        svg=report(
+            f"{RESULTS}/figures/cost_growth.svg",
+            caption="../report/cost_growth.rst",
+            category="Training",
+            labels={"figure": "growth of the penalty's cost"},
+        ),
+    log:
+        f"{LOGS}/figures/cost_growth.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/cost_growth.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "python -m flatreg.figures cost_growth --bench {input.bench:q} --out {output.pdf:q}"
+        " &> {log:q}"

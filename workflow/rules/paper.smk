@@ -1,5 +1,6 @@
 # Purpose: write the paper's numbers, tables and flow charts, and compile it.
-# Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json
+# Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json,
+#     bench/results/cost.json
 # Outputs: the folder of generated LaTeX, the PDF
 
 
@@ -17,6 +18,7 @@ EVIDENCE = {
     },
     "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
     "original": ORIGINAL,
+    "bench": BENCH,
 }
 PAPER = HOME / "paper"
 PAPER_TABLES = expand(
@@ -52,7 +54,7 @@ rule write_numbers:
         "python -m flatreg.paper.numbers"
         " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
         " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --manifests {input.manifests:q}"
+        " --bench {input.bench:q} --manifests {input.manifests:q}"
         " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
 
 
@@ -80,7 +82,7 @@ rule write_table:
         "python -m flatreg.paper.result_tables"
         " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
         " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --manifests {input.manifests:q}"
+        " --bench {input.bench:q} --manifests {input.manifests:q}"
         " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
 
 

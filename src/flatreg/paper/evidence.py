@@ -13,7 +13,7 @@ from flatreg.errors import UserError
 from flatreg.figures import cost_ratios
 from flatreg.files import read_json
 
-FLAGS = ("config", "metrics", "summary", "tests", "times", "original")
+FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
 
 
 class Evidence(NamedTuple):
@@ -27,6 +27,7 @@ class Evidence(NamedTuple):
         ratios: time of training over that of lambda 0, by (protocol, dataset, lambda).
         manifests: by source.
         original: by data set, rows by lambda.
+        bench: what `make bench` measured.
     """
 
     config: dict[str, Any]
@@ -36,6 +37,7 @@ class Evidence(NamedTuple):
     ratios: pd.Series
     manifests: dict[str, dict[str, Any]]
     original: dict[str, dict[str, dict[str, float]]]
+    bench: dict[str, Any]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,7 @@ def read(arguments: argparse.Namespace) -> Evidence:
         ratios=ratios.set_index(tables.CELL)["ratio"],
         manifests={manifest["source"]: manifest for manifest in manifests},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
+        bench=read_json(arguments.bench),
     )
 
 

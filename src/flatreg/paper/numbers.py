@@ -10,6 +10,7 @@ does not exist is an error that names file and line. Places are
     summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
     test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
     cost/PROTOCOL/DATASET/LAMBDA                          time of training over that of lambda 0
+    bench/KEY/...                                         a field of bench/results/cost.json
     count/runs, count/diverged, count/PROTOCOL/runs       runs of the study
     detectable/PROTOCOL/DATASET                           smallest effect the seeds can show, in sd
     verdict/PROTOCOL/DATASET/METRIC                       what the tests of all lambdas say
@@ -97,6 +98,8 @@ def resolve(place: str, pattern: str, found: Evidence) -> str:
         case "test":
             value = lookup(found.tests, tuple(rest[:4]))[rest[4]]
             return latex.p_value(value) if "_p" in rest[4] else _write(value, pattern)
+        case "bench":
+            return _write(_descend(found.bench, rest), pattern or ".1f")
         case "cost":
             return _write(lookup(found.ratios, tuple(rest)), pattern or ".1f")
         case "count":

@@ -1,0 +1,83 @@
+"""The bench compares ways to get one number, and counts right."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from bench import jax_steps, networks
+from bench.networks import Shape
+from bench.turns import ratios, take_turns
+
+SMALL = Shape(inputs=6, hidden=(4, 3), outputs=3, batch=5, probes=5)
+
+
+def on_small_network(estimator):
+    """Value and gradient of tr(H^2)."""
+    x, y = map(jnp.asarray, networks.batch(SMALL))
+    params = jax.tree.map(jnp.asarray, networks.parameters(SMALL))
+    return jax.value_and_grad(lambda p: estimator(p, x, y, key=jax.random.key(3)))(params)
+
+
+def test_the_original_s_way_is_autodiff_s_number() -> None:
+    found = jax_steps.estimators(SMALL)
+    theirs = on_small_network(found["reverse over reverse"])
+    ours = on_small_network(found["autodiff"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), theirs, ours)
+
+
+def test_matfree_estimates_the_same_number() -> None:
+    value, _ = on_small_network(jax_steps.through_matfree(20_000))
+    other, _ = on_small_network(jax_steps.reverse_over_reverse(20_000))
+    assert float(value) == pytest.approx(float(other), rel=0.05)
+
+
+def test_every_way_takes_a_step_on_every_kind_of_network() -> None:
+    for shape in (SMALL, Shape(8, (), 3, 4, 2), Shape(8, (), 1, 4, 2)):
+        for step in jax_steps.steps(shape).values():
+            step()
+    for step in jax_steps.steps_on_texts(Shape(30, (), 3, 4), words=7).values():
+        step()
+
+
+def test_texts_have_so_many_words() -> None:
+    x = networks.texts(Shape(30, (), 3, 4), words=7)
+    assert np.all((x > 0).sum(axis=1) == 7)
+    np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, rtol=1e-6)
+
+
+def test_products_are_counted_inside_of_programs() -> None:
+    def program(a, b):
+        return jax.jit(jnp.matmul)(a, b).sum() + jnp.vdot(a, a)
+
+    jaxpr = jax.make_jaxpr(program)(jnp.ones((2, 3)), jnp.ones((3, 5))).jaxpr
+    assert jax_steps.products(jaxpr) == 2 * 2 * 3 * 5 + 2 * 6
+
+
+def test_ratios_are_of_the_same_round_and_framework() -> None:
+    times = {
+        "plain": np.array([1.0, 2.0, 4.0]),
+        "gram": np.array([3.0, 6.0, 12.0]),
+        "PyTorch, plain": np.array([2.0, 2.0, 2.0]),
+        "PyTorch, double backward": np.array([10.0, 20.0, 30.0]),
+    }
+    found = ratios(times)
+    assert found["gram"]["ratio_low"] == found["gram"]["ratio"] == found["gram"]["ratio_high"] == 3
+    assert found["gram"]["ratio_interval"] == pytest.approx(1.2)
+    assert found["PyTorch, double backward"]["ratio"] == 10
+
+
+def test_all_take_every_turn() -> None:
+    calls = []
+
+    def way(name):
+        def run(count):
+            calls.append(name)
+            return count * 0.1
+
+        return run
+
+    times = take_turns({"a": way("a"), "b": way("b")}, rounds=3, seconds=0.2)
+    assert calls[-6:] == ["a", "b"] * 3
+    assert all(found == pytest.approx([0.1] * 3) for found in map(list, times.values()))
