@@ -1,20 +1,24 @@
-"""The library's page runs as it is printed."""
+"""What is printed of the library runs as it stands."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .documented import blocks, run, what_the_readme_names
 
-def test_the_page_s_code_runs_in_its_order(root: Path) -> None:
-    blocks = re.findall(
-        r"```python\n(.*?)```", (root / "docs/penalty.md").read_text(encoding="utf-8"), re.S
-    )
-    assert len(blocks) >= 9
-    scope: dict[str, object] = {}
-    for block in blocks:
-        exec(block, scope)
+
+def test_the_page_s_code_runs_in_its_order() -> None:
+    assert len(blocks("docs/penalty.md")) >= 9
+    scope = run("docs/penalty.md", {})
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(scope["gradient"]))
+
+
+def test_the_readme_s_lines_run_and_have_a_gradient() -> None:
+    assert len(blocks("README.md")) == 1
+    scope = run("README.md", what_the_readme_names())
+    plain = jax.grad(scope["loss"])(scope["params"], scope["x"], scope["y"])
+    assert jnp.linalg.norm(scope["gradient"] - plain) > 1e-2 * jnp.linalg.norm(plain)
+    scope = run("README.md", what_the_readme_names() | {"step": 9})
+    np.testing.assert_allclose(scope["gradient"], plain, rtol=1e-6)

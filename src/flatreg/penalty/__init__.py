@@ -9,7 +9,7 @@ left out, and tr(H^2) = ||H||_F^2. An *estimator* is built once:
 
 and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
 `value_and_grad` puts it into a training step; `flatreg.penalty.linen` derives the first layer of
-a Flax module and chooses the cheapest estimator that fits it.
+a Flax module.
 """
 
 from __future__ import annotations
