@@ -68,6 +68,7 @@ def main() -> None:
         "words": measure_words(timing),
         "floor": measure_floor(Shape(), timing),
     }
+    show_floor(result["floor"])
     write_json(arguments.out, result)
 
 
@@ -195,6 +196,15 @@ def show(name: str, found: dict[str, dict[str, float]]) -> None:
             f"  every 10th {figures['ratio_interval']:.2f}x",
             flush=True,
         )
+
+
+def show_floor(floor: dict[str, float]) -> None:
+    """Print how near the penalized step is to its own matrix products."""
+    print(
+        f"gram, CIFAR-100: {floor['milliseconds']:.2f} ms, of which its"
+        f" {floor['flops'] / 1e9:.2f} GFLOP of matrix products need at least"
+        f" {floor['floor_milliseconds']:.2f} ms at {floor['flops_per_second'] / 1e9:.0f} GFLOP/s"
+    )
 
 
 def _parse() -> argparse.Namespace:
