@@ -275,7 +275,7 @@ def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:
     axes.set_title("a step of the CIFAR-100 network")
     axes.set_yticks(range(len(shown)), shown)
     axes.set_xlabel("time over that of a plain step")
-    axes.legend(loc="center right")
+    axes.legend(loc="upper right")
 
 
 def draw_cost_growth(bench: dict[str, Any]) -> Figure:
@@ -306,7 +306,7 @@ def draw_cost_growth(bench: dict[str, Any]) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yscale("log")
         axes.set_xlabel(QUANTITIES[quantity])
-    panels[0].set_ylabel("added time (plain steps)")
+    panels[0].set_ylabel("added time\n(plain steps)")
     _share_legend(figure, dict(enumerate(panels)))
     return figure
 
@@ -357,7 +357,9 @@ def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
             if (protocol, dataset) not in pairs:
                 panel.set_axis_off()
                 continue
-            panel.set_title(f"{labels.dataset(dataset)}\n{protocol}", fontsize=7)
+            name, _, reading = labels.dataset(dataset).partition(", ")
+            below = f"{reading}, {protocol}" if reading else protocol
+            panel.set_title(f"{name}\n{below}", fontsize=7)
             panels[protocol, dataset] = panel
     return figure, panels
 

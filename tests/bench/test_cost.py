@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from bench import jax_steps, networks
 from bench.networks import Shape
 from bench.turns import ratios, take_turns
