@@ -25,7 +25,8 @@ from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
 from flatreg.files import atomic_path, read_json
 
-WIDTH = 6.3
+# The paper's text width, in inches.
+WIDTH = 6.69
 COLORS = ["#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
@@ -147,7 +148,7 @@ def draw_interpolation(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> 
     """Loss and accuracy on the line from the lambda = 0 solution to that of `lam`."""
     rows = [("loss", "loss (nats)"), ("accuracy", "accuracy")]
     figure, panels = plt.subplots(
-        2, len(surfaces), figsize=(WIDTH, 2.3), sharex=True, squeeze=False
+        2, len(surfaces), figsize=(WIDTH, 2.2), sharex=True, squeeze=False
     )
     for column, (dataset, arrays) in enumerate(surfaces.items()):
         panels[0, column].set_title(labels.dataset(dataset, "\n"))
@@ -179,7 +180,7 @@ def draw_surface(surfaces: dict[str, dict[str, np.ndarray]], lam: str) -> Figure
     figure, panels = plt.subplots(
         2,
         len(surfaces),
-        figsize=(WIDTH, 0.9 + 1.6 * (WIDTH / max(3, len(surfaces)))),
+        figsize=(WIDTH, 0.85 + 1.4 * (WIDTH / max(3, len(surfaces)))),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -347,7 +348,7 @@ def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     figure, axes = plt.subplots(
         len(protocols),
         len(datasets),
-        figsize=(WIDTH, 0.4 + 1.2 * len(protocols)),
+        figsize=(WIDTH, 0.4 + 1.15 * len(protocols)),
         squeeze=False,
     )
     panels = {}

@@ -60,8 +60,8 @@ def read(arguments: argparse.Namespace) -> Evidence:
     return Evidence(
         config=read_json(arguments.config),
         metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
-        summary=tables.read(arguments.summary, tables.SUMMARY_TABLE).set_index(by_metric),
-        tests=tables.read(arguments.tests, tables.TESTS_TABLE).set_index(by_metric),
+        summary=tables.read(arguments.summary, tables.SUMMARY_TABLE).set_index(by_metric).sort_index(),
+        tests=tables.read(arguments.tests, tables.TESTS_TABLE).set_index(by_metric).sort_index(),
         ratios=ratios.set_index(tables.CELL)["ratio"],
         manifests={manifest["source"]: manifest for manifest in manifests},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
