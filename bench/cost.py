@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench import jax_steps
+from bench import jax_steps, memory
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
 from flatreg import facts
@@ -56,7 +55,7 @@ def main() -> None:
     arguments = _parse()
     hold_threads(arguments.threads)
     if arguments.memory_of:
-        print(peak_memory(*arguments.memory_of))
+        print(json.dumps(peak_memory(*arguments.memory_of)))
         return
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
     result = {
@@ -78,7 +77,7 @@ def measure_network(
     """Ratios and peak memory of all ways on one of the study's networks."""
     shape = NETWORKS[name]
     ways = jax_ways(shape)
-    memory = {way: memory_of(name, way, threads) for way in ways}
+    peaks = {way: memory_of(name, way, threads) for way in ways}
     with ExitStack() as stack:
         if torch:
             child = stack.enter_context(torch_child(torch, threads, shape))
@@ -86,9 +85,9 @@ def measure_network(
             ways |= {TORCH_PENALIZED: partial(ask, child, "penalized")}
         found = ratios(take_turns(ways, **timing))
         if torch:
-            memory[TORCH_PENALIZED] = int(ask(child, "memory", 0))
+            peaks[TORCH_PENALIZED] = ask(child, "memory", 3)
     show(name, found)
-    return {"shape": shape._asdict(), "ways": found, "peak_bytes": memory}
+    return {"shape": shape._asdict(), "ways": found, "peak_bytes": peaks}
 
 
 def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -153,37 +152,40 @@ def torch_child(python: Path, threads: int, shape: Shape) -> Iterator[subprocess
         child.stdin.close()
 
 
-def ask(child: subprocess.Popen[str], what: str, count: int) -> float:
-    """The child's answer.
+def ask(child: subprocess.Popen[str], what: str, count: int) -> float | None:
+    """The child's answer, in seconds or bytes.
 
     Raises:
         UserError: it has ended; its own message is above.
     """
     try:
         print(what, count, file=child.stdin, flush=True)
-        return float(child.stdout.readline())
+        return json.loads(child.stdout.readline())
     except (BrokenPipeError, ValueError) as error:
         raise UserError("bench.torch_steps failed; its message is above") from error
 
 
-def memory_of(network: str, way: str, threads: int) -> int:
-    """Peak bytes of one way, in a process of its own."""
+def memory_of(network: str, way: str, threads: int) -> int | None:
+    """`peak_memory` in a process of its own."""
     command = [sys.executable, "-m", "bench.cost", "--threads", str(threads), "--out", os.devnull]
     done = subprocess.run(
         [*command, "--memory-of", network, way],
         cwd=REPOSITORY,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return int(done.stdout)
+    return json.loads(done.stdout)
 
 
-def peak_memory(network: str, way: str) -> int:
-    """Resident bytes at the peak of some steps, above those before the first."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    jax_ways(NETWORKS[network])[way](3)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+def peak_memory(network: str, way: str) -> int | None:
+    """Bytes at the peak of some steps above those between steps; None where it cannot be told."""
+    step = jax_steps.step(NETWORKS[network], way)
+    step()  # compiles
+    begun = memory.start()
+    for _ in range(3):
+        step()
+    return memory.above(begun)
 
 
 def show(name: str, found: dict[str, dict[str, float]]) -> None:
@@ -201,8 +203,8 @@ def show(name: str, found: dict[str, dict[str, float]]) -> None:
 def show_floor(floor: dict[str, float]) -> None:
     """Print how near the penalized step is to its own matrix products."""
     print(
-        f"gram, CIFAR-100: {floor['milliseconds']:.2f} ms, of which its"
-        f" {floor['flops'] / 1e9:.2f} GFLOP of matrix products need at least"
+        f"gram, CIFAR-100: {floor['milliseconds']:.2f} ms, of which the"
+        f" {floor['flops'] / 1e9:.2f} GFLOP of its matrix products, as written, would take"
         f" {floor['floor_milliseconds']:.2f} ms at {floor['flops_per_second'] / 1e9:.0f} GFLOP/s"
     )
 

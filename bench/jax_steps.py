@@ -97,13 +97,18 @@ def steps(shape: Shape) -> dict[str, Callable[[], None]]:
 
     "plain" is the step without a penalty, "SAM" that of sharpness-aware minimization.
     """
+    return {name: step(shape, name) for name in ("plain", "SAM", *estimators(shape))}
+
+
+def step(shape: Shape, name: str) -> Callable[[], None]:
+    """One of `steps`."""
     x, y = map(jnp.asarray, networks.batch(shape))
     params = jax.tree.map(jnp.asarray, networks.parameters(shape))
     optimizer = optax.adam(1e-3)
-    updates = {"plain": _plain(optimizer), "SAM": _sam(optimizer)}
-    for name, estimator in estimators(shape).items():
-        updates[name] = _penalized(estimator, optimizer)
-    return {name: _runner(make, params, x, y) for name, make in updates.items()}
+    simple = {"plain": _plain, "SAM": _sam}
+    if name in simple:
+        return _runner(simple[name](optimizer), params, x, y)
+    return _runner(_penalized(estimators(shape)[name], optimizer), params, x, y)
 
 
 def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:

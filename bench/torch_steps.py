@@ -2,20 +2,19 @@
 
 The double backward is written with care: one graph for loss and gradient, one probe after another,
 the penalty's gradient added up as it comes. A line "NAME COUNT" on standard input takes COUNT steps
-of "plain" or "penalized" and prints their seconds; "memory 0" prints the bytes of memory at the
-peak above those before the first step.
+of "plain" or "penalized" and prints their seconds; "memory COUNT" takes penalized ones and prints
+the bytes of memory at their peak above those between steps.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 
 import torch
 
-from bench import networks
+from bench import memory, networks
 from bench.networks import Shape
 
 WEIGHT = 1e-6
@@ -73,21 +72,14 @@ def main() -> None:
     y = y.long()
     model = make_model(shape)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    before = peak()
     for line in sys.stdin:
         name, count = line.split()
-        if name == "memory":
-            print(peak() - before, flush=True)
-            continue
+        begun = memory.start() if name == "memory" else None
         clock = time.perf_counter()
         for _ in range(int(count)):
-            take_step(model, optimizer, x, y, shape.probes if name == "penalized" else 0)
-        print(time.perf_counter() - clock, flush=True)
-
-
-def peak() -> int:
-    """Most bytes that were resident so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            take_step(model, optimizer, x, y, 0 if name == "plain" else shape.probes)
+        seconds = time.perf_counter() - clock
+        print(json.dumps(memory.above(begun) if name == "memory" else seconds), flush=True)
 
 
 if __name__ == "__main__":

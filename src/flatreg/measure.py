@@ -136,7 +136,8 @@ def reduced(
         return partial(_moved, model), zeros, (params, x, y)
     z, rest = layer.enter(params, x)
     with jax.enable_x64(True):
-        factor = gram_factor(jnp.asarray(x, jnp.float64), bias=layer.bias).astype(jnp.float32)
+        wide = jnp.asarray(x, jnp.float64)
+        factor = gram_factor(wide, bias=layer.bias, dtype=wide.dtype).astype(jnp.float32)
 
     def loss(at: Any, e: Any) -> jax.Array:
         z, rest, factor, x, y = at
@@ -150,7 +151,7 @@ def reduced(
 def _moved(model: Any, at: Any, e: Any) -> jax.Array:
     params, x, y = at
     moved = jax.tree.map(jnp.add, params, e)
-    return models.task_loss(model.apply({"params": moved}, x, train=False), y)
+    return models.loss_without_dropout(model, moved, x, y)
 
 
 def _parse() -> argparse.Namespace:

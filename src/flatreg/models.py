@@ -102,6 +102,11 @@ def task_loss(logits: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.mean(task_losses(logits, y))
 
 
+def loss_without_dropout(model: nn.Module, params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Mean task loss of a batch at parameters, dropout off: the loss that H is of."""
+    return task_loss(model.apply({"params": params}, x, train=False), y)
+
+
 def loss_and_hits(logits: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`task_loss`, and how many examples of the batch are right."""
     return task_loss(logits, y), jnp.sum(correct(logits, y))

@@ -113,7 +113,7 @@ def _plane(
         )
 
         def loss(params: Any) -> jax.Array:
-            return models.task_loss(model.apply({"params": params}, x, train=False), y)
+            return models.loss_without_dropout(model, params, x, y)
 
         return loss_surface.on_plane(loss, params, first, second, coordinates)
 

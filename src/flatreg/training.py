@@ -192,11 +192,6 @@ def _initialize(
     return params, optimizer.init(params)
 
 
-def _loss(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Mean task loss of a batch, dropout off."""
-    return models.task_loss(model.apply({"params": params}, x, train=False), y)
-
-
 def _compile(
     run: Callable[..., Any],
     initial: Callable[[], tuple[Params, optax.OptState]],
@@ -232,7 +227,7 @@ def _make_measurement(
 
     @jax.jit
     def coarse(params: Params, x: jax.Array, y: jax.Array, epoch_key: jax.Array) -> Any:
-        loss = lambda p: _loss(model, p, x, y)  # noqa: E731
+        loss = lambda p: models.loss_without_dropout(model, p, x, y)  # noqa: E731
         return curvature.coarse_tr_h2(loss, params, epoch_key, chosen["probes"])
 
     def measure(params: Params, epoch: int) -> tuple[float, float]:

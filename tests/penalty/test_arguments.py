@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import AxisType
 
@@ -39,6 +41,7 @@ def estimate(loss: Any = loss, params: Any = PARAMS, x: Any = X, **settings: Any
         ({"x": jnp.ones((0, 3))}, penalty.BatchError, r"x is float32\[0, 3\]"),
         ({"probes": 0}, penalty.ProbeError, "probes is 0; expected a whole number of at least 1"),
         ({"probes": 2.0}, penalty.ProbeError, r"probes is 2\.0"),
+        ({"probes": True}, penalty.ProbeError, "probes is True"),
         ({"distribution": "cauchy"}, penalty.ProbeError, "'cauchy'; expected one of rademacher"),
     ],
 )
@@ -57,6 +60,59 @@ def test_a_training_step_says_the_same() -> None:
         jax.jit(step)(PARAMS, X, Y, key=KEY, weight=0.1)
 
 
+def test_a_whole_number_of_numpy_s_and_a_parameter_of_python_s_are_well() -> None:
+    def shifted(params: Any, x: Any, y: Any) -> Any:
+        return loss(params, x, y) + params["shift"] ** 2
+
+    assert estimate(shifted, PARAMS | {"shift": 0.5}, probes=np.int64(2)) > 0
+
+
+def step_of(task: Any = None, interval: Any = 10, **settings: Any) -> Any:
+    return penalty.value_and_grad(penalty.autodiff(loss), interval=interval, task=task, **settings)
+
+
+def test_a_step_that_is_missing() -> None:
+    with pytest.raises(penalty.StepError, match=r"step is missing; .* as 10 is to divide it"):
+        step_of()(PARAMS, X, Y, key=KEY, weight=0.1)
+    step_of(interval=1)(PARAMS, X, Y, key=KEY, weight=0.1)
+
+
+@pytest.mark.parametrize("interval", [0, -1, 2.5, True])
+def test_an_interval_that_is_no_whole_number_above_0(interval: Any) -> None:
+    with pytest.raises(penalty.StepError, match=f"interval is {interval}; expected a whole"):
+        step_of(interval=interval)
+    with pytest.raises(penalty.StepError, match="interval is"):
+        penalty.scale(0.1, batch=4, interval=interval, scaling="per_application")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lam": -1.0}, r"lam is -1\.0"),
+        ({"lam": math.nan}, "lam is nan"),
+        ({"batch": 0}, "batch is 0"),
+        ({"scaling": "twice"}, "'twice'; expected one of per_application, interval_fold"),
+    ],
+)
+def test_a_weight_that_is_none(changes: dict[str, Any], message: str) -> None:
+    well = {"lam": 0.1, "batch": 4, "interval": 10, "scaling": "interval_fold"}
+    with pytest.raises(penalty.WeightError, match=message):
+        penalty.scale(**well | changes)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        (lambda p, x, y: x @ p["w"], {}, r"task is a function that returns float32\[4\]"),
+        (lambda p, x, y: loss(p, x, y), {"has_aux": True}, r"returns float32\[\]; expected \(loss"),
+        (lambda p, x, y: (loss(p, x, y), 1), {}, "task is a function that returns tuple"),
+    ],
+)
+def test_a_task_that_is_no_loss(task: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(penalty.LossError, match=message):
+        step_of(task, **settings)(PARAMS, X, Y, key=KEY, weight=0.1, step=1)
+
+
 def test_check_passes_what_is_well() -> None:
     penalty.check(penalty.autodiff(loss), PARAMS, X, Y, key=KEY)
 
@@ -65,6 +121,29 @@ def test_check_passes_what_is_well() -> None:
 def test_check_finds_inputs_that_are_not_finite(row: int, value: float) -> None:
     with pytest.raises(penalty.BatchError, match=r"x is float32\[4, 3\] with NaN or infinity"):
         penalty.check(penalty.autodiff(loss), PARAMS, X.at[row, 1].set(value), Y, key=KEY)
+
+
+def test_check_passes_plain_logistic_regression_at_zero() -> None:
+    """There tr(H^2) is at its largest: no gradient, and nothing is wrong."""
+    layer = logistic(lambda zeta, x, y: jnp.mean(jnp.logaddexp(0.0, (1 - 2 * y) * zeta[0][:, 0])))
+    x = jax.random.normal(KEY, (4, 3))
+    for estimator in (penalty.exact(layer), penalty.gram(layer)):
+        penalty.check(estimator, {"w": jnp.zeros((3, 1)), "b": jnp.zeros(1)}, x, Y, key=KEY)
+
+
+def test_check_finds_a_loss_that_exact_is_not_for() -> None:
+    layer = logistic(lambda zeta, x, y: jnp.mean((zeta[0][:, 0] - y) ** 2))
+    params = {"w": jnp.ones((3, 1)), "b": jnp.zeros(1)}
+    with pytest.raises(penalty.ModelError, match=r"layer.loss is another function .* `gram`"):
+        penalty.check(penalty.exact(layer), params, X, Y, key=KEY)
+
+
+def test_check_finds_a_value_that_is_not_finite() -> None:
+    def overflowing(params: Any, x: Any, y: Any) -> Any:
+        return jnp.exp(200 * jnp.sum(params["w"]))
+
+    with pytest.raises(penalty.LossError, match="loss is not finite"):
+        penalty.check(penalty.autodiff(overflowing), PARAMS, X, Y, key=KEY)
 
 
 def test_check_finds_a_detached_loss() -> None:
@@ -93,6 +172,44 @@ def test_check_lets_a_constant_hessian_pass() -> None:
     penalty.check(penalty.autodiff(quadratic), PARAMS, X, Y, key=KEY)
 
 
+def logistic(loss: Any) -> penalty.FirstLayer:
+    return penalty.FirstLayer(split=lambda p: (p["w"], p["b"], ()), loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("params", "x", "error", "message"),
+    [
+        ({"w": jnp.ones((3, 2)), "b": jnp.ones(1)}, X, penalty.ModelError, r"of bias float32\[1\]"),
+        ({"w": jnp.ones(3), "b": jnp.ones(1)}, X, penalty.ModelError, r"of kernel float32\[3\]"),
+        ({"w": jnp.ones((3, 1)), "b": None}, X, penalty.ModelError, "without the bias that"),
+        (
+            {"w": jnp.ones((3, 1)), "b": jnp.ones(1), "c": jnp.ones(5)},
+            X,
+            penalty.ModelError,
+            "split into 4 numbers of 9",
+        ),
+        (
+            {"w": jnp.ones((3, 1)), "b": jnp.ones(1)},
+            jnp.ones((4, 2, 3)),
+            penalty.BatchError,
+            r"x is float32\[4, 2, 3\]; expected a matrix",
+        ),
+    ],
+)
+def test_a_first_layer_that_is_split_wrongly(
+    params: Any, x: Any, error: type[Exception], message: str
+) -> None:
+    layer = logistic(lambda zeta, x, y: jnp.mean(zeta[0]))
+    with pytest.raises(error, match=message):
+        penalty.gram(layer)(params, x, Y, key=KEY)
+
+
+def test_a_first_layer_with_a_bias_that_it_denies() -> None:
+    layer = logistic(lambda zeta, x, y: jnp.mean(zeta[0]))._replace(bias=False)
+    with pytest.raises(penalty.ModelError, match="with a bias; expected bias=True"):
+        penalty.gram(layer)({"w": jnp.ones((3, 1)), "b": jnp.ones(1)}, X, Y, key=KEY)
+
+
 class Convolutional(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -112,7 +229,21 @@ class Shared(nn.Module):
         return dense(dense(x))
 
 
-@pytest.mark.parametrize("module", [Convolutional(), Twice(), Shared()])
+class Normalized(nn.Module):
+    """The kernel that acts is no parameter but a function of some."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.WeightNorm(nn.Dense(3))(x)
+
+
+class Doubled(nn.Dense):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return 2 * super().__call__(x)
+
+
+@pytest.mark.parametrize("module", [Convolutional(), Twice(), Shared(), Normalized(), Doubled(3)])
 def test_gram_refuses_a_module_that_does_not_fit_by_its_name(module: nn.Module) -> None:
     with pytest.raises(penalty.ModelError, match=f"{type(module).__name__}.*`autodiff`"):
         linen.first_layer(module, X, lambda logits, y: jnp.mean(logits))

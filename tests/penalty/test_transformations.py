@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.experimental.sparse import BCOO
 
 from flatreg import penalty
 from flatreg.penalty import linen
@@ -239,3 +240,34 @@ def test_a_batch_over_four_devices_gives_what_one_gives() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a multiple of the 4 devices" in done.stdout
+
+
+@pytest.mark.parametrize("batch", [4, 10], ids=["wide", "narrow"])
+@pytest.mark.parametrize("kind", ["uint8", "int32", "sparse"])
+def test_whole_numbers_and_sparse_inputs_are_what_their_dense_floats_are(
+    kind: str, batch: int
+) -> None:
+    """Products of small whole numbers do not wrap around."""
+    problem = make(seed=1, width=6, hidden=[], logits=3, batch=batch)
+    x = np.round(20 * np.abs(problem.x)).astype("float32")
+    given = BCOO.fromdense(jnp.asarray(x)) if kind == "sparse" else jnp.asarray(x, kind)
+    params = jax.tree.map(lambda leaf: 0.01 * leaf.astype(jnp.float32), problem.params)
+    for name in ("gram", "exact"):
+        found = problem.estimators(probes=2)[name]
+        close(
+            found(params, given, problem.y, key=KEY),
+            found(params, jnp.asarray(x), problem.y, key=KEY),
+        )
+
+
+def test_parameters_in_half_precision_and_a_loss_in_single() -> None:
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        logits = (x.astype(jnp.bfloat16) @ params).astype(jnp.float32)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    run = penalty.value_and_grad(penalty.autodiff(loss), interval=2)
+    params = jnp.ones((6, 3), jnp.bfloat16)
+    for step in (1, 2):
+        value, gradient = run(params, X, Y, key=KEY, weight=0.1, step=step)
+        assert value.tr_h2.dtype == value.loss.dtype == jnp.float32
+        assert gradient.dtype == jnp.bfloat16

@@ -57,11 +57,13 @@ def read(arguments: argparse.Namespace) -> Evidence:
     manifests = [read_json(path) for path in arguments.manifests]
     original = read_json(arguments.original)["results"]
     ratios = cost_ratios(tables.read(arguments.times, tables.TIMES_TABLE))
+    summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
+    tests = tables.read(arguments.tests, tables.TESTS_TABLE)
     return Evidence(
         config=read_json(arguments.config),
         metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
-        summary=tables.read(arguments.summary, tables.SUMMARY_TABLE).set_index(by_metric).sort_index(),
-        tests=tables.read(arguments.tests, tables.TESTS_TABLE).set_index(by_metric).sort_index(),
+        summary=summary.set_index(by_metric).sort_index(),
+        tests=tests.set_index(by_metric).sort_index(),
         ratios=ratios.set_index(tables.CELL)["ratio"],
         manifests={manifest["source"]: manifest for manifest in manifests},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},

@@ -25,6 +25,8 @@ from flatreg.penalty.errors import (
     ModelError,
     ParameterError,
     ProbeError,
+    StepError,
+    WeightError,
 )
 from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.exact import exact
@@ -42,7 +44,9 @@ __all__ = [
     "ModelError",
     "ParameterError",
     "ProbeError",
+    "StepError",
     "Value",
+    "WeightError",
     "autodiff",
     "check",
     "exact",

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flatreg.penalty.errors import BatchError, DetachedError
+from flatreg.penalty.errors import BatchError, DetachedError, LossError
 from flatreg.penalty.estimator import Estimator, Params, check_arguments
 
 # Of the parameters' norm: far above rounding in single precision, small against them.
@@ -21,8 +21,10 @@ def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.A
     Raises:
         ParameterError, LossError, BatchError: as `estimator` itself.
         BatchError: x or the labels are not finite.
+        LossError: the loss or tr(H^2), or its gradient, is not finite.
         DetachedError: the loss or tr(H^2) changes with the parameters and its gradient is zero
-            everywhere: some part of it was cut off, by `stop_gradient` or by NumPy.
+            everywhere: some part of it was cut off, say by `stop_gradient`.
+        ModelError: the loss is not what the estimator takes it for.
     """
     check_arguments(estimator, params, x, *labels)
     for name, part in [("x", x), *((f"labels[{i}]", part) for i, part in enumerate(labels))]:
@@ -36,6 +38,8 @@ def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.A
         "tr_h2": lambda p: estimator(p, x, *labels, key=key),
     }
     for name, function in functions.items():
+        if not _is_finite(jax.value_and_grad(function)(params)):
+            raise LossError(name, "not finite, or its gradient", "finite numbers on this batch")
         if _is_detached(function, params):
             raise DetachedError(
                 name,
@@ -43,10 +47,20 @@ def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.A
                 "a differentiable one",
             )
 
+    if estimator.verify is not None:
+        estimator.verify(estimator.enter(params, x), x, *labels, key=key)
+
+
+def _is_finite(tree: Any) -> bool:
+    return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(tree))
+
 
 def _is_detached(function: Callable[[Params], jax.Array], params: Params) -> bool:
-    value, gradient = jax.value_and_grad(function)(params)
-    if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(gradient)):
+    """Whether two places differ in value and neither has a gradient: one may be an extremum."""
+    moved = jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params)
+    (here, slope), (there, other_slope) = (
+        jax.value_and_grad(function)(at) for at in (params, moved)
+    )
+    if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves((slope, other_slope))):
         return False
-    moved = function(jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params))
-    return not bool(jnp.isclose(moved, value, rtol=1e-4, atol=0))
+    return not bool(jnp.isclose(here, there, rtol=1e-4, atol=0))

@@ -36,5 +36,13 @@ class BatchError(ArgumentError):
     """A batch that is empty, not finite, or does not divide the devices."""
 
 
+class StepError(ArgumentError):
+    """A step that is missing, or an interval that is no whole number above 0."""
+
+
+class WeightError(ArgumentError):
+    """What the penalty's weight cannot be made of."""
+
+
 class DetachedError(ArgumentError):
     """A loss through which the penalty's gradient does not flow."""

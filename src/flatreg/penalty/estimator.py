@@ -28,19 +28,24 @@ class Estimator:
         enter: `enter(params, x) -> zeta`.
         loss: mean task loss, `loss(zeta, x, *labels) -> []`.
         trace: `trace(zeta, x, *labels, key=key) -> []`, in units of loss^2 / params^4.
+        verify: `verify(zeta, x, *labels, key=key)`, of an estimator that takes something of the
+            loss for granted: raises ModelError where this batch shows that it does not hold.
     """
 
     name: str
     enter: Callable[..., Coordinates]
     loss: Callable[..., jax.Array]
     trace: Callable[..., jax.Array]
+    verify: Callable[..., None] | None = None
 
     def __call__(self, params: Params, x: Any, *labels: Any, key: jax.Array) -> jax.Array:
         """tr(H^2) of the batch's mean loss; unbiased.
 
         Raises:
             ParameterError: there are none, or some are not real numbers.
+            BatchError: the batch has no examples.
             LossError: the loss is not one real number.
+            ModelError: the model is not what the estimator takes it for.
         """
         check_arguments(self, params, x, *labels)
         return self.trace(self.enter(params, x), x, *labels, key=key)
@@ -60,19 +65,27 @@ def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) 
     for path, leaf in leaves:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = f"params{jax.tree_util.keystr(path)}"
-            raise ParameterError(name, _described(leaf), "an array of floating-point numbers")
-    if 0 in jnp.shape(jax.tree.leaves(x)[0]):
-        raise BatchError("x", _described(jax.tree.leaves(x)[0]), "at least one example")
+            raise ParameterError(name, described(leaf), "an array of floating-point numbers")
+    # A sparse batch has a shape of its own, apart from that of its leaves.
+    for part in [x] if hasattr(x, "shape") else jax.tree.leaves(x):
+        if getattr(part, "shape", ())[:1] == (0,):
+            raise BatchError("x", described(part), "at least one example")
     value = jax.eval_shape(
         lambda p, *b: estimator.loss(estimator.enter(p, b[0]), *b), params, x, *labels
     )
-    is_array = isinstance(value, jax.ShapeDtypeStruct)
-    if not is_array or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        found = f"a function that returns {_described(value)}"
+    if not is_real_number(value):
+        found = f"a function that returns {described(value)}"
         raise LossError("loss", found, "one that returns a real number, shape []")
 
 
-def _described(value: Any) -> str:
+def is_real_number(value: Any) -> bool:
+    """Whether it is an array of no dimensions and of a floating-point type."""
+    is_array = hasattr(value, "shape") and hasattr(value, "dtype")
+    return is_array and value.shape == () and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def described(value: Any) -> str:
+    """Type and shape of an array, the type of anything else."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
     return type(value).__name__

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.first_layer import FirstLayer, gram_matrix
@@ -29,7 +30,8 @@ def exact(layer: FirstLayer) -> Estimator:
             ([B, 1]) or a softmax ([B, C]).
 
     Raises:
-        ModelError: at the first call, if parameters are left beside the layer.
+        ModelError: at the first call, if parameters are left beside the layer; in `check`, if the
+            loss is another.
     """
 
     def trace(zeta: tuple[jax.Array, Any], x: Any, *_: Any, key: jax.Array) -> jax.Array:
@@ -41,10 +43,33 @@ def exact(layer: FirstLayer) -> Estimator:
                 f"followed by {len(jax.tree.leaves(rest))} more arrays of parameters",
                 "the only layer (softmax or logistic regression); `gram` fits this model",
             )
-        k = gram_matrix(x, bias=layer.bias)
+        k = gram_matrix(x, bias=layer.bias, dtype=z.dtype)
         return jnp.sum(k**2 * curvature_products(z)) / z.shape[0] ** 2
 
-    return Estimator("exact", layer.enter, layer.loss, trace)
+    def verify(zeta: tuple[jax.Array, Any], *batch: Any, key: jax.Array) -> None:
+        z, rest = zeta
+        u = jax.random.normal(key, z.shape, z.dtype)
+        found = hessian_product(lambda z: layer.loss((z, rest), *batch), z)(u)
+        expected = curvature_along(z, u) / z.shape[0]
+        largest = jnp.max(jnp.abs(expected))
+        if not jnp.allclose(found, expected, rtol=1e-3, atol=1e-3 * largest):
+            raise ModelError(
+                "layer.loss",
+                "another function of the outputs",
+                "their mean cross-entropy under a sigmoid ([B, 1]) or a softmax ([B, C]); `gram`"
+                " fits any loss",
+            )
+
+    return Estimator("exact", layer.enter, layer.loss, trace, verify)
+
+
+def curvature_along(logits: jax.Array, u: jax.Array) -> jax.Array:
+    """A_i u_i of each example, like the logits [B, 1] (sigmoid) or [B, C] (softmax)."""
+    if logits.shape[1] == 1:
+        p = jax.nn.sigmoid(logits)
+        return p * (1 - p) * u
+    p = jax.nn.softmax(logits)
+    return p * (u - jnp.sum(p * u, axis=1, keepdims=True))
 
 
 def curvature_products(logits: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.sparse import BCOO
 
-from flatreg.penalty.estimator import Params
+from flatreg.penalty.errors import BatchError, ModelError
+from flatreg.penalty.estimator import Params, described
 
 
 class FirstLayer(NamedTuple):
@@ -19,7 +21,9 @@ class FirstLayer(NamedTuple):
     positions than a filter has weights.
 
     Attributes:
-        split: `split(params) -> (kernel [d, h], bias [h] or None, rest)`.
+        split: `split(params) -> (kernel [d, h], bias [h] or None, rest)`. It rearranges: each
+            parameter is in one of these, once and as it is. A kernel that is a function of the
+            parameters (masked, scaled) has another Hessian.
         loss: mean task loss of a batch, `loss((z, rest), x, *labels) -> []`, z [B, h].
         bias: whether the layer has one.
     """
@@ -29,13 +33,38 @@ class FirstLayer(NamedTuple):
     bias: bool = True
 
     def enter(self, params: Params, x: Any) -> tuple[jax.Array, Any]:
-        """The coordinates (z, rest) of parameters on inputs x [B, d]."""
+        """The coordinates (z, rest) of parameters on inputs x [B, d].
+
+        Raises:
+            BatchError: x is no matrix.
+            ModelError: the parts of `split` are not as it says, or not all of the parameters.
+        """
         kernel, bias, rest = self.split(params)
+        if x.ndim != 2:
+            raise BatchError("x", described(x), "a matrix: an example a row")
+        self._check_parts(params, kernel, bias, rest)
         z = x @ kernel
         return (z if bias is None else z + bias), rest
 
+    def _check_parts(self, params: Params, kernel: Any, bias: Any, rest: Any) -> None:
+        if kernel.ndim != 2:
+            raise ModelError("layer", f"of kernel {described(kernel)}", "a matrix [d, h]")
+        if (bias is not None) != self.bias:
+            found = "without the bias that `bias` promises" if self.bias else "with a bias"
+            raise ModelError("layer", found, "bias=True where split gives one, else bias=False")
+        if bias is not None and bias.shape != kernel.shape[1:]:
+            raise ModelError("layer", f"of bias {described(bias)}", f"{list(kernel.shape[1:])}")
+        given, all_of_it = (
+            sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(tree))
+            for tree in ((kernel, bias, rest), params)
+        )
+        if given != all_of_it:
+            found = f"split into {given} numbers of {all_of_it}"
+            raise ModelError("layer", found, "each parameter in one part, once")
 
-def gram_matrix(x: Any, *, bias: bool) -> jax.Array:
-    """K = [x, 1] [x, 1]^T, or x x^T without a bias: [B, B]."""
+
+def gram_matrix(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
+    """K = [x, 1] [x, 1]^T, or x x^T without a bias: [B, B], in a floating-point type."""
+    x = x.astype(dtype)
     products = x @ (x.todense() if isinstance(x, BCOO) else x).T
     return products + jnp.ones_like(products) if bias else products

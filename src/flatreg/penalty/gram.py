@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.sparse import BCOO
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty import probes as probe_vectors
@@ -40,7 +41,7 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
 
     def trace(zeta: tuple[jax.Array, Any], x: Any, *labels: Any, key: jax.Array) -> jax.Array:
         z, rest = zeta
-        factor = gram_factor(x, bias=layer.bias)
+        factor = gram_factor(x, bias=layer.bias, dtype=z.dtype)
         along = hessian_product(lambda at: layer.loss(at, x, *labels), zeta)
 
         def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
@@ -55,16 +56,19 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
     return Estimator("gram", layer.enter, layer.loss, trace)
 
 
-def gram_factor(x: jax.Array, *, bias: bool) -> jax.Array:
+def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     """F with F F^T = K [B, B], of min(B, d + 1) columns; see `gram_matrix` for K.
 
-    Equal or dependent rows leave K singular: the diagonal is raised by the rounding of its own
-    entries, without which there may be no Cholesky factor.
+    Equal or dependent rows leave K singular: the diagonal is raised by the rounding of its largest
+    entry, without which there may be no Cholesky factor. Inputs of which one is longer than the
+    others by orders of magnitude want double precision.
     """
     examples, width = x.shape
     if width + bias <= examples:
+        x = (x.todense() if isinstance(x, BCOO) else x).astype(dtype)
         return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
-    k = gram_matrix(x, bias=bias)
+    # There is no Cholesky factor in half precision.
+    k = gram_matrix(x, bias=bias, dtype=jnp.promote_types(dtype, jnp.float32))
     rounding = jnp.finfo(k.dtype)
     lift = jnp.maximum(2 * examples * rounding.eps * jnp.max(jnp.diagonal(k)), rounding.tiny)
-    return jnp.linalg.cholesky(k + lift * jnp.eye(examples, dtype=k.dtype))
+    return jnp.linalg.cholesky(k + lift * jnp.eye(examples, dtype=k.dtype)).astype(dtype)

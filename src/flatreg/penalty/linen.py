@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -52,30 +52,50 @@ def first_layer(
     return FirstLayer(split, loss, bias)
 
 
+class _Call(NamedTuple):
+    """A call of a Dense layer: where it is, whether its kernel is the parameter of its name."""
+
+    path: Path
+    bias: bool
+    on_input: bool
+    own_kernel: bool
+
+
 def _find(module: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> tuple[Path, bool]:
     """Path of the Dense that acts on the input, and whether it has a bias."""
-    calls: list[tuple[Path, bool, bool]] = []
+    calls: list[_Call] = []
+    keys = {"params": jax.random.key(0)} | (arguments.get("rngs") or {})
+    rest = {name: value for name, value in arguments.items() if name != "rngs"}
 
-    def run(x: jax.Array) -> Any:
+    def run(variables: Any, x: jax.Array) -> Any:
+        flat = flatten_dict(variables["params"])
+
         def note(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
             if _is_dense_call(context):
                 dense = context.module
-                calls.append((dense.path, dense.use_bias, args[0] is x))
+                acted_on = args[0] if args else kwargs["inputs"]
+                kernel = dense.get_variable("params", "kernel")
+                own = kernel is flat.get((*dense.path, "kernel"))
+                calls.append(_Call(dense.path, dense.use_bias, acted_on is x, own))
             return call(*args, **kwargs)
 
         with nn.intercept_methods(note):
-            return module.init(jax.random.key(0), x, **arguments)
+            return module.apply(variables, x, **arguments)
 
-    jax.eval_shape(run, x)
-    on_input = [(path, bias) for path, bias, is_input in calls if is_input]
-    if len(on_input) != 1 or [path for path, *_ in calls].count(on_input[0][0]) != 1:
+    variables = jax.eval_shape(lambda x: module.init(keys, x, **rest), x)
+    jax.eval_shape(run, variables, x)
+    on_input = [call for call in calls if call.on_input and call.own_kernel]
+    if len(on_input) != 1 or [call.path for call in calls].count(on_input[0].path) != 1:
         raise ModelError(
             "module",
-            f"{type(module).__name__}, with {len(on_input) or 'no'} nn.Dense on the input itself",
+            f"{type(module).__name__}, with {len(on_input) or 'no'} plain nn.Dense on its input",
             "exactly one, called once (`gram`), or the estimator `autodiff`, which fits any model",
         )
-    return on_input[0]
+    return on_input[0].path, on_input[0].bias
 
 
 def _is_dense_call(context: Any) -> bool:
-    return isinstance(context.module, nn.Dense) and context.method_name == "__call__"
+    """Whether it is a Dense layer as Flax has it: a subclass may compute something else."""
+    module = context.module
+    plain = type(module) is nn.Dense and module.dot_general is module.dot_general_cls is None
+    return plain and context.method_name == "__call__"

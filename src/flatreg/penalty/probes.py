@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -33,7 +34,10 @@ def draw(tree: Any, key: jax.Array, distribution: str) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     entries = DISTRIBUTIONS[distribution]
     keys = jax.random.split(key, len(leaves))
-    probes = [entries(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    probes = [
+        entries(k, jnp.shape(leaf), jnp.result_type(leaf))
+        for k, leaf in zip(keys, leaves, strict=True)
+    ]
     return structure.unflatten(probes)
 
 
@@ -43,7 +47,7 @@ def check(probes: int, distribution: str) -> None:
     Raises:
         ProbeError: fewer than one, or an unknown distribution.
     """
-    if not isinstance(probes, int) or probes < 1:
+    if isinstance(probes, bool) or not isinstance(probes, Integral) or probes < 1:
         raise ProbeError("probes", repr(probes), "a whole number of at least 1")
     if distribution not in DISTRIBUTIONS:
         raise ProbeError("distribution", repr(distribution), f"one of {', '.join(DISTRIBUTIONS)}")

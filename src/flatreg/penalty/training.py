@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from flatreg.penalty.estimator import Estimator, Params, check_arguments
+from flatreg.penalty.errors import LossError, StepError, WeightError
+from flatreg.penalty.estimator import Estimator, Params, check_arguments, described, is_real_number
 
 
 class Value(NamedTuple):
@@ -46,7 +49,13 @@ def value_and_grad(
     Returns:
         `f(params, x, *labels, key=, weight=, step=, **arguments) -> (Value, gradient)`. `weight` is
         of one application (see `scale`) and may be traced: one compiled step serves all of them.
+        `step` may be left out where `interval` is 1.
+
+    Raises:
+        StepError: `interval` is no whole number above 0; at a call, the step is missing.
+        LossError: at a call, the task's loss is no real number; and what `estimator` raises.
     """
+    _check_interval(interval)
     of_task = _task(estimator, task, has_aux)
     plain_step = plain_value_and_grad(estimator, task=task, has_aux=has_aux)
 
@@ -56,10 +65,12 @@ def value_and_grad(
         *labels: Any,
         key: jax.Array,
         weight: jax.Array | float,
-        step: jax.Array | int = 0,
+        step: jax.Array | int | None = None,
         **arguments: Any,
     ) -> tuple[Value, Params]:
         check_arguments(estimator, params, x, *labels)
+        if step is None and interval > 1:
+            raise StepError("step", "missing", f"the step's number, as {interval} is to divide it")
 
         def plain() -> tuple[Value, Params]:
             return plain_step(params, x, *labels, **arguments)
@@ -68,7 +79,7 @@ def value_and_grad(
             def total(params: Params) -> tuple[jax.Array, Value]:
                 zeta = estimator.enter(params, x)
                 loss, value = of_task(zeta, x, *labels, **arguments)
-                tr_h2 = estimator.trace(zeta, x, *labels, key=key)
+                tr_h2 = estimator.trace(zeta, x, *labels, key=key).astype(loss.dtype)
                 return loss + weight * tr_h2, value._replace(tr_h2=tr_h2, applied=jnp.bool_(True))
 
             return _differentiate(total, params)
@@ -87,6 +98,7 @@ def plain_value_and_grad(
     of_task = _task(estimator, task, has_aux)
 
     def run(params: Params, x: Any, *labels: Any, **arguments: Any) -> tuple[Value, Params]:
+        check_arguments(estimator, params, x, *labels)
         return _differentiate(
             lambda p: of_task(estimator.enter(p, x), x, *labels, **arguments), params
         )
@@ -101,7 +113,12 @@ def _task(
 
     def of_task(zeta: Any, *batch: Any, **arguments: Any) -> tuple[jax.Array, Value]:
         found = objective(zeta, *batch, **arguments)
+        if has_aux and not (isinstance(found, tuple) and len(found) == 2):
+            raise LossError("task", f"a function that returns {described(found)}", "(loss, aux)")
         loss, aux = found if has_aux else (found, None)
+        if not is_real_number(loss):
+            expected = "one that returns a real number, shape [], or has_aux=True"
+            raise LossError("task", f"a function that returns {described(loss)}", expected)
         return loss, Value(loss, jnp.zeros_like(loss), jnp.bool_(False), aux)
 
     return of_task
@@ -118,10 +135,26 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
     """The weight of tr(H^2) in the loss of a step that applies it.
 
     Args:
-        lam: lambda, at least 0.
+        lam: lambda, finite and at least 0.
         batch: mini-batch size B.
         interval: the penalty is applied every `interval`-th step.
         scaling: "per_application" gives lambda / B, the original's; "interval_fold" gives
             interval * lambda / B, which keeps the mean over all steps at lambda / B.
+
+    Raises:
+        WeightError, StepError: one of them is none of these.
     """
-    return lam / batch * {"per_application": 1, "interval_fold": interval}[scaling]
+    _check_interval(interval)
+    folds = {"per_application": 1, "interval_fold": interval}
+    if not 0 <= lam < math.inf:
+        raise WeightError("lam", repr(lam), "a finite number of at least 0")
+    if batch < 1:
+        raise WeightError("batch", repr(batch), "a number of examples, at least 1")
+    if scaling not in folds:
+        raise WeightError("scaling", repr(scaling), f"one of {', '.join(folds)}")
+    return lam / batch * folds[scaling]
+
+
+def _check_interval(interval: int) -> None:
+    if isinstance(interval, bool) or not isinstance(interval, Integral) or interval < 1:
+        raise StepError("interval", repr(interval), "a whole number of at least 1")
