@@ -174,6 +174,7 @@ def test_profiles_hold_only_what_snakemake_knows(root):
     profiles = sorted((root / "profiles").glob("*/config.yaml"))
     assert {path.parent.name for path in profiles} == {
         "adam",
+        "autodiff",
         "default",
         "demo",
         "slurm",
