@@ -61,7 +61,7 @@ def test_the_estimators_agree_within_their_intervals(root: Path) -> None:
             (folder / "autodiff/summary.csv", "autodiff"),
         )
     )
-    both = auto.join(autodiff, lsuffix="_auto", rsuffix="_autodiff", how="inner")
+    both = auto.add_suffix("_auto").join(autodiff.add_suffix("_autodiff"), how="inner")
     both = both[both.index.isin(["test_accuracy", "tr_h2"], level="metric")]
     datasets = {"cifar100", "newsgroups20", "imdb_reviews", "breast_cancer"}
     assert set(both.index.droplevel("metric")) == {

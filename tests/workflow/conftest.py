@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ["Snakefile", "config.yaml", "workflow", "profiles", "src", "envs", "paper"]
+PARTS = ["Snakefile", "config.yaml", "workflow", "profiles", "src", "envs", "paper", "bench"]
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
