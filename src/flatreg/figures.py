@@ -275,6 +275,7 @@ def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:
         _dots(axes, ratios, range(len(shown)), number, name)
     axes.set_title("a step of the CIFAR-100 network")
     axes.set_yticks(range(len(shown)), shown)
+    axes.set_ylim(-2.2, len(shown) - 0.5)  # room for the legend
     axes.set_xlabel("time over that of a plain step")
     axes.legend(loc="upper right")
 
