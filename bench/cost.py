@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench import jax_steps, memory
+from bench import jax_steps
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
 from flatreg import facts
@@ -54,9 +53,6 @@ def main() -> None:
     """Time everything and write the result."""
     arguments = _parse()
     hold_threads(arguments.threads)
-    if arguments.memory_of:
-        print(json.dumps(peak_memory(*arguments.memory_of)))
-        return
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
     result = {
         "facts": facts.describe() | {"threads": arguments.threads} | timing,
@@ -74,20 +70,18 @@ def main() -> None:
 def measure_network(
     name: str, torch: Path | None, threads: int, timing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Ratios and peak memory of all ways on one of the study's networks."""
+    """Ratios and working memory of all ways on one of the study's networks."""
     shape = NETWORKS[name]
     ways = jax_ways(shape)
-    peaks = {way: memory_of(name, way, threads) for way in ways}
+    working = {way: jax_steps.working_bytes(shape, way) for way in ways}
     with ExitStack() as stack:
         if torch:
             child = stack.enter_context(torch_child(torch, threads, shape))
             ways |= {TORCH_PLAIN: partial(ask, child, "plain")}
             ways |= {TORCH_PENALIZED: partial(ask, child, "penalized")}
         found = ratios(take_turns(ways, **timing))
-        if torch:
-            peaks[TORCH_PENALIZED] = ask(child, "memory", 3)
     show(name, found)
-    return {"shape": shape._asdict(), "ways": found, "peak_bytes": peaks}
+    return {"shape": shape._asdict(), "ways": found, "working_bytes": working}
 
 
 def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -152,40 +146,17 @@ def torch_child(python: Path, threads: int, shape: Shape) -> Iterator[subprocess
         child.stdin.close()
 
 
-def ask(child: subprocess.Popen[str], what: str, count: int) -> float | None:
-    """The child's answer, in seconds or bytes.
+def ask(child: subprocess.Popen[str], what: str, count: int) -> float:
+    """The child's seconds for so many steps.
 
     Raises:
         UserError: it has ended; its own message is above.
     """
     try:
         print(what, count, file=child.stdin, flush=True)
-        return json.loads(child.stdout.readline())
+        return float(child.stdout.readline())
     except (BrokenPipeError, ValueError) as error:
         raise UserError("bench.torch_steps failed; its message is above") from error
-
-
-def memory_of(network: str, way: str, threads: int) -> int | None:
-    """`peak_memory` in a process of its own."""
-    command = [sys.executable, "-m", "bench.cost", "--threads", str(threads), "--out", os.devnull]
-    done = subprocess.run(
-        [*command, "--memory-of", network, way],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
-def peak_memory(network: str, way: str) -> int | None:
-    """Bytes at the peak of some steps above those between steps; None where it cannot be told."""
-    step = jax_steps.step(NETWORKS[network], way)
-    step()  # compiles
-    begun = memory.start()
-    for _ in range(3):
-        step()
-    return memory.above(begun)
 
 
 def show(name: str, found: dict[str, dict[str, float]]) -> None:
@@ -215,7 +186,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15, help="turns that each way takes")
     parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn")
     parser.add_argument("--torch", type=Path, help="Python of an environment with PyTorch")
-    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

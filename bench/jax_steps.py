@@ -102,13 +102,24 @@ def steps(shape: Shape) -> dict[str, Callable[[], None]]:
 
 def step(shape: Shape, name: str) -> Callable[[], None]:
     """One of `steps`."""
+    return _runner(*_prepared(shape, name))
+
+
+def working_bytes(shape: Shape, name: str) -> int:
+    """What a step needs at its peak beside parameters, optimizer and batch, as XLA planned it."""
+    make, params, x, y = _prepared(shape, name)
+    plan = _compilable(make[1]).lower(_carry(make, params), x, y).compile()
+    return plan.memory_analysis().temp_size_in_bytes
+
+
+def _prepared(shape: Shape, name: str) -> tuple[Update, Any, jax.Array, jax.Array]:
     x, y = map(jnp.asarray, networks.batch(shape))
     params = jax.tree.map(jnp.asarray, networks.parameters(shape))
     optimizer = optax.adam(1e-3)
     simple = {"plain": _plain, "SAM": _sam}
     if name in simple:
-        return _runner(simple[name](optimizer), params, x, y)
-    return _runner(_penalized(estimators(shape)[name], optimizer), params, x, y)
+        return simple[name](optimizer), params, x, y
+    return _penalized(estimators(shape)[name], optimizer), params, x, y
 
 
 def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
@@ -158,8 +169,21 @@ def _penalized(estimator: penalty.Estimator, optimizer: optax.GradientTransforma
 
 
 def _runner(make: Update, params: Any, x: jax.Array, y: jax.Array) -> Callable[[], None]:
-    initial, update = make
+    step = _compilable(make[1])
+    carry = _carry(make, params)
 
+    def run() -> None:
+        nonlocal carry
+        carry = jax.block_until_ready(step(carry, x, y))
+
+    return run
+
+
+def _carry(make: Update, params: Any) -> Any:
+    return jax.tree.map(jnp.copy, (params, make[0](params), jax.random.key(0)))
+
+
+def _compilable(update: Callable[..., tuple[Any, Any]]) -> Any:
     @partial(jax.jit, donate_argnums=0)
     def step(carry: Any, x: jax.Array, y: jax.Array) -> Any:
         params, state, key = carry
@@ -167,13 +191,7 @@ def _runner(make: Update, params: Any, x: jax.Array, y: jax.Array) -> Callable[[
         updates, state = update(params, state, x, y, own)
         return optax.apply_updates(params, updates), state, key
 
-    carry = jax.tree.map(jnp.copy, (params, initial(params), jax.random.key(0)))
-
-    def run() -> None:
-        nonlocal carry
-        carry = jax.block_until_ready(step(carry, x, y))
-
-    return run
+    return step
 
 
 def matrix_flops(shape: Shape, name: str) -> int:

@@ -2,8 +2,7 @@
 
 The double backward is written with care: one graph for loss and gradient, one probe after another,
 the penalty's gradient added up as it comes. A line "NAME COUNT" on standard input takes COUNT steps
-of "plain" or "penalized" and prints their seconds; "memory COUNT" takes penalized ones and prints
-the bytes of memory at their peak above those between steps.
+of "plain" or "penalized" and prints their seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import time
 
 import torch
 
-from bench import memory, networks
+from bench import networks
 from bench.networks import Shape
 
 WEIGHT = 1e-6
@@ -74,12 +73,10 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for line in sys.stdin:
         name, count = line.split()
-        begun = memory.start() if name == "memory" else None
         clock = time.perf_counter()
         for _ in range(int(count)):
-            take_step(model, optimizer, x, y, 0 if name == "plain" else shape.probes)
-        seconds = time.perf_counter() - clock
-        print(json.dumps(memory.above(begun) if name == "memory" else seconds), flush=True)
+            take_step(model, optimizer, x, y, shape.probes if name == "penalized" else 0)
+        print(time.perf_counter() - clock, flush=True)
 
 
 if __name__ == "__main__":

@@ -74,13 +74,13 @@ def test_a_lost_marker_is_one_line(lost):
 def test_the_cost_has_a_row_a_way_and_a_column_a_network():
     def network(**ratios):
         ways = {way: {"ratio": r, "ratio_interval": (9 + r) / 10} for way, r in ratios.items()}
-        return {"ways": ways, "peak_bytes": {"gram": 12_300_000}}
+        return {"ways": ways, "working_bytes": {"gram": 12_300_000}}
 
     facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
     facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
     networks = {"cifar100": network(plain=1.0, gram=3.7), "imdb_reviews": network(exact=1.5)}
     assert readme.cost({"facts": facts, "networks": networks}).splitlines() == [
-        "|  | CIFAR-100 | IMDB | peak memory, CIFAR-100 |",
+        "|  | CIFAR-100 | IMDB | working memory, CIFAR-100 |",
         "| --- | --- | --- | --- |",
         "| gram | 3.70 / 1.27 |  | 12 MB |",
         "| exact |  | 1.50 / 1.05 |  |",

@@ -61,13 +61,13 @@ def cost(bench: dict[str, Any]) -> str:
     """A row a way to get the penalty, a column a network: the penalty in each step / every 10th."""
     networks = bench["networks"]
     ways = dict.fromkeys(way for found in networks.values() for way in found["ways"])
-    head = ["", *map(labels.dataset, networks), "peak memory, CIFAR-100"]
+    head = ["", *map(labels.dataset, networks), "working memory, CIFAR-100"]
     lines = [" | ".join(["", *head, ""]).strip(), "| --- " * len(head) + "|"]
     for way in ways:
         if way.endswith("plain"):
             continue
         cells = [_ratios(found["ways"].get(way)) for found in networks.values()]
-        memory = networks["cifar100"]["peak_bytes"].get(way)
+        memory = networks["cifar100"]["working_bytes"].get(way)
         cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
         lines.append("| " + " | ".join([way, *cells]) + " |")
     facts = bench["facts"]

@@ -42,6 +42,11 @@ def test_every_way_takes_a_step_on_every_kind_of_network() -> None:
         step()
 
 
+def test_no_way_needs_less_than_its_largest_product() -> None:
+    for name in ("plain", "autodiff", "gram"):
+        assert jax_steps.working_bytes(Shape(300, (50,), 3, 40, 2), name) >= 4 * 40 * 50
+
+
 def test_texts_have_so_many_words() -> None:
     x = networks.texts(Shape(30, (), 3, 4), words=7)
     assert np.all((x > 0).sum(axis=1) == 7)
