@@ -113,19 +113,22 @@ def working_bytes(shape: Shape, name: str) -> int:
 
 
 def _prepared(shape: Shape, name: str) -> tuple[Update, Any, jax.Array, jax.Array]:
-    x, y = map(jnp.asarray, networks.batch(shape))
-    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
     optimizer = optax.adam(1e-3)
     simple = {"plain": _plain, "SAM": _sam}
     if name in simple:
-        return simple[name](optimizer), params, x, y
-    return _penalized(estimators(shape)[name], optimizer), params, x, y
+        return simple[name](optimizer), *_start(shape)
+    return _penalized(estimators(shape)[name], optimizer), *_start(shape)
+
+
+def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:
+    """Parameters, inputs and labels."""
+    return jax.tree.map(jnp.asarray, (networks.parameters(shape), *networks.batch(shape)))
 
 
 def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
     """Steps of logistic regression on a batch of texts of so many words, dense and sparse."""
-    x, y = networks.texts(shape, words), jnp.asarray(networks.batch(shape)[1])
-    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
+    params, _, y = _start(shape)
+    x = networks.texts(shape, words)
     optimizer = optax.adam(1e-3)
     updates = {
         "plain": _plain(optimizer),
@@ -196,11 +199,9 @@ def _compilable(update: Callable[..., tuple[Any, Any]]) -> Any:
 
 def matrix_flops(shape: Shape, name: str) -> int:
     """Floating-point operations in the matrix products of one penalized step."""
-    x, y = map(jnp.asarray, networks.batch(shape))
-    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
     run = penalty.value_and_grad(estimators(shape)[name])
     step = partial(run, key=jax.random.key(0), weight=WEIGHT)
-    return products(jax.make_jaxpr(step)(params, x, y).jaxpr)
+    return products(jax.make_jaxpr(step)(*_start(shape)).jaxpr)
 
 
 def products(jaxpr: Any) -> int:

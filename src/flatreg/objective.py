@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
-from jax.experimental.sparse import BCOO
 
 from flatreg import models, penalty
 from flatreg.errors import UserError
 from flatreg.penalty import linen
+from flatreg.penalty.first_layer import dense
 
 ESTIMATORS = ("auto", "autodiff", "gram", "exact")
 
@@ -54,38 +54,36 @@ def build(model: nn.Module, x: jax.Array, chosen: dict[str, Any]) -> Objective:
         task = partial(_apply, model, models.loss_and_hits, train=True)
         logits = partial(_apply, model, lambda logits: logits, train=False)
         return Objective(penalty.autodiff(loss, **settings), task, logits, reason)
-    layers = _layers(model, x, name)
-    loss = layers["loss"]
+    layer = _split(model, x, name)
+    loss = _ending_in(models.task_loss, layer)
     estimator = penalty.exact(loss) if name == "exact" else penalty.gram(loss, **settings)
-
-    def logits(params: Any, x: Any) -> jax.Array:
-        return layers["logits"].loss(loss.enter(params, x), x)
-
-    return Objective(estimator, partial(layers["task"].loss, train=True), logits, reason)
+    task = partial(_ending_in(models.loss_and_hits, layer).loss, train=True)
+    return Objective(estimator, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
 
 
-def _layers(model: nn.Module, x: jax.Array, name: str) -> dict[str, penalty.FirstLayer]:
-    """The model split after its first layer, once for each thing to be made of its logits.
+def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:
+    """The model split after its first layer, with logits in the place of the loss.
 
     Raises:
         UserError: it does not allow the estimator.
     """
-    made_of_logits = {
-        "loss": models.task_loss,
-        "task": models.loss_and_hits,
-        "logits": lambda logits: logits,
-    }
     try:
         if name == "exact" and not isinstance(model, models.LogisticRegression):
             raise penalty.ModelError("model", type(model).__name__, "logistic regression")
-        return {
-            what: linen.first_layer(model, x, make, train=False)
-            for what, make in made_of_logits.items()
-        }
+        return linen.first_layer(model, x, lambda logits: logits, train=False)
     except penalty.ModelError as error:
         raise UserError(
             f"penalty.estimator {name!r} does not fit: {error}; write `estimator: auto`"
         ) from error
+
+
+def _ending_in(of_logits: Callable[..., Any], layer: penalty.FirstLayer) -> penalty.FirstLayer:
+    """The layer of `_split` with what is made of its logits and the labels."""
+
+    def loss(zeta: Any, x: Any, *labels: jax.Array, **arguments: Any) -> Any:
+        return of_logits(layer.loss(zeta, x, **arguments), *labels)
+
+    return layer._replace(loss=loss)
 
 
 def cheapest(model: nn.Module, x: jax.Array) -> tuple[str, str]:
@@ -107,5 +105,4 @@ def _apply(
     *labels: jax.Array,
     **arguments: Any,
 ) -> Any:
-    x = x.todense() if isinstance(x, BCOO) else x
-    return of_logits(model.apply({"params": params}, x, **arguments), *labels)
+    return of_logits(model.apply({"params": params}, dense(x), **arguments), *labels)

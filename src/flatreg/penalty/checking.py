@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -37,16 +36,17 @@ def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.A
         "loss": lambda p: estimator.loss(estimator.enter(p, x), x, *labels),
         "tr_h2": lambda p: estimator(p, x, *labels, key=key),
     }
+    moved = jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params)
     for name, function in functions.items():
-        if not _is_finite(jax.value_and_grad(function)(params)):
+        here, there = (jax.value_and_grad(function)(at) for at in (params, moved))
+        if not _is_finite(here):
             raise LossError(name, "not finite, or its gradient", "finite numbers on this batch")
-        if _is_detached(function, params):
+        if _is_detached(here, there):
             raise DetachedError(
                 name,
                 "one whose gradient is zero though it changes with params",
                 "a differentiable one",
             )
-
     if estimator.verify is not None:
         estimator.verify(estimator.enter(params, x), x, *labels, key=key)
 
@@ -55,12 +55,9 @@ def _is_finite(tree: Any) -> bool:
     return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(tree))
 
 
-def _is_detached(function: Callable[[Params], jax.Array], params: Params) -> bool:
-    """Whether two places differ in value and neither has a gradient: one may be an extremum."""
-    moved = jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params)
-    (here, slope), (there, other_slope) = (
-        jax.value_and_grad(function)(at) for at in (params, moved)
-    )
+def _is_detached(here: tuple[jax.Array, Params], there: tuple[jax.Array, Params]) -> bool:
+    """Whether value and gradient of two places say so: alone, one may be an extremum."""
+    (value, slope), (other_value, other_slope) = here, there
     if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves((slope, other_slope))):
         return False
-    return not bool(jnp.isclose(here, there, rtol=1e-4, atol=0))
+    return not bool(jnp.isclose(value, other_value, rtol=1e-4, atol=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -80,12 +81,18 @@ def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) 
 
 def is_real_number(value: Any) -> bool:
     """Whether it is an array of no dimensions and of a floating-point type."""
-    is_array = hasattr(value, "shape") and hasattr(value, "dtype")
-    return is_array and value.shape == () and jnp.issubdtype(value.dtype, jnp.floating)
+    return _is_array(value) and value.shape == () and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number of at least 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def described(value: Any) -> str:
     """Type and shape of an array, the type of anything else."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__
+    return f"{value.dtype}{list(value.shape)}" if _is_array(value) else type(value).__name__
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")

@@ -63,8 +63,13 @@ class FirstLayer(NamedTuple):
             raise ModelError("layer", found, "each parameter in one part, once")
 
 
+def dense(x: Any) -> Any:
+    """A batch [B, d] as an array, whatever it is."""
+    return x.todense() if isinstance(x, BCOO) else x
+
+
 def gram_matrix(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     """K = [x, 1] [x, 1]^T, or x x^T without a bias: [B, B], in a floating-point type."""
     x = x.astype(dtype)
-    products = x @ (x.todense() if isinstance(x, BCOO) else x).T
+    products = x @ dense(x).T
     return products + jnp.ones_like(products) if bias else products

@@ -15,13 +15,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.sparse import BCOO
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty import probes as probe_vectors
 from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.estimator import Estimator
-from flatreg.penalty.first_layer import FirstLayer, gram_matrix
+from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 
 
 def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
@@ -65,7 +64,7 @@ def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     """
     examples, width = x.shape
     if width + bias <= examples:
-        x = (x.todense() if isinstance(x, BCOO) else x).astype(dtype)
+        x = dense(x).astype(dtype)
         return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
     # There is no Cholesky factor in half precision.
     k = gram_matrix(x, bias=bias, dtype=jnp.promote_types(dtype, jnp.float32))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from flatreg.penalty.errors import ProbeError
+from flatreg.penalty.estimator import is_count
 
 Draw = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 
@@ -47,7 +47,7 @@ def check(probes: int, distribution: str) -> None:
     Raises:
         ProbeError: fewer than one, or an unknown distribution.
     """
-    if isinstance(probes, bool) or not isinstance(probes, Integral) or probes < 1:
+    if not is_count(probes):
         raise ProbeError("probes", repr(probes), "a whole number of at least 1")
     if distribution not in DISTRIBUTIONS:
         raise ProbeError("distribution", repr(distribution), f"one of {', '.join(DISTRIBUTIONS)}")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from flatreg.penalty.errors import LossError, StepError, WeightError
-from flatreg.penalty.estimator import Estimator, Params, check_arguments, described, is_real_number
+from flatreg.penalty.estimator import (
+    Estimator,
+    Params,
+    check_arguments,
+    described,
+    is_count,
+    is_real_number,
+)
 
 
 class Value(NamedTuple):
@@ -57,7 +63,7 @@ def value_and_grad(
     """
     _check_interval(interval)
     of_task = _task(estimator, task, has_aux)
-    plain_step = plain_value_and_grad(estimator, task=task, has_aux=has_aux)
+    plain_step = _plain_step(estimator, of_task)
 
     def run(
         params: Params,
@@ -95,15 +101,24 @@ def plain_value_and_grad(
     estimator: Estimator, *, task: Callable[..., Any] | None = None, has_aux: bool = False
 ) -> Callable[..., tuple[Value, Params]]:
     """As `value_and_grad` at lambda = 0: `f(params, x, *labels, **arguments)`, no penalty in it."""
-    of_task = _task(estimator, task, has_aux)
+    step = _plain_step(estimator, _task(estimator, task, has_aux))
 
     def run(params: Params, x: Any, *labels: Any, **arguments: Any) -> tuple[Value, Params]:
         check_arguments(estimator, params, x, *labels)
+        return step(params, x, *labels, **arguments)
+
+    return run
+
+
+def _plain_step(
+    estimator: Estimator, of_task: Callable[..., tuple[jax.Array, Value]]
+) -> Callable[..., tuple[Value, Params]]:
+    def step(params: Params, x: Any, *labels: Any, **arguments: Any) -> tuple[Value, Params]:
         return _differentiate(
             lambda p: of_task(estimator.enter(p, x), x, *labels, **arguments), params
         )
 
-    return run
+    return step
 
 
 def _task(
@@ -156,5 +171,5 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
 
 
 def _check_interval(interval: int) -> None:
-    if isinstance(interval, bool) or not isinstance(interval, Integral) or interval < 1:
+    if not is_count(interval):
         raise StepError("interval", repr(interval), "a whole number of at least 1")
