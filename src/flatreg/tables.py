@@ -28,70 +28,74 @@ METRICS = {
 }
 
 
-def _text(description: str, **options: object) -> pa.Column:
+def text(description: str, **options: object) -> pa.Column:
+    """A column of text."""
     return pa.Column(str, description=description, **options)
 
 
-def _count(description: str, *, nullable: bool = False) -> pa.Column:
+def count(description: str, *, nullable: bool = False) -> pa.Column:
+    """A column of whole numbers from 0."""
     return pa.Column("Int64", pa.Check.ge(0), description=description, nullable=nullable)
 
 
-def _share(description: str) -> pa.Column:
+def share(description: str) -> pa.Column:
+    """A column of numbers from 0 to 1, some of them missing."""
     return pa.Column(float, pa.Check.in_range(0, 1), description=description, nullable=True)
 
 
-def _number(description: str, *, least: float | None = None) -> pa.Column:
+def number(description: str, *, least: float | None = None) -> pa.Column:
+    """A column of numbers, some of them missing."""
     checks = None if least is None else pa.Check.ge(least)
     return pa.Column(float, checks, description=description, nullable=True)
 
 
 _CELL_COLUMNS = {
-    "protocol": _text("protocol of the config"),
-    "dataset": _text("data set of the protocol"),
-    "lambda": _text("strength of the penalty, as written in the config"),
+    "protocol": text("protocol of the config"),
+    "dataset": text("data set of the protocol"),
+    "lambda": text("strength of the penalty, as written in the config"),
 }
-_RUN_COLUMNS = _CELL_COLUMNS | {"seed": _count("seed of the run")}
+_RUN_COLUMNS = _CELL_COLUMNS | {"seed": count("seed of the run")}
 
 
 def _curvature_columns(prefix: str, split: str) -> dict[str, pa.Column]:
     return {
-        f"{prefix}tr_h": _number(f"tr(H) on {split} examples (nats / parameter^2)"),
-        f"{prefix}tr_h_stderr": _number("its standard error", least=0),
-        f"{prefix}lambda_max": _number(f"largest eigenvalue of H on {split} examples"),
-        f"{prefix}lambda_max_stderr": _number("its standard error over start vectors", least=0),
+        f"{prefix}tr_h": number(f"tr(H) on {split} examples (nats / parameter^2)"),
+        f"{prefix}tr_h_stderr": number("its standard error", least=0),
+        f"{prefix}lambda_max": number(f"largest eigenvalue of H on {split} examples"),
+        f"{prefix}lambda_max_stderr": number("its standard error over start vectors", least=0),
     }
 
 
 METRICS_TABLE = pa.DataFrameSchema(
     {
         **_RUN_COLUMNS,
-        "status": _text("how the training ended", checks=pa.Check.isin(STATUSES)),
-        "test_accuracy": _share("share of test examples right, of the kept parameters"),
-        "best_test_accuracy": _share("largest over the epochs; reported, never chosen by"),
-        "tr_h2": _number("tr(H^2) on training examples (nats^2 / parameter^4)", least=0),
-        "tr_h2_stderr": _number("its standard error over probes", least=0),
-        "key": _text("names all settings of the run"),
-        "diverged_step": _count("first step that was not finite", nullable=True),
-        "epochs": _count("epochs done"),
-        "steps": _count("steps done"),
-        "kept_epoch": _count("epoch of the kept parameters", nullable=True),
-        "train_loss": _number("mean cross-entropy of the training split (nats)", least=0),
-        "train_accuracy": _share("share of training examples right"),
-        "validation_loss": _number("mean cross-entropy of the validation split", least=0),
-        "validation_accuracy": _share("share of validation examples right"),
-        "test_loss": _number("mean cross-entropy of the test split (nats)", least=0),
-        "tr_h2_training": _number("mean of the estimates taken in training", least=0),
-        "tr_h2_epochs": _number("mean of the measurements at the ends of epochs", least=0),
+        "status": text("how the training ended", checks=pa.Check.isin(STATUSES)),
+        "test_accuracy": share("share of test examples right, of the kept parameters"),
+        "best_test_accuracy": share("largest over the epochs; reported, never chosen by"),
+        "tr_h2": number("tr(H^2) on training examples (nats^2 / parameter^4)", least=0),
+        "tr_h2_stderr": number("its standard error over probes", least=0),
+        "key": text("names all settings of the run"),
+        "diverged_step": count("first step that was not finite", nullable=True),
+        "epochs": count("epochs done"),
+        "steps": count("steps done"),
+        "kept_epoch": count("epoch of the kept parameters", nullable=True),
+        "train_loss": number("mean cross-entropy of the training split (nats)", least=0),
+        "train_accuracy": share("share of training examples right"),
+        "validation_loss": number("mean cross-entropy of the validation split", least=0),
+        "validation_accuracy": share("share of validation examples right"),
+        "test_loss": number("mean cross-entropy of the test split (nats)", least=0),
+        "tr_h2_training": number("mean of the estimates taken in training", least=0),
+        "tr_h2_epochs": number("mean of the measurements at the ends of epochs", least=0),
         **_curvature_columns("", "training"),
-        "probes": _count("probes of the traces", nullable=True),
-        "test_tr_h2": _number("tr(H^2) on test examples (nats^2 / parameter^4)", least=0),
-        "test_tr_h2_stderr": _number("its standard error over probes", least=0),
+        "probes": count("probes of the traces", nullable=True),
+        "test_tr_h2": number("tr(H^2) on test examples (nats^2 / parameter^4)", least=0),
+        "test_tr_h2_stderr": number("its standard error over probes", least=0),
         **_curvature_columns("test_", "test"),
-        "parameter_norm": _number("Euclidean norm of the kept parameters", least=0),
-        "learning_rate": _number("first or peak learning rate", least=0),
-        "weight_decay": _number("weight decay", least=0),
-        "estimator": _text("of tr(H^2) in training; none at lambda 0", nullable=True),
-        "data_sha256": _text("SHA-256 of the data set's examples"),
+        "parameter_norm": number("Euclidean norm of the kept parameters", least=0),
+        "learning_rate": number("first or peak learning rate", least=0),
+        "weight_decay": number("weight decay", least=0),
+        "estimator": text("of tr(H^2) in training; none at lambda 0", nullable=True),
+        "data_sha256": text("SHA-256 of the data set's examples"),
     },
     strict=True,
     ordered=True,
@@ -101,19 +105,19 @@ METRICS_TABLE = pa.DataFrameSchema(
 EPOCHS_TABLE = pa.DataFrameSchema(
     {
         **_RUN_COLUMNS,
-        "epoch": _count("epoch, from 1"),
-        "step": _count("steps done"),
-        "learning_rate": _number("at the last step of the epoch", least=0),
-        "train_loss": _number("mean over the epoch's mini-batches, dropout on (nats)"),
-        "train_accuracy": _share("share right over the epoch's mini-batches, dropout on"),
-        "validation_loss": _number("mean cross-entropy of the validation split (nats)"),
-        "validation_accuracy": _share("share of validation examples right"),
-        "test_accuracy": _share("share of test examples right"),
-        "penalty": _number("mean of the penalty over the steps that applied it (nats)"),
-        "tr_h2_training": _number("mean of the estimates over these steps", least=0),
-        "gradient_norm": _number("mean norm of the whole gradient, before clipping", least=0),
-        "tr_h2": _number("tr(H^2), measured coarsely at the end of the epoch", least=0),
-        "tr_h2_stderr": _number("its standard error", least=0),
+        "epoch": count("epoch, from 1"),
+        "step": count("steps done"),
+        "learning_rate": number("at the last step of the epoch", least=0),
+        "train_loss": number("mean over the epoch's mini-batches, dropout on (nats)"),
+        "train_accuracy": share("share right over the epoch's mini-batches, dropout on"),
+        "validation_loss": number("mean cross-entropy of the validation split (nats)"),
+        "validation_accuracy": share("share of validation examples right"),
+        "test_accuracy": share("share of test examples right"),
+        "penalty": number("mean of the penalty over the steps that applied it (nats)"),
+        "tr_h2_training": number("mean of the estimates over these steps", least=0),
+        "gradient_norm": number("mean norm of the whole gradient, before clipping", least=0),
+        "tr_h2": number("tr(H^2), measured coarsely at the end of the epoch", least=0),
+        "tr_h2_stderr": number("its standard error", least=0),
     },
     strict=True,
     ordered=True,
@@ -123,13 +127,13 @@ EPOCHS_TABLE = pa.DataFrameSchema(
 TIMES_TABLE = pa.DataFrameSchema(
     {
         **_RUN_COLUMNS,
-        "setup_seconds": _number("from the job's start to the compiler (s)", least=0),
-        "compile_seconds": _number("compiling the training steps (s)", least=0),
-        "train_seconds": _number("training steps alone (s)", least=0),
-        "measure_seconds": _number("evaluating and measuring after each epoch (s)", least=0),
-        "total_seconds": _number("the whole job (s)", least=0),
-        "steps": _count("steps done"),
-        "resumed": _count("epoch that the job went on from, 0 if it began anew"),
+        "setup_seconds": number("from the job's start to the compiler (s)", least=0),
+        "compile_seconds": number("compiling the training steps (s)", least=0),
+        "train_seconds": number("training steps alone (s)", least=0),
+        "measure_seconds": number("evaluating and measuring after each epoch (s)", least=0),
+        "total_seconds": number("the whole job (s)", least=0),
+        "steps": count("steps done"),
+        "resumed": count("epoch that the job went on from, 0 if it began anew"),
     },
     strict=True,
     ordered=True,
@@ -139,16 +143,16 @@ TIMES_TABLE = pa.DataFrameSchema(
 SUMMARY_TABLE = pa.DataFrameSchema(
     {
         **_CELL_COLUMNS,
-        "metric": _text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
-        "n": _count("runs with a value"),
-        "diverged": _count("runs that diverged, left out of n"),
-        "mean": _number("mean over seeds, in the metric's unit"),
-        "sd": _number("standard deviation over seeds (n - 1)", least=0),
-        "low": _number("lower end of the t interval of the mean"),
-        "high": _number("upper end of it"),
-        "minimum": _number("smallest value"),
-        "maximum": _number("largest value"),
-        "note": _text("why a number is missing", nullable=True),
+        "metric": text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
+        "n": count("runs with a value"),
+        "diverged": count("runs that diverged, left out of n"),
+        "mean": number("mean over seeds, in the metric's unit"),
+        "sd": number("standard deviation over seeds (n - 1)", least=0),
+        "low": number("lower end of the t interval of the mean"),
+        "high": number("upper end of it"),
+        "minimum": number("smallest value"),
+        "maximum": number("largest value"),
+        "note": text("why a number is missing", nullable=True),
     },
     strict=True,
     ordered=True,
@@ -158,26 +162,26 @@ SUMMARY_TABLE = pa.DataFrameSchema(
 TESTS_TABLE = pa.DataFrameSchema(
     {
         **_CELL_COLUMNS,
-        "metric": _text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
-        "n": _count("runs with a value at this lambda"),
-        "n_baseline": _count("runs with a value at lambda 0"),
-        "n_pairs": _count("seeds with a value at both"),
-        "diverged": _count("runs at this lambda that diverged"),
-        "diverged_baseline": _count("runs at lambda 0 that diverged"),
-        "difference": _number("mean at this lambda minus mean at lambda 0"),
-        "low": _number("lower end of Welch's interval of the difference"),
-        "high": _number("upper end of it"),
-        "student_t": _number("Student's two-sample t, equal variances"),
-        "student_p": _share("its two-sided p"),
-        "welch_t": _number("Welch's two-sample t"),
-        "welch_df": _number("its degrees of freedom", least=0),
-        "welch_p": _share("its two-sided p"),
-        "welch_p_holm": _share("welch_p adjusted (Holm) over the lambdas of the data set"),
-        "paired_t": _number("t of the differences over shared seeds"),
-        "paired_p": _share("its two-sided p"),
-        "hedges_g": _number("difference in pooled standard deviations, corrected for bias"),
-        "detectable": _number("smallest effect found at the config's power, in sd", least=0),
-        "note": _text("why a number is missing", nullable=True),
+        "metric": text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
+        "n": count("runs with a value at this lambda"),
+        "n_baseline": count("runs with a value at lambda 0"),
+        "n_pairs": count("seeds with a value at both"),
+        "diverged": count("runs at this lambda that diverged"),
+        "diverged_baseline": count("runs at lambda 0 that diverged"),
+        "difference": number("mean at this lambda minus mean at lambda 0"),
+        "low": number("lower end of Welch's interval of the difference"),
+        "high": number("upper end of it"),
+        "student_t": number("Student's two-sample t, equal variances"),
+        "student_p": share("its two-sided p"),
+        "welch_t": number("Welch's two-sample t"),
+        "welch_df": number("its degrees of freedom", least=0),
+        "welch_p": share("its two-sided p"),
+        "welch_p_holm": share("welch_p adjusted (Holm) over the lambdas of the data set"),
+        "paired_t": number("t of the differences over shared seeds"),
+        "paired_p": share("its two-sided p"),
+        "hedges_g": number("difference in pooled standard deviations, corrected for bias"),
+        "detectable": number("smallest effect found at the config's power, in sd", least=0),
+        "note": text("why a number is missing", nullable=True),
     },
     strict=True,
     ordered=True,

@@ -1,0 +1,123 @@
+"""The tables of the evidence: their columns, with units. Read and written by `flatreg.tables`."""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from flatreg.tables import CELL, RUN, count, number, share, text
+
+VERDICTS = ["supported", "contradicted", "equivalent", "undetermined"]
+# Of which side of a comparison a run is; of a trend or a correlation it is just one of the runs.
+SIDES = ["treated", "baseline", "run"]
+
+_CELL = {name: text(f"{name} of the run") for name in CELL}
+_RUN = _CELL | {"seed": count("seed of the run")}
+
+# A row a claim and protocol that it is tried under.
+CLAIMS_TABLE = pa.DataFrameSchema(
+    {
+        "claim": text("name of the claim in the ledger"),
+        "protocol": text("protocol whose runs it is tried on"),
+        "statement": text("what the original says"),
+        "said": text("where it says so"),
+        "reported": text("the original's own numbers for it", nullable=True),
+        "dataset": text("data set, or several with blanks between"),
+        "metric": text("what is compared"),
+        "comparison": text("which runs are held against which"),
+        "test": text("the test of a difference"),
+        "expected": text("what the original expects: higher, lower, or none"),
+        "unit": text("unit of the estimate"),
+        "estimate": number("difference, ratio or correlation"),
+        "low": number("lower end of its interval"),
+        "high": number("upper end of it"),
+        "effect": number("the estimate in standard deviations (Hedges' g), where it is a mean's"),
+        "p": share("two-sided p against no effect"),
+        "p_adjusted": share("adjusted (Holm) over both tests of all rows"),
+        "check": text("the distribution-free check", nullable=True),
+        "check_p": share("its two-sided p, not adjusted"),
+        "margin": number("an effect within it counts as none", least=0),
+        "margin_reason": text("why that much"),
+        "equivalence_p": share("p of two one-sided tests against the margin"),
+        "equivalence_p_adjusted": share("adjusted (Holm) over both tests of all rows"),
+        "power": share("power to show equivalence at the adjusted level, were there no effect"),
+        "detectable": number("smallest effect found at the config's power, in unit", least=0),
+        "n": count("runs with a value on the treated side, or all runs"),
+        "n_baseline": count("runs with a value on the other side", nullable=True),
+        "diverged": count("runs of both sides that diverged"),
+        "verdict": text("what follows", checks=pa.Check.isin(VERDICTS)),
+        "note": text("what a reader must know of it", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["claim", "protocol"],
+)
+
+# The runs behind each row of CLAIMS_TABLE.
+CLAIM_RUNS_TABLE = pa.DataFrameSchema(
+    {
+        "claim": text("name of the claim in the ledger"),
+        "protocol": text("protocol that it is tried under"),
+        "side": text("which side of the comparison", checks=pa.Check.isin(SIDES)),
+        "key": text("key of the run, as in metrics.csv"),
+    },
+    strict=True,
+    ordered=True,
+)
+
+# A row a run and measure of flatness; diverged runs have none.
+FLATNESS_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "measure": text("name of the measure, a radius after its last underscore"),
+        "value": number("its value on training examples"),
+    },
+    strict=True,
+    ordered=True,
+    unique=[*RUN, "measure"],
+)
+
+# A row a scope, measure and target.
+CORRELATIONS_TABLE = pa.DataFrameSchema(
+    {
+        "scope": text("data set whose runs are correlated, or all"),
+        "measure": text("measure of flatness"),
+        "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
+        "n": count("runs"),
+        "tau": number("Kendall's rank correlation"),
+        "low": number("lower end of its bootstrap interval"),
+        "high": number("upper end of it"),
+        "p": share("its two-sided p"),
+        "partial_tau": number("the same with lambda held fixed"),
+        "partial_low": number("lower end of its bootstrap interval"),
+        "partial_high": number("upper end of it"),
+        "granulated": number("granulated Kendall's coefficient (Jiang et al. 2020)"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["scope", "measure", "target"],
+)
+
+# A row a data set, metric and source of randomness.
+VARIANCE_TABLE = pa.DataFrameSchema(
+    {
+        "dataset": text("data set"),
+        "metric": text("column of metrics.csv"),
+        "source": text("what alone varies from run to run; all: everything a seed fixes"),
+        "protocol": text("protocol of the runs"),
+        "lambda": text("lambda of the runs"),
+        "n": count("runs with a value"),
+        "diverged": count("runs that diverged"),
+        "mean": number("mean over the runs"),
+        "sd": number("standard deviation over the runs", least=0),
+        "low": number("lower end of its bootstrap interval", least=0),
+        "high": number("upper end of it", least=0),
+        "share": number("its variance over that of all sources", least=0),
+        "sampling_sd": number("of an accuracy on a test set of that size (binomial)", least=0),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "metric", "source"],
+)
