@@ -121,3 +121,94 @@ VARIANCE_TABLE = pa.DataFrameSchema(
     ordered=True,
     unique=["dataset", "metric", "source"],
 )
+
+_REPORTED = {
+    "dataset": text("data set"),
+    "lambda": text("lambda, or all"),
+    "column": text("column of the original's table, or all"),
+}
+
+# A row a reported accuracy, size of test set and number of runs.
+GRIM_TABLE = pa.DataFrameSchema(
+    {
+        **_REPORTED,
+        "printed": text("the number as printed"),
+        "n_test": count("examples of the supposed test set"),
+        "runs": count("runs that the number is the mean of"),
+        "split": text("which test set has that size"),
+        "denominator": count("n_test times runs"),
+        "numerator": count("right answers over all runs, nearest to the number"),
+        "fits": count("1 if some numerator prints so, a tie rounded either way, else 0"),
+        "half_up": count("1 if one does with ties rounded up"),
+        "half_even": count("1 if one does with ties rounded to the even digit"),
+        "truncated": count("1 if one does with further digits cut off"),
+        "chance": share("share of all numbers with as many decimals that fit"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "lambda", "column", "n_test", "runs"],
+)
+
+# A row a data set and denominator.
+GRIM_DENOMINATORS_TABLE = pa.DataFrameSchema(
+    {
+        "dataset": text("data set"),
+        "denominator": count("examples of the test set times runs"),
+        "sizes": text("the supposed test sets x runs with that product", nullable=True),
+        "values": count("reported accuracies"),
+        "fitting": count("how many of them fit"),
+        "misfits": text("the numbers that do not", nullable=True),
+        "distinct": count("different numbers among them"),
+        "distinct_fitting": count("how many of these fit"),
+        "chance": share("chance that of as many random numbers no fewer fit"),
+        "chance_any": share("bound on the chance that some denominator up to this one does so"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "denominator"],
+)
+
+# A row a check, reported number and what it is held against.
+CHECKS_TABLE = pa.DataFrameSchema(
+    {
+        "check": text("name of the check"),
+        **_REPORTED,
+        "against": text("what the number is held against"),
+        "n_test": count("examples of the supposed test set", nullable=True),
+        "runs": count("runs that the number is the mean of", nullable=True),
+        "unit": text("unit of reported, value, low, high and difference"),
+        "reported": number("the reported number"),
+        "value": number("what it is held against, or what it implies"),
+        "low": number("lower end of what would be consistent, or of what it implies"),
+        "high": number("upper end of it"),
+        "difference": number("reported minus value"),
+        "images": number("the difference in test examples, summed over the runs"),
+        "standard_errors": number("the difference in binomial standard errors"),
+        "consistent": count("1 if the reported number can come from it, else 0", nullable=True),
+        "chance": share("chance that a random number would be consistent"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["check", "dataset", "lambda", "column", "against", "n_test", "runs"],
+)
+
+# A row a set of three counts whose mean, and standard deviation by either formula, print so.
+TRIPLES_TABLE = pa.DataFrameSchema(
+    {
+        **_REPORTED,
+        "n_test": count("examples of the test set"),
+        "first": count("right answers of the worst run"),
+        "second": count("of the middle one"),
+        "third": count("of the best one"),
+        "mean": number("mean accuracy"),
+        "sample_sd": number("standard deviation of the accuracies (n - 1)", least=0),
+        "population_sd": number("the same (n)", least=0),
+        "prints_sample": count("1 if the sample formula prints as reported"),
+        "prints_population": count("1 if the population formula does"),
+        "constants": count("how many of the three are a constant prediction's count"),
+        "distance": number("of the nearer of the matching formulas to the reported sd", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
+)
