@@ -23,6 +23,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from flatreg import labels, statistics, tables
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
+from flatreg.evidence.tables import GRIM_DENOMINATORS_TABLE
 from flatreg.files import atomic_path, read_json
 
 # The paper's text width, in inches.
@@ -313,6 +314,60 @@ def draw_cost_growth(bench: dict[str, Any]) -> Figure:
     return figure
 
 
+def draw_grim(denominators: pd.DataFrame) -> Figure:
+    """How surprising the fit of the original's accuracies to each denominator is.
+
+    Args:
+        denominators: of GRIM_DENOMINATORS_TABLE.
+    """
+    datasets = list(dict.fromkeys(denominators["dataset"]))
+    figure, panels = plt.subplots(
+        1, len(datasets), figsize=(WIDTH, 2.0), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, dataset in zip(panels[0], datasets, strict=True):
+        scan = denominators[denominators["dataset"] == dataset]
+        whole = scan["fitting"] == scan["values"]
+        for number, (name, some) in enumerate(
+            [("not all values fit", scan[~whole]), ("all values fit", scan[whole])]
+        ):
+            # Thousands of dots: as a picture they are a tenth of the size.
+            axes.plot(
+                some["denominator"].astype(float),
+                some["chance"],
+                linestyle="",
+                marker=MARKERS[2 * number],
+                color=("grey", COLORS[1])[number],
+                markersize=(1, 2.6)[number],
+                label=name,
+                rasterized=True,
+            )
+        axes.axhline(
+            1 / len(scan),
+            color=COLORS[4],
+            linestyle=DASHES[1],
+            linewidth=0.7,
+            label="one in as many as were tried",
+        )
+        least = scan.loc[scan["chance"].idxmin()]
+        axes.annotate(
+            f"{int(least['denominator'])}: {least['fitting']} of {least['values']} fit",
+            (float(least["denominator"]), least["chance"]),
+            xytext=(4, -5),
+            textcoords="offset points",
+            va="top",
+            fontsize=7,
+        )
+        axes.set_title(labels.dataset(dataset))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=denominators["chance"].min() / 100)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("test examples times runs")
+    panels[0, 0].set_ylabel("chance of as many fits")
+    _share_legend(figure, dict(enumerate(panels[0])))
+    return figure
+
+
 def cost_ratios(times: pd.DataFrame) -> pd.DataFrame:
     """Median seconds a step of each cell over that of its lambda = 0.
 
@@ -489,6 +544,11 @@ def _parse() -> argparse.Namespace:
         "times",
         "original",
         "bench",
+    )
+    command(
+        "grim",
+        lambda a: draw_grim(tables.read(a.denominators, GRIM_DENOMINATORS_TABLE)),
+        "denominators",
     )
     command("cost_growth", lambda a: draw_cost_growth(read_json(a.bench)), "bench")
     return parser.parse_args()
