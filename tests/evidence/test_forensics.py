@@ -269,7 +269,10 @@ def test_cifar_points_to_six_hundred(scan: pd.DataFrame, checked: pd.DataFrame) 
 
 
 def test_breast_cancer_has_one_number_that_is_none_of_342(
-    scan: pd.DataFrame, original: Original, manifests: dict[str, dict[str, Any]]
+    scan: pd.DataFrame,
+    checked: pd.DataFrame,
+    original: Original,
+    manifests: dict[str, dict[str, Any]],
 ) -> None:
     row = pick(scan, dataset="breast_cancer", denominator=342)
     assert (row["fitting"], row["misfits"]) == (4, "0.5859")
@@ -285,6 +288,13 @@ def test_breast_cancer_has_one_number_that_is_none_of_342(
     assert set(here[here["printed"] == "0.5859"]["fits"]) == {0}
     assert set(here[here["printed"] == "0.5859"]["truncated"]) == {0}
     assert {113, 114, 142, 143, 170, 171} <= set(frame["n_test"])
+    # No supposed test set gives all three numbers in up to five runs.
+    pairs = frame.groupby(["n_test", "runs"])["fits"].agg(["sum", "size"])
+    assert (pairs["sum"] < pairs["size"]).all()
+    counted = checked[(checked["check"] == "sizes") & (checked["dataset"] == "breast_cancer")]
+    assert pick(counted, against="fit all values")["value"] == 0
+    products = {size * runs for size, runs in pairs.index}
+    assert pick(counted, against="tried")["value"] == len(products)
 
 
 def test_newsgroups_says_nothing_of_its_test_set(scan: pd.DataFrame, checked: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 `CHECKS_TABLE` has a row a check, reported number and what it is held against. The checks:
 
     test_size          size of the test set that the values point to, else that of the test split
+    sizes              how many products of a supposed test set and runs 1 to 5 fit all values
     smallest           smallest denominator that fits a value, or all of them
     batch_means        GRIM, were accuracies averaged over mini-batches, a short last one among them
     standard_error     binomial, of one run and of the mean of all
@@ -80,6 +81,7 @@ def checks_table(
         implied = implied_size(scan, original.runs, manifest, alpha)
         sizes = list(dict.fromkeys([implied, _examples(manifest)]))
         rows += [_row("test_size", dataset, against="all values", unit="examples", value=implied)]
+        rows += count_sizes(scan)
         rows += smallest(values, scan)
         rows += batch_means(values, sizes, original)
         rows += standard_errors(values, sizes, original.runs, alpha)
@@ -104,6 +106,20 @@ def implied_size(scan: pd.DataFrame, runs: int, manifest: Manifest, alpha: float
     if fitting.empty or fitting["chance_any"].iloc[0] >= alpha:
         return _examples(manifest)
     return int(fitting["denominator"].iloc[0]) // runs
+
+
+def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
+    """How many different products of supposed test sets and runs there are, and fit all values."""
+    supposed = scan[scan["sizes"].notna()]
+    fitting = supposed[supposed["fitting"] == supposed["values"]]
+    for against, found in (("tried", supposed), ("fit all values", fitting)):
+        yield _row(
+            "sizes",
+            scan["dataset"].iloc[0],
+            against=against,
+            unit="examples x runs",
+            value=len(found),
+        )
 
 
 def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
