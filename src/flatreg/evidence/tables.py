@@ -121,3 +121,21 @@ VARIANCE_TABLE = pa.DataFrameSchema(
     ordered=True,
     unique=["dataset", "metric", "source"],
 )
+
+# A row an interval, distribution and number of runs.
+CALIBRATION_TABLE = pa.DataFrameSchema(
+    {
+        "interval": text("how it is made, and of what"),
+        "distribution": text("what the runs were drawn from"),
+        "n": count("runs a sample; of an accuracy, test examples"),
+        "rounds": count("samples that were drawn"),
+        "coverage": share("share of the intervals that hold the true value; 0.95 is asked for"),
+        "low": share("lower end of its Monte-Carlo interval (Wilson)"),
+        "high": share("upper end of it"),
+        "ok": text("whether it is from 0.93 to 0.97", checks=pa.Check.isin(["yes", "no"])),
+        "note": text("what is wrong with it", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["interval", "distribution", "n"],
+)
