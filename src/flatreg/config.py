@@ -85,6 +85,24 @@ def read(paths: list[Path], schema_path: Path) -> Config:
     return load(merged, read_json(schema_path))
 
 
+def complete(given: Config, schema: Config, where: str) -> Config:
+    """Check a document of another schema than the config's, and fill in its defaults.
+
+    Args:
+        given: its content.
+        schema: its JSON schema.
+        where: what a mistake's line begins with.
+
+    Raises:
+        UserError: the first mistake, by key path.
+    """
+    _check_keys(given, where)
+    filled = copy.deepcopy(given)
+    _check(filled, schema, missing=_ALL, where=where)
+    _fill(filled, schema)
+    return filled
+
+
 def merge(below: Config, above: Config) -> Config:
     """`above` over `below`: mappings merge, everything else is replaced."""
     merged = copy.deepcopy(below)
@@ -140,6 +158,15 @@ def search_of(config: Config, protocol: str, dataset: str) -> str | None:
     there = config["protocols"][base]["datasets"].get(dataset)
     same = there is not None and there["search"] == search
     return search_of(config, base, dataset) if same else protocol
+
+
+def seeds(config: Config, protocol: str, dataset: str) -> list[int]:
+    """The seeds of a data set of a protocol.
+
+    Raises:
+        UserError: the config has no such protocol or data set.
+    """
+    return list(_chosen(config, protocol, dataset)["seeds"])
 
 
 def settings(config: Config, run: Run) -> Config:
@@ -239,7 +266,7 @@ def _chosen(config: Config, protocol: str, dataset: str) -> Config:
 
 def _entry(table: Config, name: str, kind: str) -> Any:
     if name not in table:
-        raise UserError(f"{kind} {name!r} is not in the config{_nearest(name, table)}")
+        raise UserError(f"{kind} {name!r} is not in the config{nearest(name, table)}")
     return table[name]
 
 
@@ -299,7 +326,7 @@ def _extended(given: Config) -> Config:
             raise UserError(f"{where}: {base!r} comes back to itself; extend another")
         if base not in written:
             others = [other for other in written if other != name]
-            raise UserError(f"{where}: there is no protocol {base!r}{_nearest(base, others)}")
+            raise UserError(f"{where}: there is no protocol {base!r}{nearest(base, others)}")
         return merge(laid(base, (*above, name)), written[name])
 
     return given | {"protocols": {name: laid(name, ()) for name in written}}
@@ -326,7 +353,7 @@ def _name_sources(config: Config, schema: Config) -> None:
             if "source" not in chosen and name not in sources:
                 raise UserError(
                     f"config: protocols.{protocol_name}.datasets.{name}: unknown data set"
-                    f"{_nearest(name, sources)}, or name the one it reads as its `source`"
+                    f"{nearest(name, sources)}, or name the one it reads as its `source`"
                 )
             chosen.setdefault("source", name)
 
@@ -362,7 +389,7 @@ def _check_keys(value: Any, where: str = "config") -> None:
     for key, part in value.items():
         if not isinstance(key, str):
             raise UserError(f"{where}: key {key!r} is not text; write it in quotes or rename it")
-        _check_keys(part, f"{where}: {key}" if where == "config" else f"{where}.{key}")
+        _check_keys(part, f"{where}.{key}" if ": " in where else f"{where}: {key}")
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -385,7 +412,7 @@ _Validator = jsonschema.validators.extend(
 _STUDY, _PROTOCOLS, _ALL = 2, 3, math.inf
 
 
-def _check(config: Config, schema: Config, *, missing: float) -> None:
+def _check(config: Config, schema: Config, *, missing: float, where: str = "config") -> None:
     errors = _Validator(schema).iter_errors(config)
     error = jsonschema.exceptions.best_match(
         error
@@ -393,7 +420,7 @@ def _check(config: Config, schema: Config, *, missing: float) -> None:
         if error.validator != "required" or len(error.absolute_path) < missing
     )
     if error is not None:
-        raise UserError(f"config: {_path(error.absolute_path)}{_reason(error)}")
+        raise UserError(f"{where}: {_path(error.absolute_path)}{_reason(error)}")
 
 
 def _path(parts: Iterable[str | int]) -> str:
@@ -408,7 +435,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
     value, limit = error.instance, error.validator_value
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
-            return f"unknown key {_short(value)}{_nearest(value, limit)}"
+            return f"unknown key {_short(value)}{nearest(value, limit)}"
         return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
     match error.validator:
         case "not":
@@ -416,7 +443,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             known = error.schema.get("properties", {})
             unknown = next(key for key in value if key not in known)
-            return f"unknown key {_short(unknown)}{_nearest(unknown, known)}"
+            return f"unknown key {_short(unknown)}{nearest(unknown, known)}"
         case "required":
             missing = next(key for key in limit if key not in value)
             return f"{missing!r} is missing"
@@ -424,7 +451,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
             known = [_short(choice) for choice in limit]
             if len(known) <= 4:
                 return f"{_short(value)} is unknown; known are {', '.join(known)}"
-            return f"{_short(value)} is unknown{_nearest(_short(value), known)}"
+            return f"{_short(value)} is unknown{nearest(_short(value), known)}"
         case "type":
             return f"must be {_kind(limit)}, not {_short(value)}{_type_hint(value, limit)}"
         case "pattern" if "lambdas" in error.absolute_path:
@@ -484,7 +511,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all of them."""
     known = [str(choice) for choice in known]
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
