@@ -79,7 +79,7 @@ METRICS_TABLE = pa.DataFrameSchema(
         "epochs": count("epochs done"),
         "steps": count("steps done"),
         "kept_epoch": count("epoch of the kept parameters", nullable=True),
-        "train_loss": number("mean loss of the training split (nats); below 0 for one logit of many classes"),
+        "train_loss": number("mean loss of the training split (nats)"),
         "train_accuracy": share("share of training examples right"),
         "validation_loss": number("mean loss of the validation split (nats)"),
         "validation_accuracy": share("share of validation examples right"),

@@ -68,7 +68,7 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
         UserError: the first mistake, with its place.
     """
     try:
-        given = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)  # noqa: S506, a SafeLoader
+        given = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a ledger (config: claims)") from error
     except UserError as error:
