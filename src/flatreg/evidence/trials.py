@@ -231,9 +231,9 @@ def _of_seeds(
         check=sample.check or None,
         check_p=sample.check_p,
         equivalence_p=found.equivalence_p,
-        power=found.power,
-        detectable=float(back(found.detectable)),
-        n=len(sample.values),
+        power=_power(found, margin_of(claim), levels.alpha),
+        detectable=float(back(detectable_mean(found.n, found.sd, *levels))),
+        n=found.n,
         n_baseline=sample.n_baseline,
         above=found.above,
         comparison=_comparison(claim, protocol, lambdas),
@@ -250,9 +250,9 @@ class SeedsTest(NamedTuple):
     high: float
     p: float
     equivalence_p: float
-    power: float
-    detectable: float
     above: int
+    n: int
+    sd: float
     note: str | None
 
 
@@ -270,24 +270,32 @@ def try_seeds(values: np.ndarray, margin: float, *, equal: bool, levels: Levels)
     mean = statistics.compare_mean(values, 0.0, levels.alpha)
     if n < 2:
         note = f"a test needs at least two seeds with a value on either side, and there are {n}"
-        return SeedsTest(mean.estimate, *[NAN] * 6, 0, note)
+        return SeedsTest(mean.estimate, *[NAN] * 4, 0, n, NAN, note)
     within = statistics.equivalence_of_mean(values, 0.0, margin, levels.alpha)
     flat = np.isnan(mean.p)
     against_none = mean.sign_p if flat else mean.p
     if equal:
         against_none = _beyond(values, margin) if flat else _outside(within)
-    power = float(0.5 ** (n - 1) <= levels.alpha) if flat else NAN
     return SeedsTest(
         estimate=mean.estimate,
         low=mean.low,
         high=mean.high,
         p=float(against_none),
         equivalence_p=within.p,
-        power=power if flat else mean_power(n, margin / mean.sd, levels.alpha),
-        detectable=NAN if flat else detectable_mean(n, mean.sd, *levels),
         above=int(np.sign(mean.estimate)),
+        n=n,
+        sd=0.0 if flat else mean.sd,
         note=within.note if flat else None,
     )
+
+
+def _power(found: SeedsTest, margin: float, alpha: float) -> float:
+    """Power to find a mean of the margin; of the sign test where the seeds do not vary."""
+    if found.n < 2:
+        return NAN
+    if found.sd == 0:
+        return float(2 * 0.5**found.n <= alpha)
+    return mean_power(found.n, margin / found.sd, alpha)
 
 
 def _outside(within: statistics.Equivalence) -> float:
