@@ -23,10 +23,11 @@ from flatreg.config import (
     digest,
     load,
     measure_settings,
-    run_key,
     runs,
+    search_of,
     selection_key,
     settings,
+    settings_key,
 )
 from flatreg.errors import UserError
 from flatreg.files import read_json, write_json
@@ -149,10 +150,11 @@ def data_file(wildcards):
 
 
 def selection_file(wildcards):
-    """The result of a data set's search, if its protocol has one."""
-    chosen = STUDY["protocols"][wildcards.protocol]["datasets"][wildcards.dataset]
-    where = SELECTION.format(protocol=wildcards.protocol, dataset=wildcards.dataset)
-    return where if chosen["search"] is not None else []
+    """The result of the search that a data set takes its rates from, if there is one."""
+    protocol = search_of(STUDY, wildcards.protocol, wildcards.dataset)
+    if protocol is None:
+        return []
+    return SELECTION.format(protocol=protocol, dataset=wildcards.dataset)
 
 
 def search_key(wildcards):

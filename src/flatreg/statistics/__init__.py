@@ -44,7 +44,12 @@ from flatreg.statistics.power import (
 )
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import SpreadComparison, compare_spread, standard_deviation
-from flatreg.statistics.trend import Trend, jonckheere_terpstra, page_trend
+from flatreg.statistics.trend import (
+    Trend,
+    jonckheere_terpstra,
+    page_trend,
+    rank_correlations,
+)
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [
@@ -78,6 +83,7 @@ __all__ = [
     "page_trend",
     "probability_of_improvement",
     "propose_runs",
+    "rank_correlations",
     "sampling_sd",
     "standard_deviation",
     "summarize",
