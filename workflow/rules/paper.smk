@@ -1,4 +1,5 @@
-# Purpose: write the paper's numbers, tables and flow charts, and compile it.
+# Purpose: write the paper's numbers, tables and flow charts, each with a list (JSON) of what
+#     made its numbers, and compile it.
 # Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json,
 #     bench/results/cost.json
 # Outputs: the folder of generated LaTeX, the PDF
@@ -11,7 +12,7 @@ localrules:
     compile_paper,
 
 
-EVIDENCE = {
+CITED = {
     **{
         name: f"{RESULTS}/tables/{name}.csv"
         for name in ("metrics", "summary", "tests", "times")
@@ -32,12 +33,13 @@ PAPER_TABLES = expand(
 rule write_numbers:
     """Write every number that the paper's text names."""
     input:
-        **EVIDENCE,
+        **CITED,
         config=ancient(CONFIG),
         text=str(PAPER / "main.tex"),
         library=library("paper.numbers"),
     output:
         numbers=f"{GENERATED}/numbers.tex",
+        items=f"{GENERATED}/numbers.json",
     log:
         f"{LOGS}/paper/numbers.log",
     benchmark:
@@ -61,11 +63,12 @@ rule write_numbers:
 rule write_table:
     """Write the table of one data set: the original's numbers, and each protocol's beside them."""
     input:
-        **EVIDENCE,
+        **CITED,
         config=ancient(CONFIG),
         library=library("paper.result_tables"),
     output:
         table=f"{GENERATED}/table_{{dataset}}.tex",
+        items=f"{GENERATED}/table_{{dataset}}.json",
     log:
         f"{LOGS}/paper/table_{{dataset}}.log",
     benchmark:
@@ -90,11 +93,12 @@ rule draw_flowcharts:
     """Draw the models and a training step, from the config."""
     input:
         config=ancient(CONFIG),
-        manifests=EVIDENCE["manifests"],
+        manifests=CITED["manifests"],
         library=library("paper.flowcharts"),
     output:
         models=f"{GENERATED}/flow_models.tex",
         step=f"{GENERATED}/flow_step.tex",
+        items=expand(f"{GENERATED}/flow_{{chart}}.json", chart=["models", "step"]),
     log:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
