@@ -7,7 +7,6 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,90 +14,18 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from flatreg import compare, config, summarize, tables
+from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.files import write_json
 from flatreg.paper import places, provenance, result_tables, sources
 from flatreg.paper.sources import Sources
-
-LAMBDAS = ["0", "0.01", "1"]
-PROTOCOLS = {"stated": range(3), "tuned": range(5)}
-STUDY = {
-    "protocols": {
-        name: {"datasets": {"digits": {"lambdas": LAMBDAS, "seeds": list(seeds)}}}
-        for name, seeds in PROTOCOLS.items()
-    },
-    "analysis": {"alpha": 0.05, "power": 0.8},
-}
-TABLES = {
-    "metrics": tables.METRICS_TABLE,
-    "summary": tables.SUMMARY_TABLE,
-    "tests": tables.TESTS_TABLE,
-    "times": tables.TIMES_TABLE,
-    **sources.EVIDENCE,
-}
-
-
-def study_tables() -> dict[str, pd.DataFrame]:
-    """Tables of a made-up study in which one run diverged."""
-    random = np.random.default_rng(0)
-    runs = pd.DataFrame(config.runs(STUDY), columns=tables.RUN)
-    metrics = runs.reindex(columns=list(tables.METRICS_TABLE.columns))
-    for name in tables.METRICS:
-        metrics[name] = random.uniform(0.1, 0.9, len(runs))
-    metrics["key"] = [f"{number:016x}" for number in range(len(runs))]
-    metrics["status"], metrics["data_sha256"] = "completed", "0" * 64
-    metrics[["epochs", "steps"]] = 10
-    # The last of tuned, lambda 1, and it stopped before it had a value.
-    metrics.loc[metrics.index[-1], ["status", *tables.METRICS]] = ["diverged", *[np.nan] * 7]
-    times = runs.reindex(columns=list(tables.TIMES_TABLE.columns)).assign(steps=10, resumed=0)
-    times["train_seconds"] = random.uniform(1.0, 2.0, len(runs))
-    claim = {"claim": "gain", "protocol": "stated"}
-    correlation = {"scope": "digits", "measure": "sharpness", "target": "test_accuracy"}
-    variance = {"dataset": "digits", "metric": "test_loss", "source": "all", "protocol": "tuned"}
-    measured = runs.assign(key=metrics["key"], measure="sharpness", value=metrics["tr_h2"])
-    return {
-        "metrics": metrics,
-        "times": times,
-        "summary": summarize.summarize(metrics, 0.05),
-        "tests": compare.compare(metrics, 0.05, 0.8),
-        "claims": _row("claims", claim | {"verdict": "supported", "p": 0.04, "n": 3}),
-        "claim_runs": pd.DataFrame(
-            [claim | {"side": "run", "key": f"{n:016x}"} for n in (0, 1)]
-            + [{"claim": "loss", "protocol": "stated", "side": "run", "key": "5"}]
-        ),
-        "variance": _row("variance", variance | {"lambda": "1", "sd": 0.25, "n": 4}),
-        "correlations": _row("correlations", correlation | {"tau": -0.5, "n": 23}),
-        "flatness": measured.dropna(),
-    }
-
-
-def _row(name: str, values: dict[str, Any]) -> pd.DataFrame:
-    columns = TABLES[name].columns
-    fillers = {"Int64": 0, "float64": np.nan}
-    filled = {name: fillers.get(str(column.dtype), "words") for name, column in columns.items()}
-    return pd.DataFrame([filled | values]).reindex(columns=list(columns))
+from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
 
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command-line flags of a study's files."""
-    folder = tmp_path_factory.mktemp("study")
-    flags = []
-    for name, frame in study_tables().items():
-        tables.write(folder / f"{name}.csv", frame, TABLES[name])
-        flags += [f"--{name.replace('_', '-')}", str(folder / f"{name}.csv")]
-    manifest = {"source": "digits", "classes": 10}
-    original = {"results": {"digits": [{"lambda": "0", "test_accuracy": 0.5, "seconds": 2.0}]}}
-    for name, content in (
-        ("config", STUDY),
-        ("manifests", manifest),
-        ("original", original),
-        ("bench", {"ways": [{"ratio": 3.25}]}),
-    ):
-        write_json(folder / f"{name}.json", content)
-        flags += [f"--{name}", str(folder / f"{name}.json")]
-    return flags
+    return write_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +99,7 @@ def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
             *(-0.5, 23, ["correlations.csv", "flatness.csv"]),
         ),
         ("config/protocols/stated/datasets/digits/lambdas/2", "1", 0, ["config.json"]),
-        ("data/digits/classes", 10, 0, ["manifests.json"]),
+        ("data/digits/classes", 10, 0, ["digits.json"]),
         ("original/digits/0/seconds", 2.0, 0, ["original.json"]),
         ("bench/ways/0/ratio", 3.25, 0, ["bench.json"]),
     ],

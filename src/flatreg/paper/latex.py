@@ -25,6 +25,9 @@ _SIGNS = {
 }
 _SIGN = re.compile("|".join(map(re.escape, sorted(_SIGNS, key=len, reverse=True))))
 
+# As `plain` has it: 11,314 and 7.09·10^8 are one number each.
+_NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:·10\^-?\d+)?")
+
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is."""
@@ -62,3 +65,8 @@ def plain(text: str) -> str:
 def without_comment(line: str) -> str:
     """A line of LaTeX up to its comment."""
     return re.sub(r"(?<!\\)%.*", "", line)
+
+
+def numbers_in(text: str) -> list[str]:
+    """The numbers that stand in plain text, signs included."""
+    return _NUMBER.findall(text)
