@@ -11,7 +11,7 @@ import pytest
 
 from flatreg import tables
 from flatreg.errors import UserError
-from flatreg.paper import flowcharts, numbers, result_tables
+from flatreg.paper import flowcharts, numbers, result_tables, sources
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources
 
@@ -50,6 +50,7 @@ def found() -> Sources:
         config={
             "protocols": {"stated": {"datasets": {"digits": ENTRY}, "seeds": [0, 1]}},
             "analysis": {"alpha": 0.05},
+            "paths": {"results": "results/demo", "pdf": "results/demo/paper.pdf"},
         },
         metrics=pd.DataFrame(
             {
@@ -115,7 +116,20 @@ def test_macros_hold_what_the_text_names_and_no_more(found: Sources, tmp_path: P
         "\\whendataset{cifar100}{\\val{summary/stated/cifar100/0/test_accuracy/mean}}\n"
         "\\whendataset{cifar100}{\\val{claim/loss/stated/p}}\n"
     )
-    assert numbers.macros(text, found).text == "\\defval{@count/runs}{2}\n\\hasdataset{digits}\n"
+    written = numbers.macros(text, found).text
+    assert written.startswith("\\defval{@count/runs}{2}\n\\hasdataset{digits}\n\\defdatafile")
+    assert written.count("\\defval") == 1
+
+
+def test_data_files_are_named_from_the_folder_of_the_pdf(found: Sources) -> None:
+    paths = {name: Path("results/demo/tables") / f"{name}.csv" for name in sources.FLAGS}
+    named = numbers.data_files(
+        found._replace(evidence={}, paths=paths | {"bench": Path("bench/cost.json")})
+    )
+    assert named["summary"] == "tables/summary.csv"
+    assert named["epochs"] == "tables/epochs.csv"
+    assert named["surfaces"] == "surfaces"
+    assert named["bench"] == "../../bench/cost.json"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.files import write_json
-from flatreg.paper import places, provenance, result_tables, sources
+from flatreg.paper import appendix, places, provenance, result_tables, sources
 from flatreg.paper.sources import Sources
 from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
 
@@ -151,6 +151,24 @@ def test_every_number_of_a_table_has_an_item(found: Sources) -> None:
             for word in row.removesuffix(r"\\").replace("(", "& ").replace(")", "").split("&"):
                 word = word.strip().replace("$", "").replace(r"^{\dagger1}", "")
                 assert word in shown | {"", "--"}, row
+
+
+def test_the_appendix_has_every_cell(found: Sources) -> None:
+    done = appendix.table(found)
+    rows = [line for line in done.text.splitlines() if line.startswith(("stated &", "tuned &"))]
+    assert len(rows) == len(PROTOCOLS) * len(LAMBDAS)
+    by_id = {item.id: item for item in done.items}
+    assert len(by_id) == len(done.items) == len(rows) * 8
+    place = "appendix/tuned/digits/1"
+    assert by_id[f"{place}/test_accuracy/n"].printed == "4"
+    assert by_id[f"{place}/test_accuracy/diverged"].printed == "1"
+    sd = by_id[f"{place}/tr_h2/sd"]
+    assert sd.value == pytest.approx(values(found, sd.runs, "tr_h2").std())
+    assert rows[-1] == (
+        f"tuned & Digits & 1 & 4 & 1 & {by_id[f'{place}/test_accuracy/mean'].printed} "
+        f"({by_id[f'{place}/test_accuracy/sd'].printed}) & {by_id[f'{place}/tr_h2/mean'].printed} "
+        f"({sd.printed}) & \\texttt{{{by_id[f'{place}/key'].value}}} \\\\"
+    )
 
 
 def test_the_command_writes_items_beside_the_numbers(flags: list[str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@
 localrules:
     write_numbers,
     write_table,
+    write_appendix,
     draw_flowcharts,
     compile_paper,
 
@@ -89,6 +90,35 @@ rule write_table:
         " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
 
 
+rule write_appendix:
+    """Write the table of all cells, each with the key of its first run."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.appendix"),
+    output:
+        table=f"{GENERATED}/appendix.tex",
+        items=f"{GENERATED}/appendix.json",
+    log:
+        f"{LOGS}/paper/appendix.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/appendix.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+    shell:
+        "python -m flatreg.paper.appendix"
+        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
+        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
+        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
 rule draw_flowcharts:
     """Draw the models and a training step, from the config."""
     input:
@@ -125,6 +155,7 @@ rule compile_paper:
         generated=[
             f"{GENERATED}/numbers.tex",
             *PAPER_TABLES,
+            f"{GENERATED}/appendix.tex",
             f"{GENERATED}/flow_models.tex",
             f"{GENERATED}/flow_step.tex",
         ],

@@ -26,6 +26,7 @@ stands a list, numbers.json, of what made each number: see `flatreg.paper.proven
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from numbers import Integral
 from pathlib import Path
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def macros(text: Path, found: Sources) -> Printed:
-    r"""The definitions of all numbers that a text names, and of `\whendataset`.
+    r"""The definitions of all numbers that a text names, of `\whendataset` and `\datalink`.
 
     Raises:
         UserError: a place does not exist; names file and line.
@@ -89,7 +90,18 @@ def macros(text: Path, found: Sources) -> Printed:
         provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
     ]
     known = [rf"\hasdataset{{{name}}}" for name in sorted(datasets(found.config))]
-    return provenance.join([*lines, *known, ""], "\n")
+    linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(found).items()]
+    return provenance.join([*lines, *known, *linked, ""], "\n")
+
+
+def data_files(found: Sources) -> dict[str, str]:
+    """The files that captions link to, by name, relative to the PDF's folder."""
+    results, pdf = (Path(found.config["paths"][name]) for name in ("results", "pdf"))
+    paths = {name: found.paths[name] for name in (*sources.FLAGS, *found.evidence)}
+    paths |= {"epochs": results / "tables" / "epochs.csv", "surfaces": results / "surfaces"}
+    return {
+        name: Path(os.path.relpath(path, pdf.parent)).as_posix() for name, path in paths.items()
+    }
 
 
 def datasets(config: dict[str, Any]) -> set[str]:

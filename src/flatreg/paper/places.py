@@ -72,6 +72,13 @@ def of_summary(
     return Fact(value, said, _keys(runs), _files(found, "summary", "metrics"))
 
 
+def of_key(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
+    """The key of a cell's first run."""
+    cell = _chosen(found.metrics, protocol=protocol, dataset=dataset, **{"lambda": lam})
+    key = cell["key"].iloc[0]
+    return Fact(key, "key of the cell's first run", [key], _files(found, "metrics"))
+
+
 def of_tests(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
