@@ -23,12 +23,14 @@ CITED = {
     "bench": BENCH,
 }
 PAPER = HOME / "paper"
-PAPER_TABLES = expand(
-    f"{GENERATED}/table_{{dataset}}.tex",
-    dataset=dict.fromkeys(
-        d for p in STUDY["protocols"].values() for d in p["datasets"]
-    ),
-)
+# Files of generated LaTeX; what made the numbers of each is beside it.
+WRITTEN = [
+    "numbers",
+    *dict.fromkeys(f"table_{run.dataset}" for run in RUNS),
+    "appendix",
+    "flow_models",
+    "flow_step",
+]
 
 
 rule write_numbers:
@@ -148,17 +150,12 @@ rule draw_flowcharts:
 
 
 rule compile_paper:
-    """Compile the paper; an undefined or unused number, an overfull box or a lost reference fails."""
+    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     input:
         text=str(PAPER / "main.tex"),
         references=str(PAPER / "references.bib"),
-        generated=[
-            f"{GENERATED}/numbers.tex",
-            *PAPER_TABLES,
-            f"{GENERATED}/appendix.tex",
-            f"{GENERATED}/flow_models.tex",
-            f"{GENERATED}/flow_step.tex",
-        ],
+        generated=expand(f"{GENERATED}/{{name}}.tex", name=WRITTEN),
+        provenance=expand(f"{GENERATED}/{{name}}.json", name=WRITTEN),
         figures=[path for path in FIGURES if path.endswith(".pdf")],
         library=library("paper.compile"),
     output:
@@ -180,5 +177,6 @@ rule compile_paper:
         runtime=10,
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
-        " --generated {input.generated:q} --figures {input.figures:q} --out {output.pdf:q}"
+        " --generated {input.generated:q} --provenance {input.provenance:q}"
+        " --figures {input.figures:q} --out {output.pdf:q}"
         " &> {log:q}"

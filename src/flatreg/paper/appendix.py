@@ -60,11 +60,10 @@ def _row(found: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
     def written(what: str, made: Fact, text: str) -> Printed:
         return provenance.printed(f"appendix/{'/'.join(cell)}/{what}", made, text)
 
-    strength = places.look_up(f"config/protocols/{protocol}/datasets/{dataset}/lambdas", found)
     row: list[Printed | str] = [
         latex.escape(protocol),
         latex.escape(labels.dataset(dataset)),
-        written("lambda", strength._replace(value=lam), lam),
+        written("lambda", places.of_lambda(found, *cell), lam),
     ]
     for column in ("n", "diverged"):
         made = fact(METRICS[0][0], column)

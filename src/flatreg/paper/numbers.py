@@ -7,6 +7,7 @@ does not exist is an error that names file and line. Places are
     config/KEY/...                                        a field of the config
     data/SOURCE/KEY/...                                   a field of a data set's manifest
     original/DATASET/LAMBDA/COLUMN                        a number of the original paper
+    lambda/PROTOCOL/DATASET/LAMBDA                        that strength, if the config has it
     summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
     test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
     cost/PROTOCOL/DATASET/LAMBDA                          time of training over that of lambda 0
@@ -45,7 +46,7 @@ _REFERENCE = re.compile(r"\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}")
 # Which part of a place names a data set.
 _WITH_DATASET = {
     **{"original": 1, "summary": 2, "test": 2, "cost": 2, "detectable": 2, "verdict": 2},
-    **{"variance": 1, "correlation": 1},
+    **{"variance": 1, "correlation": 1, "lambda": 2},
 }
 _FORMATS = {"data": ",", "bench": ".1f", "cost": ".1f", "count": ",", "detectable": ".1f"}
 _DIRECTIONS = {1: "raised", -1: "lowered"}

@@ -58,6 +58,18 @@ def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
     return Fact(seconds[0] / seconds[1], said, [], _files(found, "original"))
 
 
+def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
+    """A strength of the penalty that a data set has.
+
+    Raises:
+        UserError: the config has none such there.
+    """
+    known = found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]
+    if lam not in known:
+        raise UserError(f"{dataset} of {protocol} has no lambda {lam}; it has {', '.join(known)}")
+    return Fact(lam, "strength of the penalty, as the config says", [], _files(found, "config"))
+
+
 def of_summary(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
@@ -169,6 +181,7 @@ KINDS: dict[str, Callable[..., Fact]] = {
     "data": of_data,
     "original": of_original,
     "original_ratio": of_original_ratio,
+    "lambda": of_lambda,
     "summary": of_summary,
     "test": of_tests,
     "bench": of_bench,

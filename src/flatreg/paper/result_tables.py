@@ -71,11 +71,10 @@ def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Pr
     """Every lambda of a data set, each once, in the order of the config."""
     written: dict[str, Printed] = {}
     for protocol in protocols:
-        place = f"config/protocols/{protocol}/datasets/{dataset}/lambdas"
-        fact = places.look_up(place, found)
-        for lam in fact.value:
+        for lam in found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
             name = f"table_{dataset}/{protocol}/{lam}/lambda"
-            written.setdefault(lam, provenance.printed(name, fact._replace(value=lam), lam))
+            fact = places.of_lambda(found, protocol, dataset, lam)
+            written.setdefault(lam, provenance.printed(name, fact, lam))
     return written
 
 
