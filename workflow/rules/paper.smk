@@ -42,7 +42,7 @@ rule write_numbers:
         library=library("paper.numbers"),
     output:
         numbers=f"{GENERATED}/numbers.tex",
-        items=f"{GENERATED}/numbers.json",
+        provenance=f"{GENERATED}/numbers.json",
     log:
         f"{LOGS}/paper/numbers.log",
     benchmark:
@@ -71,7 +71,7 @@ rule write_table:
         library=library("paper.result_tables"),
     output:
         table=f"{GENERATED}/table_{{dataset}}.tex",
-        items=f"{GENERATED}/table_{{dataset}}.json",
+        provenance=f"{GENERATED}/table_{{dataset}}.json",
     log:
         f"{LOGS}/paper/table_{{dataset}}.log",
     benchmark:
@@ -100,7 +100,7 @@ rule write_appendix:
         library=library("paper.appendix"),
     output:
         table=f"{GENERATED}/appendix.tex",
-        items=f"{GENERATED}/appendix.json",
+        provenance=f"{GENERATED}/appendix.json",
     log:
         f"{LOGS}/paper/appendix.log",
     benchmark:
@@ -130,7 +130,7 @@ rule draw_flowcharts:
     output:
         models=f"{GENERATED}/flow_models.tex",
         step=f"{GENERATED}/flow_step.tex",
-        items=expand(f"{GENERATED}/flow_{{chart}}.json", chart=["models", "step"]),
+        provenance=expand(f"{GENERATED}/flow_{{chart}}.json", chart=["models", "step"]),
     log:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
