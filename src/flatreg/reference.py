@@ -1,7 +1,7 @@
 """Keep a finished study as the reference: `python -m flatreg.reference --help`.
 
-Copied are the tables, the manifests and the facts of the runs' making; a study whose runs were
-made by different code, or by code that no commit has, is no reference.
+Copied are the tables with their checksums, the manifests and the facts of the runs' making; a
+study whose runs were made by different code, or by code that no commit has, is no reference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from flatreg import config, tables
 from flatreg.errors import UserError, run_command
-from flatreg.files import read_json, write_json
+from flatreg.files import read_json, write_checksum, write_json
 from flatreg.runs import run_dir
 
 TABLES = {
@@ -43,6 +43,7 @@ def main() -> None:
     (arguments.out / "data").mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         shutil.copyfile(results / "tables" / name, arguments.out / name)
+        write_checksum(arguments.out / name)
     for manifest in sorted((results / "data").glob("*.json")):
         shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
     write_json(arguments.out / "facts.json", facts)
