@@ -30,6 +30,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/evidence.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/notebooks.smk"
@@ -40,6 +41,7 @@ rule all:
     default_target: True
     input:
         TABLES,
+        EVIDENCE,
         FIGURES,
         PDF,
         NOTEBOOKS,

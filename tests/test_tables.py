@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from flatreg import collect, compare, config, summarize, tables
+from flatreg.checksums import write_checksum
 from flatreg.errors import UserError
-from flatreg.files import sha256, write_checksum, write_json, write_sealed
+from flatreg.files import sha256, write_json, write_sealed
 from flatreg.runs import run_dir
 
 STUDY = {

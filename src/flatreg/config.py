@@ -125,6 +125,20 @@ def runs(config: Config) -> list[Run]:
     ]
 
 
+def main_protocols(config: Config) -> list[str]:
+    """The protocols that extend none: those that figures and the main tables show."""
+    return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
+
+
+def estimated_runs(config: Config) -> list[Run]:
+    """The runs that the config's `estimates` names; none where it is null."""
+    named = config["estimates"]
+    if named is None:
+        return []
+    cell = named["protocol"], named["dataset"]
+    return [Run(*cell, named["lambda"], seed) for seed in seeds(config, *cell)]
+
+
 def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
     """Every choice that fixes the trainings of a data set, but lambda and seed.
 
@@ -530,6 +544,7 @@ def _check_study(config: Config) -> None:
             _check_training(chosen, f"{where}.datasets.{dataset}")
     _check_surface(config)
     known = set(runs(config))
+    _check_estimates(config)
     for number, run in enumerate(config["verify"]["runs"]):
         if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
             raise UserError(
@@ -552,6 +567,22 @@ def _check_surface(config: Config) -> None:
                     f"config: surface.{name}: {surface['protocol']}/{dataset} has no {name} "
                     f"{_short(surface[name])} to show; choose of {', '.join(map(str, known))}"
                 )
+
+
+def _check_estimates(config: Config) -> None:
+    if config["estimates"] is None:
+        return
+    try:
+        named = estimated_runs(config)
+        model = cell_settings(config, *named[0][:2])["model"]["name"]
+        settings(config, named[0])
+    except UserError as error:
+        raise UserError(f"config: estimates: {error}, or to name others") from error
+    if model != "logistic_regression":
+        raise UserError(
+            f"config: estimates: {named[0].dataset} is a {model}; tr(H^2) has a closed form for "
+            "logistic regression only"
+        )
 
 
 def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:

@@ -87,29 +87,6 @@ def check_sha256(path: Path, expected: str) -> None:
         raise UserError(f"{path} was changed after it was made; delete it and run again")
 
 
-def write_checksum(path: Path) -> None:
-    """Write a file's checksum beside it, as `sha256sum` does; `sha256sum -c` reads it too."""
-    write_text(checksum_path(path), f"{sha256(path)}  {path.name}\n")
-
-
-def check_checksum(path: Path) -> None:
-    """Check a file against the checksum beside it, where there is one.
-
-    Raises:
-        UserError: the file was changed after it was made.
-    """
-    kept = checksum_path(path)
-    if kept.exists() and kept.read_text(encoding="utf-8").split(maxsplit=1)[:1] != [sha256(path)]:
-        raise UserError(
-            f"{path} was changed after it was made (its checksum differs); delete it and run again"
-        )
-
-
-def checksum_path(path: Path) -> Path:
-    """Where a file's checksum is kept."""
-    return path.with_name(f"{path.name}.sha256")
-
-
 def _seal(value: dict[str, Any]) -> str:
     """SHA-256 of a record's canonical JSON."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
+from flatreg.checksums import check_checksum, checksum_path, write_checksum
 from flatreg.errors import UserError
-from flatreg.files import atomic_path, check_checksum, checksum_path, write_checksum
+from flatreg.files import atomic_path
 
 STATUSES = ["completed", "converged", "diverged"]
 DIVERGED = "diverged"

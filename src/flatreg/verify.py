@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flatreg import collect, tables
+from flatreg.checksums import check_checksum
 from flatreg.config import Config, Run
 from flatreg.errors import UserError, run_command
-from flatreg.files import check_checksum, read_json
+from flatreg.files import read_json
 from flatreg.runs import run_dir
 
 Row = dict[str, str]

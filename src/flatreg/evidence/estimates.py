@@ -41,15 +41,6 @@ def main() -> None:
     tables.write(arguments.out, frame, ESTIMATES_TABLE)
 
 
-def named_runs(study: Config) -> list[Run]:
-    """The runs that the config's `estimates` names; none where it is null."""
-    named = study["estimates"]
-    if named is None:
-        return []
-    cell = named["protocol"], named["dataset"]
-    return [Run(*cell, named["lambda"], seed) for seed in config.seeds(study, *cell)]
-
-
 def check_run(study: Config, folder: Path, data: Path) -> dict[str, Any]:
     """The estimates' mean over the exact value, summed over mini-batches of one run.
 

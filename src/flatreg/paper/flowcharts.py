@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flatreg import labels
+from flatreg.config import main_protocols
 from flatreg.errors import run_command
 from flatreg.files import read_json, write_text
 from flatreg.models import logits_of
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> Printed:
-    """A row of boxes a data set, input to loss; all protocols have it alike or in rows apart.
+    """A row of boxes a data set, input to loss; the main protocols have it alike or in rows apart.
 
     Args:
         study: resolved config.
@@ -45,8 +46,8 @@ def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> 
     """
     rows: dict[tuple[str, ...], list[str]] = {}
     boxes: dict[tuple[str, ...], list[Printed | str]] = {}
-    for protocol_name, protocol in study["protocols"].items():
-        for name, chosen in protocol["datasets"].items():
+    for protocol_name in main_protocols(study):
+        for name, chosen in study["protocols"][protocol_name]["datasets"].items():
             place = f"flow_models/{protocol_name}/{name}"
             layers = _layers(place, chosen["model"], classes[chosen["source"]], file)
             key = tuple(provenance.join([layer]).text for layer in layers)
@@ -77,7 +78,8 @@ def step_chart(study: dict[str, Any], file: str) -> Printed:
         study: resolved config.
         file: that the config was read from.
     """
-    trainings = [d for p in study["protocols"].values() for d in p["datasets"].values()]
+    shown = [study["protocols"][name] for name in main_protocols(study)]
+    trainings = [d for protocol in shown for d in protocol["datasets"].values()]
     k = _shared([t["penalty"]["interval"] for t in trainings], "k", "interval", file)
     m = _shared([t["penalty"]["probes"] for t in trainings], "M", "probes", file)
     distributions = sorted({t["penalty"]["distribution"] for t in trainings})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flatreg.config import BASELINE
+from flatreg.config import BASELINE, main_protocols
 from flatreg.errors import run_command
 from flatreg.files import write_text
 from flatreg.paper import latex, places, provenance, sources
@@ -34,7 +34,8 @@ def main() -> None:
 
 def table(dataset: str, found: Sources) -> Printed:
     """A `tabular`: a row a lambda and metric; the original, then each protocol beside it."""
-    protocols = [n for n, p in found.config["protocols"].items() if dataset in p["datasets"]]
+    main = main_protocols(found.config)
+    protocols = [n for n in main if dataset in found.config["protocols"][n]["datasets"]]
     lambdas = _lambdas(dataset, protocols, found)
     width = 2 + 4 * len(protocols)
     spans = "".join(rf" \cmidrule(lr){{{3 + 4 * i}-{6 + 4 * i}}}" for i in range(len(protocols)))
