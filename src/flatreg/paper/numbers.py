@@ -7,6 +7,7 @@ does not exist is an error that names file and line. Places are
     config/KEY/...                                        a field of the config
     data/SOURCE/KEY/...                                   a field of a data set's manifest
     original/DATASET/LAMBDA/COLUMN                        a number of the original paper
+    original_ratio/DATASET/LAMBDA                         its seconds over those at lambda 0
     lambda/PROTOCOL/DATASET/LAMBDA                        that strength, if the config has it
     summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
     test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
@@ -45,7 +46,15 @@ from flatreg.paper.sources import Sources
 _REFERENCE = re.compile(r"\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}")
 # Which part of a place names a data set.
 _WITH_DATASET = {
-    **{"original": 1, "summary": 2, "test": 2, "cost": 2, "detectable": 2, "verdict": 2},
+    **{
+        "original": 1,
+        "original_ratio": 1,
+        "summary": 2,
+        "test": 2,
+        "cost": 2,
+        "detectable": 2,
+        "verdict": 2,
+    },
     **{"variance": 1, "correlation": 1, "lambda": 2},
 }
 _FORMATS = {"data": ",", "bench": ".1f", "cost": ".1f", "count": ",", "detectable": ".1f"}
