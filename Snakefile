@@ -34,6 +34,7 @@ include: "workflow/rules/evidence.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/notebooks.smk"
+include: "workflow/rules/share.smk"
 
 
 rule all:

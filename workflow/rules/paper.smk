@@ -9,6 +9,9 @@ localrules:
     write_numbers,
     write_table,
     write_appendix,
+    write_ledger,
+    write_variance_table,
+    write_forensics_table,
     draw_flowcharts,
     compile_paper,
 
@@ -17,6 +20,11 @@ CITED = {
     **{
         name: f"{RESULTS}/tables/{name}.csv"
         for name in ("metrics", "summary", "tests", "times")
+    },
+    **{
+        name: f"{RESULTS}/tables/{name}.csv"
+        for name in ("claims", "claim_runs", "variance", "correlations", "flatness")
+        if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
     },
     "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
     "original": ORIGINAL,
@@ -27,10 +35,20 @@ PAPER = HOME / "paper"
 WRITTEN = [
     "numbers",
     *dict.fromkeys(f"table_{run.dataset}" for run in RUNS),
+    *(["ledger"] if LEDGER else []),
+    "table_variance",
+    "table_forensics",
     "appendix",
     "flow_models",
     "flow_step",
 ]
+
+
+def cited_flags(wildcards, input):
+    """The flags that name all that the paper may cite, as flatreg.paper.sources reads them."""
+    named = {name: getattr(input, name) for name in ["config", *CITED]}
+    files = {k: [v] if isinstance(v, str) else v for k, v in named.items()}
+    return [w for k, v in files.items() for w in (f"--{k.replace('_', '-')}", *v)]
 
 
 rule write_numbers:
@@ -55,11 +73,9 @@ rule write_numbers:
         runtime=10,
     params:
         key=STUDY_KEY,
+        cited=cited_flags,
     shell:
-        "python -m flatreg.paper.numbers"
-        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
-        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        "python -m flatreg.paper.numbers {params.cited:q}"
         " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
 
 
@@ -84,11 +100,9 @@ rule write_table:
         runtime=10,
     params:
         key=digest(STUDY["protocols"]),
+        cited=cited_flags,
     shell:
-        "python -m flatreg.paper.result_tables"
-        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
-        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        "python -m flatreg.paper.result_tables {params.cited:q}"
         " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
 
 
@@ -113,12 +127,89 @@ rule write_appendix:
         runtime=10,
     params:
         key=digest(STUDY["protocols"]),
+        cited=cited_flags,
     shell:
-        "python -m flatreg.paper.appendix"
-        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
-        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        "python -m flatreg.paper.appendix {params.cited:q}"
         " --out {output.table:q} &> {log:q}"
+
+
+rule write_ledger:
+    """Write the ledger of claims with its verdicts."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.ledger_table"),
+    output:
+        table=f"{GENERATED}/ledger.tex",
+        provenance=f"{GENERATED}/ledger.json",
+    log:
+        f"{LOGS}/paper/ledger.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/ledger.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+        cited=cited_flags,
+    shell:
+        "python -m flatreg.paper.ledger_table {params.cited:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule write_variance_table:
+    """Write the table of the spread by source of randomness."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.variance_table"),
+    output:
+        table=f"{GENERATED}/table_variance.tex",
+        provenance=f"{GENERATED}/table_variance.json",
+    log:
+        f"{LOGS}/paper/table_variance.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/table_variance.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+        cited=cited_flags,
+    shell:
+        "python -m flatreg.paper.variance_table {params.cited:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule write_forensics_table:
+    """Write the table of what the reported numbers are consistent with."""
+    input:
+        grim=f"{RESULTS}/tables/grim.csv",
+        checks=f"{RESULTS}/tables/checks.csv",
+        original=ORIGINAL,
+        library=library("paper.forensics_table"),
+    output:
+        table=f"{GENERATED}/table_forensics.tex",
+        provenance=f"{GENERATED}/table_forensics.json",
+    log:
+        f"{LOGS}/paper/table_forensics.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/table_forensics.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m flatreg.paper.forensics_table --grim {input.grim:q} --checks {input.checks:q}"
+        " --original {input.original:q} --out {output.table:q} &> {log:q}"
 
 
 rule draw_flowcharts:

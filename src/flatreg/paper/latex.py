@@ -18,6 +18,7 @@ MISSING = "--"
 _SIGNS = {
     **{written: character for character, written in _ESCAPES.items()},
     r"\cdot": "·",
+    r"\mathrm{tr}(H^2)": "tr(H2)",
     r"\lambda": "λ",
     r"\dagger": "†",
     "{,}": ",",
@@ -32,6 +33,15 @@ _NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:·10\^-?\d+)?")
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is."""
     return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def prose(text: str) -> str:
+    """A sentence as `escape` has it, the study's symbols as mathematics."""
+    return (
+        escape(text)
+        .replace(escape("tr(H^2)"), r"$\mathrm{tr}(H^2)$")
+        .replace("lambda", r"$\lambda$")
+    )
 
 
 def number(value: float | None, pattern: str = ".3g") -> str:
