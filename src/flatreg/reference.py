@@ -17,6 +17,7 @@ from typing import Any
 from flatreg import config, tables
 from flatreg.checksums import write_checksum
 from flatreg.errors import UserError, run_command
+from flatreg.evidence import tables as evidence
 from flatreg.files import read_json, write_json
 from flatreg.runs import run_dir
 
@@ -26,6 +27,19 @@ TABLES = {
     "times.csv": tables.TIMES_TABLE,
     "summary.csv": tables.SUMMARY_TABLE,
     "tests.csv": tables.TESTS_TABLE,
+}
+# Tables of the evidence, which a study may do without.
+EVIDENCE = {
+    "calibration.csv": evidence.CALIBRATION_TABLE,
+    "checks.csv": evidence.CHECKS_TABLE,
+    "claim_runs.csv": evidence.CLAIM_RUNS_TABLE,
+    "claims.csv": evidence.CLAIMS_TABLE,
+    "correlations.csv": evidence.CORRELATIONS_TABLE,
+    "estimates.csv": evidence.ESTIMATES_TABLE,
+    "flatness.csv": evidence.FLATNESS_TABLE,
+    "grim.csv": evidence.GRIM_TABLE,
+    "reparametrization.csv": evidence.REPARAMETRIZATION_TABLE,
+    "variance.csv": evidence.VARIANCE_TABLE,
 }
 # Facts of one run that say nothing of the study.
 OF_ONE_RUN = ("command", "begun", "ended", "commit")
@@ -41,10 +55,11 @@ def main() -> None:
     results = Path(resolved["paths"]["results"])
     folders = [run_dir(results, *run) for run in config.runs(resolved)]
     facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
-    for name, table in TABLES.items():
+    made = {n: t for n, t in EVIDENCE.items() if (results / "tables" / n).exists()}
+    for name, table in (TABLES | made).items():
         tables.read(results / "tables" / name, table)
     (arguments.out / "data").mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
+    for name in TABLES | made:
         shutil.copyfile(results / "tables" / name, arguments.out / name)
         write_checksum(arguments.out / name)
     for manifest in sorted((results / "data").glob("*.json")):
