@@ -76,6 +76,7 @@ def test_true_values_have_these_formulas() -> None:
     assert correlation == pytest.approx(far + near - 1, abs=4e-3)
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_row(tmp_path: Path) -> None:
     out = tmp_path / "calibration.csv"
     command = [sys.executable, "-m", "flatreg.evidence.calibration", "--out", str(out)]

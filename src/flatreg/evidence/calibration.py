@@ -26,8 +26,9 @@ ACCEPTED = (0.93, 0.97)
 RUNS = (3, 5, 10, 20)
 EXAMPLES = (20, 114, 1000)
 ACCURACIES = (0.5, 0.96)
-# Fewer than an analysis takes, for time: the coverage of BCa rises by about a point with all.
-RESAMPLES = 1999
+# Fewer than an analysis takes, for time: with all 9999 the coverage of BCa was within 3 points of
+# these, and on average higher by less than one.
+RESAMPLES = 1499
 # Rounds that share resampled places, which makes them faster and a little alike.
 TOGETHER = 20
 # Draws for the true values that have no formula.
