@@ -30,9 +30,11 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/evidence.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/notebooks.smk"
+include: "workflow/rules/share.smk"
 
 
 rule all:
@@ -40,6 +42,7 @@ rule all:
     default_target: True
     input:
         TABLES,
+        EVIDENCE,
         FIGURES,
         PDF,
         NOTEBOOKS,

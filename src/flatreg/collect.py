@@ -10,7 +10,7 @@ import pandas as pd
 
 from flatreg import config, tables
 from flatreg.errors import UserError, run_command
-from flatreg.files import read_json
+from flatreg.files import check_sha256, read_json, read_sealed
 from flatreg.runs import run_dir
 
 MEASURED = ("tr_h", "tr_h2", "lambda_max")
@@ -39,9 +39,9 @@ def metrics_row(folder: Path) -> dict[str, Any]:
     """A run's row of metrics.csv.
 
     Raises:
-        UserError: the curvature was measured on another run.
+        UserError: the curvature was measured on another run, or a file was changed by hand.
     """
-    metrics, curvature = read_json(folder / "metrics.json"), read_json(folder / "curvature.json")
+    metrics, curvature = (read_sealed(folder / f"{n}.json") for n in ("metrics", "curvature"))
     if metrics["key"] != curvature["key"]:
         raise UserError(
             f"{folder / 'curvature.json'} is of run {curvature['key']}, not {metrics['key']}; "
@@ -61,6 +61,7 @@ def _frame(rows: list[dict[str, Any]], table: Any) -> pd.DataFrame:
 
 
 def _epochs(run: config.Run, folder: Path) -> pd.DataFrame:
+    check_sha256(folder / "epochs.csv", read_sealed(folder / "metrics.json")["epochs.csv_sha256"])
     epochs = pd.read_csv(folder / "epochs.csv")
     return epochs.assign(**_name(run))[list(tables.EPOCHS_TABLE.columns)]
 

@@ -35,6 +35,8 @@ def compare(metrics: pd.DataFrame, alpha: float, power: float) -> pd.DataFrame:
     for _, runs in metrics.groupby(["protocol", "dataset"], sort=False):
         baseline = runs[runs["lambda"] == BASELINE]
         treated = runs[runs["lambda"] != BASELINE]
+        if baseline.empty:
+            continue  # of a protocol that extends another, whose runs these are held against
         for metric in tables.METRICS:
             family = [
                 _row(metric, cell, baseline, alpha, power)

@@ -27,6 +27,8 @@ from flatreg.files import read_json, write_json
 Config = dict[str, Any]
 
 TEXT_SOURCES = ("newsgroups20", "imdb_reviews")
+# Without a standard test split; the config fixes one.
+UNSPLIT_SOURCES = ("breast_cancer", "digits")
 BASELINE = "0"
 
 
@@ -42,8 +44,9 @@ class Run(NamedTuple):
 def load(given: Config, schema: Config) -> Config:
     """Check a config against its schema and fill in the schema's defaults.
 
-    A protocol's `training` goes into each of its data sets. A key that is null is as if it were
-    not there, unless null is one of its values: so an overlay can take a data set away.
+    A protocol that extends another is laid over it, then a protocol's `training` goes into each of
+    its data sets. A key that is null is as if it were not there, unless null is one of its values:
+    so an overlay can take a data set away.
 
     Args:
         given: the merged content of the config files.
@@ -57,12 +60,14 @@ def load(given: Config, schema: Config) -> Config:
     """
     schema = _expanded(schema, schema["$defs"])
     _check_keys(given)
-    # First as it was written, so that a mistake is told where it stands; what is missing
-    # shows only once each data set has what its protocol shares.
-    _check(_without_nulls(given, schema), schema, complete=False)
-    config = _without_nulls(_with_shared(given), schema)
+    # First as it was written, so that a mistake is told where it stands; what is missing shows
+    # only once a protocol has what it extends, and each data set what its protocol shares.
+    _check(_without_nulls(given, schema), schema, missing=_STUDY)
+    extended = _extended(given)
+    _check(_without_nulls(extended, schema), schema, missing=_PROTOCOLS)
+    config = _without_nulls(_with_shared(extended), schema)
     _name_sources(config, schema)
-    _check(config, schema, complete=True)
+    _check(config, schema, missing=_ALL)
     _fill(config, schema)
     _check_study(config)
     return config
@@ -78,6 +83,24 @@ def read(paths: list[Path], schema_path: Path) -> Config:
     for path in paths:
         merged = merge(merged, _read_yaml(path))
     return load(merged, read_json(schema_path))
+
+
+def complete(given: Config, schema: Config, where: str) -> Config:
+    """Check a document of another schema than the config's, and fill in its defaults.
+
+    Args:
+        given: its content.
+        schema: its JSON schema.
+        where: what a mistake's line begins with.
+
+    Raises:
+        UserError: the first mistake, by key path.
+    """
+    _check_keys(given, where)
+    filled = copy.deepcopy(given)
+    _check(filled, schema, missing=_ALL, where=where)
+    _fill(filled, schema)
+    return filled
 
 
 def merge(below: Config, above: Config) -> Config:
@@ -102,6 +125,20 @@ def runs(config: Config) -> list[Run]:
     ]
 
 
+def main_protocols(config: Config) -> list[str]:
+    """The protocols that extend none: those that figures and the main tables show."""
+    return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
+
+
+def estimated_runs(config: Config) -> list[Run]:
+    """The runs that the config's `estimates` names; none where it is null."""
+    named = config["estimates"]
+    if named is None:
+        return []
+    cell = named["protocol"], named["dataset"]
+    return [Run(*cell, named["lambda"], seed) for seed in seeds(config, *cell)]
+
+
 def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
     """Every choice that fixes the trainings of a data set, but lambda and seed.
 
@@ -115,11 +152,35 @@ def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
         "dataset": dataset,
         **{k: copy.deepcopy(v) for k, v in chosen.items() if k not in ("lambdas", "seeds")},
         "data": data_settings(config, chosen["source"]),
+        "search_of": search_of(config, protocol, dataset),
         "epoch_measure": {
             "examples": measure["epoch_examples"],
             "probes": measure["epoch_probes"],
         },
     }
+
+
+def search_of(config: Config, protocol: str, dataset: str) -> str | None:
+    """The protocol whose search gives a data set its rates; None where the config gives them.
+
+    It is the first in the chain of those that each extend the next and have the same search.
+    """
+    search = _chosen(config, protocol, dataset)["search"]
+    base = config["protocols"][protocol]["extends"]
+    if search is None or base is None:
+        return protocol if search is not None else None
+    there = config["protocols"][base]["datasets"].get(dataset)
+    same = there is not None and there["search"] == search
+    return search_of(config, base, dataset) if same else protocol
+
+
+def seeds(config: Config, protocol: str, dataset: str) -> list[int]:
+    """The seeds of a data set of a protocol.
+
+    Raises:
+        UserError: the config has no such protocol or data set.
+    """
+    return list(_chosen(config, protocol, dataset)["seeds"])
 
 
 def settings(config: Config, run: Run) -> Config:
@@ -139,6 +200,11 @@ def settings(config: Config, run: Run) -> Config:
     return chosen | {"lambda": run.lam, "seed": run.seed}
 
 
+def seed_of(chosen: Config, source: str) -> int:
+    """The seed of one source of a run's randomness: the run's own, or 0 where it does not vary."""
+    return chosen["seed"] if source in chosen["varies"] else 0
+
+
 def data_settings(config: Config, source: str) -> Config:
     """The fields of `data` that concern one source."""
     section = "text" if source in TEXT_SOURCES else source
@@ -150,7 +216,12 @@ def measure_settings(config: Config) -> Config:
     return {k: v for k, v in config["measure"].items() if not k.startswith("epoch_")}
 
 
-def run_key(chosen: Config) -> str:
+def run_key(chosen: Config, data_sha256: str) -> str:
+    """16 hex digits that name a run: its settings and the data that it is trained on."""
+    return digest({"settings": settings_key(chosen), "data": data_sha256})
+
+
+def settings_key(chosen: Config) -> str:
     """16 hex digits that name a run's settings; at lambda 0 the penalty is none of them."""
     unused = {"penalty"} if chosen["lambda"] == BASELINE else set()
     return digest({k: v for k, v in chosen.items() if k not in unused})
@@ -209,7 +280,7 @@ def _chosen(config: Config, protocol: str, dataset: str) -> Config:
 
 def _entry(table: Config, name: str, kind: str) -> Any:
     if name not in table:
-        raise UserError(f"{kind} {name!r} is not in the config{_nearest(name, table)}")
+        raise UserError(f"{kind} {name!r} is not in the config{nearest(name, table)}")
     return table[name]
 
 
@@ -252,6 +323,29 @@ def _accepts_null(field: Config) -> bool:
     return "null" in field["type"] if "type" in field else True
 
 
+def _extended(given: Config) -> Config:
+    """The config with each protocol laid over the one it extends.
+
+    Raises:
+        UserError: there is no such protocol, or the chain comes back to where it began.
+    """
+    written = {name: p for name, p in given["protocols"].items() if p is not None}
+
+    def laid(name: str, above: tuple[str, ...]) -> Config:
+        base = written[name].get("extends")
+        if base is None:
+            return copy.deepcopy(written[name])
+        where = f"config: protocols.{name}.extends"
+        if base in (*above, name):
+            raise UserError(f"{where}: {base!r} comes back to itself; extend another")
+        if base not in written:
+            others = [other for other in written if other != name]
+            raise UserError(f"{where}: there is no protocol {base!r}{nearest(base, others)}")
+        return merge(laid(base, (*above, name)), written[name])
+
+    return given | {"protocols": {name: laid(name, ()) for name in written}}
+
+
 def _with_shared(given: Config) -> Config:
     """The config with what each protocol shares laid under its data sets."""
     config = copy.deepcopy(given)
@@ -273,7 +367,7 @@ def _name_sources(config: Config, schema: Config) -> None:
             if "source" not in chosen and name not in sources:
                 raise UserError(
                     f"config: protocols.{protocol_name}.datasets.{name}: unknown data set"
-                    f"{_nearest(name, sources)}, or name the one it reads as its `source`"
+                    f"{nearest(name, sources)}, or name the one it reads as its `source`"
                 )
             chosen.setdefault("source", name)
 
@@ -309,7 +403,7 @@ def _check_keys(value: Any, where: str = "config") -> None:
     for key, part in value.items():
         if not isinstance(key, str):
             raise UserError(f"{where}: key {key!r} is not text; write it in quotes or rename it")
-        _check_keys(part, f"{where}: {key}" if where == "config" else f"{where}.{key}")
+        _check_keys(part, f"{where}.{key}" if ": " in where else f"{where}: {key}")
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -328,15 +422,19 @@ _Validator = jsonschema.validators.extend(
 )
 
 
-def _check(config: Config, schema: Config, *, complete: bool) -> None:
+# How deep in the config a missing key is a mistake.
+_STUDY, _PROTOCOLS, _ALL = 2, 3, math.inf
+
+
+def _check(config: Config, schema: Config, *, missing: float, where: str = "config") -> None:
     errors = _Validator(schema).iter_errors(config)
     error = jsonschema.exceptions.best_match(
         error
         for error in errors
-        if complete or error.validator != "required" or len(error.absolute_path) < 3
+        if error.validator != "required" or len(error.absolute_path) < missing
     )
     if error is not None:
-        raise UserError(f"config: {_path(error.absolute_path)}{_reason(error)}")
+        raise UserError(f"{where}: {_path(error.absolute_path)}{_reason(error)}")
 
 
 def _path(parts: Iterable[str | int]) -> str:
@@ -351,7 +449,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
     value, limit = error.instance, error.validator_value
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
-            return f"unknown key {_short(value)}{_nearest(value, limit)}"
+            return f"unknown key {_short(value)}{nearest(value, limit)}"
         return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
     match error.validator:
         case "not":
@@ -359,7 +457,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             known = error.schema.get("properties", {})
             unknown = next(key for key in value if key not in known)
-            return f"unknown key {_short(unknown)}{_nearest(unknown, known)}"
+            return f"unknown key {_short(unknown)}{nearest(unknown, known)}"
         case "required":
             missing = next(key for key in limit if key not in value)
             return f"{missing!r} is missing"
@@ -367,7 +465,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
             known = [_short(choice) for choice in limit]
             if len(known) <= 4:
                 return f"{_short(value)} is unknown; known are {', '.join(known)}"
-            return f"{_short(value)} is unknown{_nearest(_short(value), known)}"
+            return f"{_short(value)} is unknown{nearest(_short(value), known)}"
         case "type":
             return f"must be {_kind(limit)}, not {_short(value)}{_type_hint(value, limit)}"
         case "pattern" if "lambdas" in error.absolute_path:
@@ -427,7 +525,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all of them."""
     known = [str(choice) for choice in known]
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
@@ -437,12 +536,15 @@ def _check_study(config: Config) -> None:
     """What a schema cannot say."""
     for name, protocol in config["protocols"].items():
         where = f"config: protocols.{name}"
-        _check_lambdas(protocol["lambdas"], f"{where}.lambdas")
+        plain = protocol["extends"] is None
+        _check_lambdas(protocol["lambdas"], f"{where}.lambdas", with_plain=plain)
         for dataset, chosen in protocol["datasets"].items():
-            _check_lambdas(chosen["lambdas"], f"{where}.datasets.{dataset}.lambdas")
+            own = f"{where}.datasets.{dataset}.lambdas"
+            _check_lambdas(chosen["lambdas"], own, with_plain=plain)
             _check_training(chosen, f"{where}.datasets.{dataset}")
     _check_surface(config)
     known = set(runs(config))
+    _check_estimates(config)
     for number, run in enumerate(config["verify"]["runs"]):
         if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
             raise UserError(
@@ -467,7 +569,23 @@ def _check_surface(config: Config) -> None:
                 )
 
 
-def _check_lambdas(lambdas: list[str], where: str) -> None:
+def _check_estimates(config: Config) -> None:
+    if config["estimates"] is None:
+        return
+    try:
+        named = estimated_runs(config)
+        model = cell_settings(config, *named[0][:2])["model"]["name"]
+        settings(config, named[0])
+    except UserError as error:
+        raise UserError(f"config: estimates: {error}, or to name others") from error
+    if model != "logistic_regression":
+        raise UserError(
+            f"config: estimates: {named[0].dataset} is a {model}; tr(H^2) has a closed form for "
+            "logistic regression only"
+        )
+
+
+def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
     values: dict[float, str] = {}
     for lam in lambdas:
         value = float(lam)
@@ -478,7 +596,7 @@ def _check_lambdas(lambdas: list[str], where: str) -> None:
                 f"{where}: {values[value]!r} and {lam!r} are one lambda given twice; keep one"
             )
         values[value] = lam
-    if BASELINE not in lambdas:
+    if with_plain and BASELINE not in lambdas:
         raise UserError(f'{where}: lambda "0", the plain training, is missing; add it')
 
 
@@ -496,6 +614,10 @@ def _check_training(chosen: Config, where: str) -> None:
         raise UserError(f"{where}.reading: {what}")
     if chosen["reading"] == "stripped" and chosen["source"] != "newsgroups20":
         raise UserError(f"{where}.reading: only newsgroups20 has a stripped one; write `whole`")
+    if "test_split" in chosen["varies"] and chosen["source"] not in UNSPLIT_SOURCES:
+        raise UserError(
+            f"{where}.varies: {chosen['source']} has a standard test split; leave test_split out"
+        )
     if is_text and chosen["inputs"] != "raw":
         raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
 

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from flatreg import labels, statistics, tables
+from flatreg.config import main_protocols
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
 from flatreg.evidence.tables import GRIM_DENOMINATORS_TABLE
@@ -526,7 +527,8 @@ def _parse() -> argparse.Namespace:
     command("flatness", lambda a: draw_flatness(_metrics(a), _alpha(a)), "config", "metrics")
     command(
         "learning_curves",
-        lambda a: draw_learning_curves(tables.read(a.epochs, tables.EPOCHS_TABLE)),
+        lambda a: draw_learning_curves(_shown(a, tables.read(a.epochs, tables.EPOCHS_TABLE))),
+        "config",
         "epochs",
     )
     command(
@@ -539,8 +541,11 @@ def _parse() -> argparse.Namespace:
     command(
         "cost",
         lambda a: draw_cost(
-            tables.read(a.times, tables.TIMES_TABLE), _original_seconds(a), read_json(a.bench)
+            _shown(a, tables.read(a.times, tables.TIMES_TABLE)),
+            _original_seconds(a),
+            read_json(a.bench),
         ),
+        "config",
         "times",
         "original",
         "bench",
@@ -555,7 +560,12 @@ def _parse() -> argparse.Namespace:
 
 
 def _metrics(arguments: argparse.Namespace) -> pd.DataFrame:
-    return tables.read(arguments.metrics, tables.METRICS_TABLE)
+    return _shown(arguments, tables.read(arguments.metrics, tables.METRICS_TABLE))
+
+
+def _shown(arguments: argparse.Namespace, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the protocols that extend none; the others answer questions of their own."""
+    return table[table["protocol"].isin(main_protocols(read_json(arguments.config)))]
 
 
 def _alpha(arguments: argparse.Namespace) -> float:

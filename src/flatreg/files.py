@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -48,6 +49,48 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in their own order, NaN refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    """Write a record as JSON with a checksum of its other fields, its `seal`."""
+    write_json(path, value | {"seal": _seal(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote, without the seal.
+
+    Raises:
+        UserError: it is missing, not JSON, or was changed after it was written.
+    """
+    value = read_json(path)
+    seal = value.pop("seal", None) if isinstance(value, dict) else None
+    if seal is None or seal != _seal(value):
+        raise UserError(
+            f"{path} was changed after it was made (its seal is broken); delete it and run again"
+        )
+    return value
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Check that a file is still what a sealed record says of it.
+
+    Raises:
+        UserError: it is missing or was changed.
+    """
+    if not path.exists() or sha256(path) != expected:
+        raise UserError(f"{path} was changed after it was made; delete it and run again")
+
+
+def _seal(value: dict[str, Any]) -> str:
+    """SHA-256 of a record's canonical JSON."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from flatreg import config, curvature, datasets, models, runtime, splits
 from flatreg.errors import run_command
-from flatreg.files import read_json, write_json
+from flatreg.files import check_sha256, read_json, read_sealed, write_sealed
 from flatreg.penalty import ModelError, linen
 from flatreg.penalty.gram import gram_factor
 from flatreg.runs import load_params
@@ -29,20 +29,27 @@ def main() -> None:
     arguments = _parse()
     runtime.set_up(arguments)
     resolved = read_json(arguments.config)
-    record = read_json(arguments.run / "metrics.json")
+    record = read_sealed(arguments.run / "metrics.json")
     result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
     if record["status"] != "diverged":
         run = config.Run(*(record[name] for name in ("protocol", "dataset", "lambda", "seed")))
         settings = config.settings(resolved, run)
         data = splits.prepare(datasets.load(arguments.data), settings)
         model = models.build(settings["model"], data.classes)
+        check_sha256(arguments.run / "params.npz", record["params.npz_sha256"])
         params = load_params(arguments.run / "params.npz")
         for split, (x, y) in subsets(data, resolved["measure"]).items():
-            key = jax.random.fold_in(
-                jax.random.key(resolved["measure"]["subset_seed"]), STREAMS[split]
-            )
+            key = probe_key(resolved["measure"]["subset_seed"], split, run.seed)
             result[split] = measure(model, params, x, y, key, resolved["measure"])
-    write_json(arguments.out, result)
+    write_sealed(arguments.out, result)
+
+
+def probe_key(subset_seed: int, split: str, seed: int) -> jax.Array:
+    """The key of a run's probes: shared by the lambdas of a seed, for the seeds independent.
+
+    Were it shared by the seeds too, their mean would have an error that their spread does not show.
+    """
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(subset_seed), STREAMS[split]), seed)
 
 
 def subsets(

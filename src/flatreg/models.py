@@ -60,7 +60,8 @@ def build(model: dict[str, Any], classes: int) -> nn.Module:
     """The Flax module that a config's `model` section describes.
 
     Args:
-        model: `name` and the attributes of that model but `outputs`.
+        model: `name` and the attributes of that model; `outputs` where it is not as many logits
+            as the classes need.
         classes: number of classes of the data set, at least 2.
 
     Raises:
@@ -72,7 +73,7 @@ def build(model: dict[str, Any], classes: int) -> nn.Module:
     if "hidden" in attributes:
         attributes["hidden"] = tuple(attributes["hidden"])
     try:
-        return MODELS[model["name"]](outputs=logits_of(classes), **attributes)
+        return MODELS[model["name"]](**{"outputs": logits_of(classes)} | attributes)
     except TypeError as error:
         raise UserError(f"model {model['name']}: {error}; mend it in the config") from error
 

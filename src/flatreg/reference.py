@@ -1,7 +1,8 @@
 """Keep a finished study as the reference: `python -m flatreg.reference --help`.
 
-Copied are the tables, the manifests and the facts of the runs' making; a study whose runs were
-made by different code, or by code that no commit has, is no reference.
+Copied are the config, the tables with their checksums, the manifests and the facts of the runs'
+making. Runs of several commits may stand together, each commit with their number; runs of several
+machines or of code that no commit has are no reference.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from flatreg import config, tables
+from flatreg.checksums import write_checksum
 from flatreg.errors import UserError, run_command
+from flatreg.evidence import tables as evidence
 from flatreg.files import read_json, write_json
 from flatreg.runs import run_dir
 
@@ -24,8 +28,21 @@ TABLES = {
     "summary.csv": tables.SUMMARY_TABLE,
     "tests.csv": tables.TESTS_TABLE,
 }
+# Tables of the evidence, which a study may do without.
+EVIDENCE = {
+    "calibration.csv": evidence.CALIBRATION_TABLE,
+    "checks.csv": evidence.CHECKS_TABLE,
+    "claim_runs.csv": evidence.CLAIM_RUNS_TABLE,
+    "claims.csv": evidence.CLAIMS_TABLE,
+    "correlations.csv": evidence.CORRELATIONS_TABLE,
+    "estimates.csv": evidence.ESTIMATES_TABLE,
+    "flatness.csv": evidence.FLATNESS_TABLE,
+    "grim.csv": evidence.GRIM_TABLE,
+    "reparametrization.csv": evidence.REPARAMETRIZATION_TABLE,
+    "variance.csv": evidence.VARIANCE_TABLE,
+}
 # Facts of one run that say nothing of the study.
-OF_ONE_RUN = ("command", "begun", "ended")
+OF_ONE_RUN = ("command", "begun", "ended", "commit")
 
 
 def main() -> None:
@@ -38,21 +55,24 @@ def main() -> None:
     results = Path(resolved["paths"]["results"])
     folders = [run_dir(results, *run) for run in config.runs(resolved)]
     facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
-    for name, table in TABLES.items():
+    made = {n: t for n, t in EVIDENCE.items() if (results / "tables" / n).exists()}
+    for name, table in (TABLES | made).items():
         tables.read(results / "tables" / name, table)
     (arguments.out / "data").mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
+    for name in TABLES | made:
         shutil.copyfile(results / "tables" / name, arguments.out / name)
+        write_checksum(arguments.out / name)
     for manifest in sorted((results / "data").glob("*.json")):
         shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
+    shutil.copyfile(arguments.config, arguments.out / "config.json")
     write_json(arguments.out / "facts.json", facts)
 
 
 def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
-    """What all runs have in common, and when the first began and the last ended.
+    """What all runs have in common, how many are of which commit, the first's begin and last's end.
 
     Raises:
-        UserError: two runs differ in a fact, or the code of one was in no commit.
+        UserError: two runs differ in another fact, or the code of one was in no commit.
     """
     (first_folder, first), *_ = of_runs.items()
     for folder, facts in of_runs.items():
@@ -66,7 +86,9 @@ def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
                     f"{first_folder} and {folder} differ in {name} ({json.dumps(first[name])} and "
                     f"{json.dumps(facts[name])}); delete the older one and run again"
                 )
-    return {name: value for name, value in first.items() if name not in OF_ONE_RUN} | {
+    return {
+        "commits": dict(Counter(facts["commit"] for facts in of_runs.values())),
+        **{name: value for name, value in first.items() if name not in OF_ONE_RUN},
         "begun": min(facts["begun"] for facts in of_runs.values()),
         "ended": max(facts["ended"] for facts in of_runs.values()),
     }

@@ -63,18 +63,22 @@ def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
 
     Args:
         dataset: the prepared data set.
-        settings: of the run; read are `inputs`, `validation_fraction`, `validation_seed`.
+        settings: of the run; read are `inputs`, `validation_fraction`, `validation_seed`,
+            `test_examples`, and `varies` and `seed` for a split that varies.
 
     Raises:
         UserError: the data cannot be scaled or split so.
     """
+    if "test_split" in settings["varies"]:
+        dataset = _with_another_test_split(dataset, settings["seed"])
     train, validation = _split_rows(dataset, settings)
+    test = _test_rows(dataset, settings)
     x, x_test = _flat(dataset.x_train), _flat(dataset.x_test)
     scaling = _scaling(settings["inputs"], dataset, x[train])
     return Splits(
         train=Split(x[train], dataset.y_train[train], scaling),
         validation=Split(x[validation], dataset.y_train[validation], scaling),
-        test=Split(x_test, dataset.y_test, scaling),
+        test=Split(x_test[test], dataset.y_test[test], scaling),
         classes=dataset.classes,
         sha256=dataset.sha256,
     )
@@ -86,13 +90,42 @@ def without_test(splits: Splits) -> Splits:
     return splits._replace(test=test._replace(x=test.x[:0], y=test.y[:0]))
 
 
+def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
+    """The same examples with as many others in the test split, stratified."""
+    x = np.concatenate([dataset.x_train, dataset.x_test])
+    y = np.concatenate([dataset.y_train, dataset.y_test])
+    x_train, x_test, y_train, y_test = train_test_split(
+        x, y, test_size=len(dataset.y_test), random_state=seed, stratify=y
+    )
+    return dataset._replace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+def _test_rows(dataset: Dataset, settings: dict[str, Any]) -> np.ndarray:
+    """Row numbers, in rising order, of the test examples that are taken.
+
+    Raises:
+        UserError: there are fewer than the config asks for.
+    """
+    there, wanted = len(dataset.y_test), settings["test_examples"]
+    if wanted is None:
+        return np.arange(there)
+    if wanted > there:
+        raise UserError(
+            f"{dataset.name}: test_examples {wanted} is more than its {there} test examples; "
+            "take fewer"
+        )
+    rng = np.random.default_rng(settings["validation_seed"])
+    return np.sort(rng.choice(there, size=wanted, replace=False))
+
+
 def _split_rows(dataset: Dataset, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers, in rising order, of the training and validation examples, stratified."""
+    varies = "split" in settings["varies"]
     try:
         train, validation = train_test_split(
             np.arange(len(dataset.y_train)),
             test_size=settings["validation_fraction"],
-            random_state=settings["validation_seed"],
+            random_state=settings["seed"] if varies else settings["validation_seed"],
             stratify=dataset.y_train,
         )
     except ValueError as error:

@@ -17,7 +17,7 @@ import numpy as np
 from flatreg import config, datasets, loss_surface, models, runtime, splits
 from flatreg.datasets.prepared import write_arrays
 from flatreg.errors import run_command
-from flatreg.files import read_json
+from flatreg.files import read_json, read_sealed
 from flatreg.measure import subsets
 from flatreg.runs import load_params
 
@@ -121,7 +121,7 @@ def _plane(
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "metrics.json")
+    return read_sealed(folder / "metrics.json")
 
 
 def _subset_settings(resolved: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
+from flatreg.checksums import check_checksum, checksum_path, write_checksum
 from flatreg.errors import UserError
 from flatreg.files import atomic_path
 
@@ -79,11 +80,11 @@ METRICS_TABLE = pa.DataFrameSchema(
         "epochs": count("epochs done"),
         "steps": count("steps done"),
         "kept_epoch": count("epoch of the kept parameters", nullable=True),
-        "train_loss": number("mean cross-entropy of the training split (nats)", least=0),
+        "train_loss": number("mean loss of the training split (nats)"),
         "train_accuracy": share("share of training examples right"),
-        "validation_loss": number("mean cross-entropy of the validation split", least=0),
+        "validation_loss": number("mean loss of the validation split (nats)"),
         "validation_accuracy": share("share of validation examples right"),
-        "test_loss": number("mean cross-entropy of the test split (nats)", least=0),
+        "test_loss": number("mean loss of the test split (nats)"),
         "tr_h2_training": number("mean of the estimates taken in training", least=0),
         "tr_h2_epochs": number("mean of the measurements at the ends of epochs", least=0),
         **_curvature_columns("", "training"),
@@ -193,8 +194,8 @@ def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
     """Read a CSV and check it against its table.
 
     Raises:
-        UserError: it is missing or empty, misses a column, or a value is out of range; the line
-            names file, column and row (the header is row 1).
+        UserError: it is missing or empty, was changed after it was made, misses a column, or a
+            value is out of range; the line names file, column and row (the header is row 1).
     """
     types = {name: column.dtype.type for name, column in table.columns.items()}
     try:
@@ -203,6 +204,7 @@ def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
         raise UserError(f"{path} is missing; run the rule that makes it") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no table ({error}); delete it and run again") from error
+    check_checksum(path)
     missing = [name for name in table.columns if name not in header]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; delete it and run again")
@@ -238,10 +240,13 @@ def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.Data
 
 
 def write(path: Path, frame: pd.DataFrame, table: pa.DataFrameSchema) -> None:
-    """Check a table and write it as CSV; an empty field is a missing value."""
+    """Check a table and write it as CSV, its checksum beside it; an empty field is missing."""
     checked = check(frame, table, str(path))
+    # Of an older table: were this one's to stay unwritten, the table would seem changed by hand.
+    checksum_path(path).unlink(missing_ok=True)
     with atomic_path(path) as temporary:
         checked.to_csv(temporary, index=False, lineterminator="\n")
+    write_checksum(path)
 
 
 def _typed(frame: pd.DataFrame, table: pa.DataFrameSchema) -> pd.DataFrame:

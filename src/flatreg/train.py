@@ -16,7 +16,7 @@ from rich.progress import Progress
 from flatreg import config, datasets, facts, runtime, splits
 from flatreg.checkpoints import Checkpoints
 from flatreg.errors import UserError, run_command
-from flatreg.files import atomic_path, read_json, write_json
+from flatreg.files import atomic_path, read_json, sha256, write_json, write_sealed
 from flatreg.runs import save_params
 from flatreg.training import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
 
@@ -31,9 +31,10 @@ def main() -> None:
         resolved,
         config.Run(arguments.protocol, arguments.dataset, arguments.lam, arguments.seed),
     )
-    key = config.run_key(settings)
+    data = datasets.load(arguments.data)
+    key = config.run_key(settings, data.sha256)
     settings = with_selection(settings, arguments.selected)
-    run_splits = splits.prepare(datasets.load(arguments.data), settings)
+    run_splits = splits.prepare(data, settings)
     trainer = make_trainer(run_splits, settings)
     setup_seconds = time.time() - begun - trainer.compile_seconds
     with Checkpoints(arguments.checkpoints / key, key, arguments.checkpoint_every) as checkpoints:
@@ -152,7 +153,8 @@ def _write(
         pd.DataFrame(state.rows, columns=EPOCH_COLUMNS).to_csv(temporary, index=False)
     write_json(out / "timing.json", timing)
     write_json(out / "facts.json", facts.describe() | {"begun": begun, "ended": time.time()})
-    write_json(out / "metrics.json", metrics)
+    sums = {f"{name}_sha256": sha256(out / name) for name in ("params.npz", "epochs.csv")}
+    write_sealed(out / "metrics.json", metrics | sums)
 
 
 def _parse() -> argparse.Namespace:

@@ -20,6 +20,7 @@ import optax
 
 from flatreg import batches, curvature, models, objective, optimizers, penalty, steps
 from flatreg.batches import Batches
+from flatreg.config import seed_of
 from flatreg.errors import UserError
 from flatreg.evaluation import make_evaluation
 from flatreg.splits import Split, Splits
@@ -123,7 +124,7 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
     Raises:
         UserError: the batch is larger than the training split.
     """
-    batch, seed = settings["batch"], settings["seed"]
+    batch = settings["batch"]
     count = len(splits.train.y) // batch
     if count == 0:
         raise UserError(
@@ -131,6 +132,8 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
             f"{settings['dataset']}; choose a smaller one"
         )
     model = models.build(settings["model"], splits.classes)
+    streams = Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields))
+    first = stream(seed_of(settings, "initialization"), "initialization")
     optimizer, schedule = optimizers.build(settings, count)
     lam, chosen = float(settings["lambda"]), settings["penalty"]
     inputs = jnp.zeros((batch, splits.train.x.shape[1]))
@@ -141,10 +144,9 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
         if lam > 0
         else steps.plain_gradient(goal)
     )
-    streams = Streams(stream(seed, "dropout"), stream(seed, "probes"))
     orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings["epochs"]))
     fed = batches.of_split(splits.train, orders)
-    initial = partial(_initialize, model, optimizer, inputs[:1], seed)
+    initial = partial(_initialize, model, optimizer, inputs[:1], first)
     clock = time.perf_counter()
     epoch = steps.make_epoch(gradient, optimizer, fed)
     run_epoch = _compile(epoch, initial, fed, (count, batch), streams)
@@ -179,16 +181,16 @@ def stream(seed: int, purpose: str) -> jax.Array:
 
 def epoch_order(settings: dict[str, Any], epoch: int, examples: int) -> np.ndarray:
     """Row numbers [steps, B] of the batches of an epoch (from 0); what is left over is dropped."""
-    rng = np.random.default_rng([STREAMS["order"], settings["seed"], epoch])
+    rng = np.random.default_rng([STREAMS["order"], seed_of(settings, "order"), epoch])
     batch = settings["batch"]
     return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
 
 
 def _initialize(
-    model: nn.Module, optimizer: optax.GradientTransformation, inputs: jax.Array, seed: int
+    model: nn.Module, optimizer: optax.GradientTransformation, inputs: jax.Array, key: jax.Array
 ) -> tuple[Params, optax.OptState]:
     initialize = jax.jit(partial(model.init, train=False))
-    params = initialize(stream(seed, "initialization"), inputs)["params"]
+    params = initialize(key, inputs)["params"]
     return params, optimizer.init(params)
 
 

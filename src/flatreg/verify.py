@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flatreg import collect, tables
+from flatreg.checksums import check_checksum
 from flatreg.config import Config, Run
 from flatreg.errors import UserError, run_command
 from flatreg.files import read_json
@@ -107,9 +108,10 @@ def read_rows(path: Path) -> dict[Run, Row]:
     """A metrics table's rows as they stand in the file, every value a string.
 
     Raises:
-        UserError: the file is missing, or lacks a column.
+        UserError: the file is missing, was changed after it was made, or lacks a column.
     """
     try:
+        check_checksum(path)
         with path.open(encoding="utf-8", newline="") as handle:
             reader = csv.DictReader(handle)
             rows = list(reader)

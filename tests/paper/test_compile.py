@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ There are \val{count/runs} runs \cite{known}. BODY
 \end{document}
 """
 BIB = "@misc{known, author = {A. Author}, title = {Title}, year = {2020}}\n"
+ITEM = {
+    **{"id": "count/runs", "printed": "60", "value": 60, "statistic": "number of runs"},
+    **{"runs": [], "files": [], "command": "none"},
+}
 NUMBERS = "\\defval{@count/runs}{60}\n"
 
 
@@ -27,10 +32,12 @@ def compile_paper(folder: Path, body: str, numbers: str = NUMBERS) -> tuple[int,
     (folder / "main.tex").write_text(TEXT.replace("BODY", body))
     (folder / "references.bib").write_text(BIB)
     (folder / "numbers.tex").write_text(numbers)
+    (folder / "numbers.json").write_text(json.dumps([ITEM]))
     done = subprocess.run(
         [
             *[sys.executable, "-m", "flatreg.paper.compile", "--text", folder / "main.tex"],
             *["--references", folder / "references.bib", "--generated", folder / "numbers.tex"],
+            *["--provenance", folder / "numbers.json"],
             *["--figures", folder / "numbers.tex", "--out", folder / "out.pdf"],
         ],
         capture_output=True,
@@ -58,6 +65,9 @@ def test_a_sound_paper_compiles_to_the_same_bytes(tmp_path: Path) -> None:
         (r"\cite{unknown}", NUMBERS, "a citation is undefined: Citation `unknown'"),
         (r"\noindent\rule{500pt}{1pt}", NUMBERS, "a box is overfull"),
         (r"\undefinedmacro", NUMBERS, "LaTeX stops: Undefined control sequence"),
+        ("It is 0.4242.", NUMBERS, "a number is typed: line 7: 0.4242"),
+        (r"\newcommand{\x}{.}It is 0\x4242.", NUMBERS, "comes from nowhere: 0.4242, page 1"),
+        ("", NUMBERS.replace("60", "61"), "comes from nowhere: 61, page 1 (There are 61 runs"),
     ],
 )
 def test_what_a_paper_must_not_have_is_one_line(

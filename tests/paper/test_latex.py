@@ -35,3 +35,20 @@ def test_every_special_character_is_escaped() -> None:
     assert latex.escape(r"a_b & 5% $x$ {\input} #1 ~^") == (
         r"a\_b \& 5\% \$x\$ \{\textbackslash{}input\} \#1 \textasciitilde{}\textasciicircum{}"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (latex.number(708697344.9), "7.09·10^8"),
+        (latex.number(-0.5, ".2f"), "-0.50"),
+        ("11{,}314", "11,314"),
+        (latex.p_value(0.0), "<0.001"),
+        (latex.escape("80%"), "80%"),
+        (r"no $\lambda$ changed it ($n$ = 3)", "no λ changed it (n = 3)"),
+        (latex.escape(r"a_b & \{x} $5 ~^"), r"a_b & \{x} $5 ~^"),
+        (r"\dagger1", "†1"),
+    ],
+)
+def test_what_a_reader_sees(written: str, read: str) -> None:
+    assert latex.plain(written) == read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from flatreg import tables
 from flatreg.errors import UserError
-from flatreg.paper import flowcharts, numbers, result_tables
-from flatreg.paper.evidence import Evidence
+from flatreg.paper import flowcharts, numbers, result_tables, sources
+from flatreg.paper.provenance import Fact
+from flatreg.paper.sources import Sources
 
 BY_METRIC = [*tables.CELL, "metric"]
 ENTRY = {
@@ -40,17 +42,22 @@ test_row.__test__ = False
 
 
 @pytest.fixture
-def found() -> Evidence:
+def found() -> Sources:
     metrics = [m for m, *_ in result_tables.BLOCKS]
     summary = [summary_row("0", m, 0.9) for m in metrics]
     summary += [summary_row("0.1", m, 0.8, diverged=1) for m in metrics]
-    return Evidence(
+    return Sources(
         config={
             "protocols": {"stated": {"datasets": {"digits": ENTRY}, "seeds": [0, 1]}},
             "analysis": {"alpha": 0.05},
+            "paths": {"results": "results/demo", "pdf": "results/demo/paper.pdf"},
         },
         metrics=pd.DataFrame(
-            {"protocol": "stated", "dataset": "digits", "status": ["completed", "diverged"]}
+            {
+                **{"protocol": "stated", "dataset": "digits", "lambda": ["0", "0.1"]},
+                **{"status": ["completed", "diverged"], "steps": [10, 0], "key": ["a", "b"]},
+                **{metric: [0.9, float("nan")] for metric in metrics},
+            }
         ),
         summary=pd.DataFrame(summary).set_index(BY_METRIC),
         tests=pd.DataFrame([test_row("0.1", m, -0.1, 0.01) for m in metrics]).set_index(BY_METRIC),
@@ -58,6 +65,12 @@ def found() -> Evidence:
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
         bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},
+        evidence={
+            "claims": pd.DataFrame(
+                {"claim": ["gain"], "protocol": "stated", "p": 0.0004, "verdict": "supported"}
+            )
+        },
+        paths=defaultdict(lambda: Path("a_file")),
     )
 
 
@@ -75,40 +88,60 @@ def found() -> Evidence:
         ("count/runs", "", "2"),
         ("count/stated/diverged", "", "1"),
         ("detectable/stated/digits", "", "3.1"),
+        ("claim/gain/stated/p", "", "$<$0.001"),
+        ("claim/gain/stated/verdict", "", "supported"),
     ],
 )
-def test_a_place_is_looked_up(found: Evidence, place: str, pattern: str, written: str) -> None:
-    assert numbers.resolve(place, pattern, found) == written
+def test_a_place_is_looked_up(found: Sources, place: str, pattern: str, written: str) -> None:
+    assert numbers.resolve(place, pattern, found).text == written
 
 
-def test_a_verdict_names_direction_p_and_n(found: Evidence) -> None:
+def test_a_verdict_names_direction_p_and_n(found: Sources) -> None:
     said = numbers.resolve("verdict/stated/digits/test_accuracy", "", found)
-    assert said == r"$\lambda=0.1$ ($p$ = 0.010) lowered it ($n$ = 3 and 3)"
+    assert said.text == r"$\lambda=0.1$ ($p$ = 0.010) lowered it ($n$ = 3 and 3)"
 
 
-def test_a_verdict_without_significance_says_so(found: Evidence) -> None:
-    tests = found.tests.assign(welch_p_holm=0.5)
-    said = numbers.verdict(tests, "stated", "digits", "test_accuracy", alpha=0.05)
+def test_a_verdict_without_significance_says_so() -> None:
+    row = {"difference": -0.1, "welch_p_holm": 0.5, "n": 3, "n_baseline": 3}
+    said = numbers.verdict({"0.1": row}, alpha=0.05)
     assert said.startswith(r"no $\lambda$ changed it detectably (smallest adjusted $p$ = 0.500")
-    untested = found.tests.assign(welch_p_holm=float("nan"))
-    said = numbers.verdict(untested, "stated", "digits", "test_accuracy", alpha=0.05)
-    assert said == "no lambda could be tested"
+    untested = {"0.1": row | {"welch_p_holm": float("nan")}}
+    assert numbers.verdict(untested, alpha=0.05) == "no lambda could be tested"
 
 
-def test_macros_hold_what_the_text_names_and_no_more(found: Evidence, tmp_path: Path) -> None:
+def test_macros_hold_what_the_text_names_and_no_more(found: Sources, tmp_path: Path) -> None:
     text = tmp_path / "main.tex"
     text.write_text(
         "Of \\val{count/runs} runs% not \\val{nothing/here}\n"
         "\\whendataset{cifar100}{\\val{summary/stated/cifar100/0/test_accuracy/mean}}\n"
+        "\\whendataset{cifar100}{\\val{claim/loss/stated/p}}\n"
     )
-    assert numbers.macros(text, found) == "\\defval{@count/runs}{2}\n\\hasdataset{digits}\n"
+    written = numbers.macros(text, found).text
+    assert written.startswith("\\defval{@count/runs}{2}\n\\hasdataset{digits}\n\\defdatafile")
+    assert written.count("\\defval") == 1
+
+
+def test_data_files_are_named_from_the_folder_of_the_pdf(found: Sources) -> None:
+    paths = {name: Path("results/demo/tables") / f"{name}.csv" for name in sources.FLAGS}
+    named = numbers.data_files(
+        found._replace(evidence={}, paths=paths | {"bench": Path("bench/cost.json")})
+    )
+    assert named["summary"] == "tables/summary.csv"
+    assert named["epochs"] == "tables/epochs.csv"
+    assert named["surfaces"] == "surfaces"
+    assert named["bench"] == "../../bench/cost.json"
 
 
 @pytest.mark.parametrize(
-    "place", ["count/cats", "summary/stated/digits/7/test_accuracy/mean", "config/no", "what/is"]
+    "place",
+    [
+        *["count/cats", "summary/stated/digits/7/test_accuracy/mean", "config/no", "what/is"],
+        *["claim/gain/tuned/p", "claim/gain/stated/q", "variance/digits/test_accuracy/all/sd"],
+        *["summary/stated/digits", "data/digits/splits/train/examples/1"],
+    ],
 )
 def test_a_lost_place_is_one_line_with_file_and_line(
-    found: Evidence, tmp_path: Path, place: str
+    found: Sources, tmp_path: Path, place: str
 ) -> None:
     text = tmp_path / "main.tex"
     text.write_text(f"One line.\n\\val{{{place}}}\n")
@@ -117,16 +150,22 @@ def test_a_lost_place_is_one_line_with_file_and_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_marks_diverged_runs_and_missing_numbers(found: Evidence) -> None:
-    lines = result_tables.table("digits", found).splitlines()
+def test_a_table_marks_diverged_runs_and_missing_numbers(found: Sources) -> None:
+    lines = result_tables.table("digits", found).text.splitlines()
     accuracy = next(line for line in lines if line.startswith("0.1 & "))
     assert accuracy == r"0.1 & -- & 0.8000 (0.01) & $-0.1000$ & 0.010 & 2$^{\dagger1}$ \\"
     assert any(line.startswith("0 & 0.5000 & 0.9000 (0.01) &  &  & 3") for line in lines)
 
 
-def test_flow_charts_follow_the_config(found: Evidence) -> None:
-    chart = flowcharts.models_chart(found.config, {"digits": 10})
+def test_flow_charts_follow_the_config(found: Sources) -> None:
+    classes = {"digits": Fact(10, "classes", [], ["digits.json"])}
+    chart = flowcharts.models_chart(found.config, classes, "config.json").text
     for part in ("dense 64, ReLU", "dense 32, ReLU", "dropout 0.3", "dense 10}", "softmax"):
         assert part in chart
-    assert "$k=10$" in flowcharts.step_chart(found.config)
-    assert "$M=5$ probes" in flowcharts.step_chart(found.config)
+    step = flowcharts.step_chart(found.config, "config.json")
+    assert "$k=10$" in step.text
+    assert "$M=5$ probes" in step.text
+    assert [(item.id, item.printed) for item in step.items] == [
+        ("flow_step/interval", "10"),
+        ("flow_step/probes", "5"),
+    ]

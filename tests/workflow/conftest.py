@@ -14,12 +14,25 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ["Snakefile", "config.yaml", "workflow", "profiles", "src", "envs", "paper", "bench"]
+PARTS = [
+    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
+    *("workflow", "profiles", "src", "envs", "paper", "bench"),
+]
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
     "surface": {"protocol": "tuned", "lambda": "0.1"},
+    "claims": None,
+    "estimates": None,
     "protocols": {
+        "as_reported": None,
+        "every_batch": None,
+        "only_initialization": None,
+        "only_order": None,
+        "only_split": None,
+        "only_dropout": None,
+        "only_probes": None,
+        "only_test_split": None,
         "stated": {
             "lambdas": ["0", "0.1"],
             "seeds": [0, 1],

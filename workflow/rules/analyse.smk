@@ -1,6 +1,7 @@
 # Purpose: put all runs into tables and test each lambda against plain training.
 # Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
-# Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv
+# Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv, each with its
+#     checksum, NAME.csv.sha256
 
 
 localrules:
@@ -37,6 +38,10 @@ rule collect_tables:
             category="Tables",
             labels={"table": "times"},
         ),
+        checksums=expand(
+            f"{RESULTS}/tables/{{name}}.csv.sha256",
+            name=["metrics", "epochs", "times"],
+        ),
     log:
         f"{LOGS}/tables/metrics.log",
     benchmark:
@@ -66,6 +71,7 @@ rule summarize_cells:
             category="Tables",
             labels={"table": "every cell"},
         ),
+        checksum=f"{RESULTS}/tables/summary.csv.sha256",
     log:
         f"{LOGS}/tables/summary.log",
     benchmark:
@@ -96,6 +102,7 @@ rule compare_lambdas:
             category="Tables",
             labels={"table": "tests against plain training"},
         ),
+        checksum=f"{RESULTS}/tables/tests.csv.sha256",
     log:
         f"{LOGS}/tables/tests.log",
     benchmark:

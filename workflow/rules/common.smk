@@ -21,18 +21,22 @@ from flatreg.config import (
     check_writable,
     data_settings,
     digest,
+    estimated_runs,
     load,
     measure_settings,
-    run_key,
     runs,
+    search_of,
     selection_key,
     settings,
+    settings_key,
 )
 from flatreg.errors import UserError
+from flatreg.evidence import ledger
 from flatreg.files import read_json, write_json
 
 HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
+LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
 SOURCE = HOME / "src/flatreg"
 
 
@@ -42,12 +46,26 @@ def checked_study():
         study = load(config, read_json(Path(SCHEMA)))
         for path in study["paths"].values():
             check_writable(Path(path))
+        if study["claims"] is not None:
+            ledger.read(Path(study["claims"]), read_json(Path(LEDGER_SCHEMA)), study)
     except UserError as error:
         sys.exit(f"error: {error}")
     return study
 
 
+def rescaled_run():
+    """The perceptron whose layers are rescaled: the first that surfaces are drawn of, or none."""
+    shown = STUDY["surface"]
+    datasets = STUDY["protocols"][shown["protocol"]]["datasets"]
+    return [
+        Run(shown["protocol"], name, BASELINE, shown["seed"])
+        for name, chosen in datasets.items()
+        if chosen["model"]["name"] == "mlp"
+    ][-1:]
+
+
 STUDY = checked_study()
+LEDGER = STUDY["claims"]
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED = f"{RESULTS}/compiled"
@@ -84,7 +102,23 @@ FIGURES = expand(
     ],
     kind=["pdf", "svg"],
 )
+FLATNESS = f"{RESULTS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.csv"
+EVIDENCE = expand(
+    f"{RESULTS}/tables/{{name}}.csv",
+    name=[
+        "calibration",
+        "checks",
+        "correlations",
+        "estimates",
+        "flatness",
+        "grim",
+        *(["claims", "claim_runs"] if LEDGER else []),
+        *(["reparametrization"] if rescaled_run() else []),
+        "variance",
+    ],
+)
 ORIGINAL = str(HOME / "paper/original.json")
+ESTIMATED = estimated_runs(STUDY)
 # Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
 BENCH = str(HOME / "bench/results/cost.json")
 
@@ -149,10 +183,11 @@ def data_file(wildcards):
 
 
 def selection_file(wildcards):
-    """The result of a data set's search, if its protocol has one."""
-    chosen = STUDY["protocols"][wildcards.protocol]["datasets"][wildcards.dataset]
-    where = SELECTION.format(protocol=wildcards.protocol, dataset=wildcards.dataset)
-    return where if chosen["search"] is not None else []
+    """The result of the search that a data set takes its rates from, if there is one."""
+    protocol = search_of(STUDY, wildcards.protocol, wildcards.dataset)
+    if protocol is None:
+        return []
+    return SELECTION.format(protocol=protocol, dataset=wildcards.dataset)
 
 
 def search_key(wildcards):
@@ -180,6 +215,18 @@ def surface_runs(dataset):
         Run(shown["protocol"], dataset, lam, shown["seed"])
         for lam in (BASELINE, shown["lambda"])
     ]
+
+
+def cells():
+    """Protocol, data set and lambda of every cell, as lists beside one another."""
+    rows = dict.fromkeys(run[:3] for run in RUNS)
+    return dict(zip(("protocol", "dataset", "lam"), zip(*rows)))
+
+
+def cell_runs(wildcards):
+    """The runs of a cell, all its seeds."""
+    cell = (wildcards.protocol, wildcards.dataset, wildcards.lam)
+    return [run for run in RUNS if run[:3] == cell]
 
 
 def notebook_inputs(wildcards):

@@ -78,6 +78,7 @@ rule draw_flatness:
 rule draw_learning_curves:
     """Draw training and validation loss over the epochs."""
     input:
+        config=ancient(CONFIG),
         epochs=f"{RESULTS}/tables/epochs.csv",
         library=library("figures"),
     output:
@@ -99,7 +100,7 @@ rule draw_learning_curves:
         mem_mb=500,
         runtime=5,
     shell:
-        "python -m flatreg.figures learning_curves --epochs {input.epochs:q}"
+        "python -m flatreg.figures learning_curves --config {input.config:q} --epochs {input.epochs:q}"
         " --out {output.pdf:q} &> {log:q}"
 
 
@@ -168,6 +169,7 @@ rule draw_surface:
 rule draw_cost:
     """Draw what the penalty costs, beside the original's figures and its peers."""
     input:
+        config=ancient(CONFIG),
         times=f"{RESULTS}/tables/times.csv",
         original=ORIGINAL,
         bench=BENCH,
@@ -191,7 +193,7 @@ rule draw_cost:
         mem_mb=500,
         runtime=5,
     shell:
-        "python -m flatreg.figures cost --times {input.times:q} --original {input.original:q}"
+        "python -m flatreg.figures cost --config {input.config:q} --times {input.times:q} --original {input.original:q}"
         " --bench {input.bench:q} --out {output.pdf:q} &> {log:q}"
 
 

@@ -1,4 +1,5 @@
-# Purpose: write the paper's numbers, tables and flow charts, and compile it.
+# Purpose: write the paper's numbers, tables and flow charts, each with a list (JSON) of what
+#     made its numbers, and compile it.
 # Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json,
 #     bench/results/cost.json
 # Outputs: the folder of generated LaTeX, the PDF
@@ -7,37 +8,59 @@
 localrules:
     write_numbers,
     write_table,
+    write_appendix,
+    write_ledger,
+    write_variance_table,
+    write_forensics_table,
     draw_flowcharts,
     compile_paper,
 
 
-EVIDENCE = {
+CITED = {
     **{
         name: f"{RESULTS}/tables/{name}.csv"
         for name in ("metrics", "summary", "tests", "times")
+    },
+    **{
+        name: f"{RESULTS}/tables/{name}.csv"
+        for name in ("claims", "claim_runs", "variance", "correlations", "flatness")
+        if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
     },
     "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
     "original": ORIGINAL,
     "bench": BENCH,
 }
 PAPER = HOME / "paper"
-PAPER_TABLES = expand(
-    f"{GENERATED}/table_{{dataset}}.tex",
-    dataset=dict.fromkeys(
-        d for p in STUDY["protocols"].values() for d in p["datasets"]
-    ),
-)
+# Files of generated LaTeX; what made the numbers of each is beside it.
+WRITTEN = [
+    "numbers",
+    *dict.fromkeys(f"table_{run.dataset}" for run in RUNS),
+    *(["ledger"] if LEDGER else []),
+    "table_variance",
+    "table_forensics",
+    "appendix",
+    "flow_models",
+    "flow_step",
+]
+
+
+def cited_flags(wildcards, input):
+    """The flags that name all that the paper may cite, as flatreg.paper.sources reads them."""
+    named = {name: getattr(input, name) for name in ["config", *CITED]}
+    files = {k: [v] if isinstance(v, str) else v for k, v in named.items()}
+    return [w for k, v in files.items() for w in (f"--{k.replace('_', '-')}", *v)]
 
 
 rule write_numbers:
     """Write every number that the paper's text names."""
     input:
-        **EVIDENCE,
+        **CITED,
         config=ancient(CONFIG),
         text=str(PAPER / "main.tex"),
         library=library("paper.numbers"),
     output:
         numbers=f"{GENERATED}/numbers.tex",
+        provenance=f"{GENERATED}/numbers.json",
     log:
         f"{LOGS}/paper/numbers.log",
     benchmark:
@@ -50,22 +73,21 @@ rule write_numbers:
         runtime=10,
     params:
         key=STUDY_KEY,
+        cited=cited_flags,
     shell:
-        "python -m flatreg.paper.numbers"
-        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
-        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        "python -m flatreg.paper.numbers {params.cited:q}"
         " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
 
 
 rule write_table:
     """Write the table of one data set: the original's numbers, and each protocol's beside them."""
     input:
-        **EVIDENCE,
+        **CITED,
         config=ancient(CONFIG),
         library=library("paper.result_tables"),
     output:
         table=f"{GENERATED}/table_{{dataset}}.tex",
+        provenance=f"{GENERATED}/table_{{dataset}}.json",
     log:
         f"{LOGS}/paper/table_{{dataset}}.log",
     benchmark:
@@ -78,23 +100,128 @@ rule write_table:
         runtime=10,
     params:
         key=digest(STUDY["protocols"]),
+        cited=cited_flags,
     shell:
-        "python -m flatreg.paper.result_tables"
-        " --config {input.config:q} --metrics {input.metrics:q} --summary {input.summary:q}"
-        " --tests {input.tests:q} --times {input.times:q} --original {input.original:q}"
-        " --bench {input.bench:q} --manifests {input.manifests:q}"
+        "python -m flatreg.paper.result_tables {params.cited:q}"
         " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
+
+
+rule write_appendix:
+    """Write the table of all cells, each with the key of its first run."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.appendix"),
+    output:
+        table=f"{GENERATED}/appendix.tex",
+        provenance=f"{GENERATED}/appendix.json",
+    log:
+        f"{LOGS}/paper/appendix.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/appendix.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+        cited=cited_flags,
+    shell:
+        "python -m flatreg.paper.appendix {params.cited:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule write_ledger:
+    """Write the ledger of claims with its verdicts."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.ledger_table"),
+    output:
+        table=f"{GENERATED}/ledger.tex",
+        provenance=f"{GENERATED}/ledger.json",
+    log:
+        f"{LOGS}/paper/ledger.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/ledger.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+        cited=cited_flags,
+    shell:
+        "python -m flatreg.paper.ledger_table {params.cited:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule write_variance_table:
+    """Write the table of the spread by source of randomness."""
+    input:
+        **CITED,
+        config=ancient(CONFIG),
+        library=library("paper.variance_table"),
+    output:
+        table=f"{GENERATED}/table_variance.tex",
+        provenance=f"{GENERATED}/table_variance.json",
+    log:
+        f"{LOGS}/paper/table_variance.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/table_variance.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest(STUDY["protocols"]),
+        cited=cited_flags,
+    shell:
+        "python -m flatreg.paper.variance_table {params.cited:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule write_forensics_table:
+    """Write the table of what the reported numbers are consistent with."""
+    input:
+        grim=f"{RESULTS}/tables/grim.csv",
+        checks=f"{RESULTS}/tables/checks.csv",
+        original=ORIGINAL,
+        library=library("paper.forensics_table"),
+    output:
+        table=f"{GENERATED}/table_forensics.tex",
+        provenance=f"{GENERATED}/table_forensics.json",
+    log:
+        f"{LOGS}/paper/table_forensics.log",
+    benchmark:
+        f"{BENCHMARKS}/paper/table_forensics.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m flatreg.paper.forensics_table --grim {input.grim:q} --checks {input.checks:q}"
+        " --original {input.original:q} --out {output.table:q} &> {log:q}"
 
 
 rule draw_flowcharts:
     """Draw the models and a training step, from the config."""
     input:
         config=ancient(CONFIG),
-        manifests=EVIDENCE["manifests"],
+        manifests=CITED["manifests"],
         library=library("paper.flowcharts"),
     output:
         models=f"{GENERATED}/flow_models.tex",
         step=f"{GENERATED}/flow_step.tex",
+        provenance=expand(f"{GENERATED}/flow_{{chart}}.json", chart=["models", "step"]),
     log:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
@@ -114,16 +241,12 @@ rule draw_flowcharts:
 
 
 rule compile_paper:
-    """Compile the paper; an undefined or unused number, an overfull box or a lost reference fails."""
+    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     input:
         text=str(PAPER / "main.tex"),
         references=str(PAPER / "references.bib"),
-        generated=[
-            f"{GENERATED}/numbers.tex",
-            *PAPER_TABLES,
-            f"{GENERATED}/flow_models.tex",
-            f"{GENERATED}/flow_step.tex",
-        ],
+        generated=expand(f"{GENERATED}/{{name}}.tex", name=WRITTEN),
+        provenance=expand(f"{GENERATED}/{{name}}.json", name=WRITTEN),
         figures=[path for path in FIGURES if path.endswith(".pdf")],
         library=library("paper.compile"),
     output:
@@ -145,5 +268,6 @@ rule compile_paper:
         runtime=10,
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
-        " --generated {input.generated:q} --figures {input.figures:q} --out {output.pdf:q}"
+        " --generated {input.generated:q} --provenance {input.provenance:q}"
+        " --figures {input.figures:q} --out {output.pdf:q}"
         " &> {log:q}"

@@ -60,7 +60,7 @@ rule train_model:
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
         compiled=COMPILED,
-        key=lambda wildcards: run_key(settings(STUDY, named_run(wildcards))),
+        key=lambda wildcards: settings_key(settings(STUDY, named_run(wildcards))),
         selected=lambda wildcards, input: (
             ["--selected", input.selection] if input.selection else []
         ),

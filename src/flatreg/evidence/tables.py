@@ -25,22 +25,22 @@ CLAIMS_TABLE = pa.DataFrameSchema(
         "metric": text("what is compared"),
         "comparison": text("which runs are held against which"),
         "test": text("the test of a difference"),
-        "expected": text("what the original expects: higher, lower, or none"),
+        "expected": text("what the original expects: higher, lower or equal"),
         "unit": text("unit of the estimate"),
         "estimate": number("difference, ratio or correlation"),
         "low": number("lower end of its interval"),
         "high": number("upper end of it"),
         "effect": number("the estimate in standard deviations (Hedges' g), where it is a mean's"),
-        "p": share("two-sided p against no effect"),
-        "p_adjusted": share("adjusted (Holm) over both tests of all rows"),
+        "p": share("two-sided p against no effect; against the margin where none is expected"),
+        "p_adjusted": share("adjusted (Holm) over both tests of all claims"),
         "check": text("the distribution-free check", nullable=True),
         "check_p": share("its two-sided p, not adjusted"),
         "margin": number("an effect within it counts as none", least=0),
         "margin_reason": text("why that much"),
         "equivalence_p": share("p of two one-sided tests against the margin"),
-        "equivalence_p_adjusted": share("adjusted (Holm) over both tests of all rows"),
-        "power": share("power to show equivalence at the adjusted level, were there no effect"),
-        "detectable": number("smallest effect found at the config's power, in unit", least=0),
+        "equivalence_p_adjusted": share("adjusted (Holm) over both tests of all claims"),
+        "power": share("power to find an effect of the margin at the level alpha"),
+        "detectable": number("smallest effect found at the config's power", least=0),
         "n": count("runs with a value on the treated side, or all runs"),
         "n_baseline": count("runs with a value on the other side", nullable=True),
         "diverged": count("runs of both sides that diverged"),
@@ -120,6 +120,40 @@ VARIANCE_TABLE = pa.DataFrameSchema(
     strict=True,
     ordered=True,
     unique=["dataset", "metric", "source"],
+)
+
+# A row a run whose estimates of tr(H^2) were held against the closed form.
+ESTIMATES_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "batches": count("mini-batches"),
+        "draws": count("estimates a mini-batch"),
+        "exact": number("mean of tr(H^2) over the mini-batches", least=0),
+        "estimate_ratio": number("mean of the estimates over it", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=RUN,
+)
+
+
+# A row an interval, distribution and number of runs.
+CALIBRATION_TABLE = pa.DataFrameSchema(
+    {
+        "interval": text("how it is made, and of what"),
+        "distribution": text("what the runs were drawn from"),
+        "n": count("runs a sample; of an accuracy, test examples"),
+        "rounds": count("samples that were drawn"),
+        "coverage": share("share of the intervals that hold the true value; 0.95 is asked for"),
+        "low": share("lower end of its Monte-Carlo interval (Wilson)"),
+        "high": share("upper end of it"),
+        "ok": text("whether it is from 0.93 to 0.97", checks=pa.Check.isin(["yes", "no"])),
+        "note": text("what is wrong with it", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["interval", "distribution", "n"],
 )
 
 _REPORTED = {

@@ -1,7 +1,8 @@
 """Compile the paper and hold it to its word: `python -m flatreg.paper.compile --help`.
 
 LaTeX runs without a shell, in a folder of its own. An undefined or unused number, an undefined
-reference or citation, an overfull box or a missing character fails, and no PDF is written.
+reference or citation, an overfull box, a missing character, or a number that was typed or comes
+from nowhere (`flatreg.paper.audit`) fails, and no PDF is written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from flatreg.errors import UserError, run_command
 from flatreg.files import atomic_path
+from flatreg.paper import audit, provenance
 
 COMMAND = ("latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
 # A date that stays: the same inputs give the same PDF.
@@ -37,16 +39,28 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="main.tex")
     parser.add_argument("--references", type=Path, required=True, help="references.bib")
     parser.add_argument("--generated", type=Path, required=True, nargs="+", help="tables and such")
+    parser.add_argument(
+        "--provenance", type=Path, required=True, nargs="+", help="what made their numbers (JSON)"
+    )
     parser.add_argument("--figures", type=Path, required=True, nargs="+", help="figures (PDF)")
     parser.add_argument("--out", type=Path, required=True, help="the PDF")
     arguments = parser.parse_args()
     if shutil.which("latexmk") is None:
         raise UserError("latexmk is missing; `make tex` installs it or says what to type")
+    text = arguments.text.read_text(encoding="utf-8")
+    if complaint := audit.typed(text):
+        raise UserError(f"{arguments.text}: {complaint}")
+    references = arguments.references.read_text(encoding="utf-8")
+    items = [item for path in arguments.provenance for item in provenance.read(path)]
     with tempfile.TemporaryDirectory(prefix="flatreg-paper-") as name:
         folder = Path(name)
         _gather(folder, arguments)
         log = compile_in(folder)
-        complaint = complain(log) or unused(arguments.text, folder / "generated" / "numbers.tex")
+        complaint = (
+            complain(log)
+            or unused(arguments.text, folder / "generated" / "numbers.tex")
+            or audit.unexplained(folder / "main.pdf", text, references, items)
+        )
         if complaint:
             raise UserError(f"{arguments.text}: {complaint}")
         with atomic_path(arguments.out) as temporary:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from flatreg import labels
+from flatreg.config import main_protocols
 from flatreg.errors import run_command
 from flatreg.files import read_json, write_text
 from flatreg.models import logits_of
-from flatreg.paper import latex
+from flatreg.paper import latex, provenance
+from flatreg.paper.provenance import Fact, Printed
 
 
 def main() -> None:
-    """Write the flow charts of the models and of a training step."""
+    """Write the flow charts of the models and of a training step, and what made their numbers."""
     parser = argparse.ArgumentParser(prog="python -m flatreg.paper.flowcharts", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
     parser.add_argument("--manifests", type=Path, required=True, nargs="+")
@@ -22,47 +24,78 @@ def main() -> None:
     parser.add_argument("--step", type=Path, required=True, help="the training step's chart (.tex)")
     arguments = parser.parse_args()
     study = read_json(arguments.config)
-    classes = {m["source"]: m["classes"] for m in map(read_json, arguments.manifests)}
-    write_text(arguments.models, models_chart(study, classes))
-    write_text(arguments.step, step_chart(study))
+    file = arguments.config.as_posix()
+    manifests = {m["source"]: (m, p) for p in arguments.manifests for m in [read_json(p)]}
+    classes = {
+        source: Fact(m["classes"], "classes of the data set", [], [path.as_posix()])
+        for source, (m, path) in manifests.items()
+    }
+    models, step = models_chart(study, classes, file), step_chart(study, file)
+    for path, done in ((arguments.models, models), (arguments.step, step)):
+        write_text(path, done.text)
+        provenance.write(path, done.items)
 
 
-def models_chart(study: dict[str, Any], classes: dict[str, int]) -> str:
-    """A row of boxes a data set, input to loss; all protocols have it alike or in rows apart."""
+def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> Printed:
+    """A row of boxes a data set, input to loss; the main protocols have it alike or in rows apart.
+
+    Args:
+        study: resolved config.
+        classes: of each source.
+        file: that the config was read from.
+    """
     rows: dict[tuple[str, ...], list[str]] = {}
-    for protocol in study["protocols"].values():
-        for name, chosen in protocol["datasets"].items():
-            boxes = _layers(chosen["model"], classes[chosen["source"]])
-            titles = rows.setdefault(boxes, [])
+    boxes: dict[tuple[str, ...], list[Printed | str]] = {}
+    for protocol_name in main_protocols(study):
+        for name, chosen in study["protocols"][protocol_name]["datasets"].items():
+            place = f"flow_models/{protocol_name}/{name}"
+            layers = _layers(place, chosen["model"], classes[chosen["source"]], file)
+            key = tuple(provenance.join([layer]).text for layer in layers)
+            boxes.setdefault(key, layers)
+            titles = rows.setdefault(key, [])
             if labels.dataset(name) not in titles:
                 titles.append(labels.dataset(name))
-    lines = [r"\begin{tikzpicture}[node distance=3mm]"]
-    for number, (boxes, titles) in enumerate(rows.items()):
+    lines: list[Printed | str] = [r"\begin{tikzpicture}[node distance=3mm]"]
+    for number, (key, titles) in enumerate(rows.items()):
         start = rf"\node[title] (t{number}) at (0,{-1.25 * number}) "
         lines.append(start + rf"{{{latex.escape(', '.join(titles))}}};")
         before = f"t{number}"
-        for index, box in enumerate(boxes):
+        for index, box in enumerate(boxes[key]):
             name = f"b{number}x{index}"
-            lines.append(rf"\node[box, right=of {before}] ({name}) {{{box}}};")
+            lines.append(
+                provenance.join([rf"\node[box, right=of {before}] ({name}) {{", box, "};"])
+            )
             if index:
                 lines.append(rf"\draw[flow] ({before}) -- ({name});")
             before = name
-    return "\n".join([*lines, r"\end{tikzpicture}"]) + "\n"
+    return provenance.join([*lines, r"\end{tikzpicture}", ""], "\n")
 
 
-def step_chart(study: dict[str, Any]) -> str:
-    """One training step, with the numbers that all trainings share; the others are named."""
-    trainings = [d for p in study["protocols"].values() for d in p["datasets"].values()]
-    k = _shared([t["penalty"]["interval"] for t in trainings], "k")
-    m = _shared([t["penalty"]["probes"] for t in trainings], "M")
+def step_chart(study: dict[str, Any], file: str) -> Printed:
+    """One training step, with the numbers that all trainings share; the others are named.
+
+    Args:
+        study: resolved config.
+        file: that the config was read from.
+    """
+    shown = [study["protocols"][name] for name in main_protocols(study)]
+    trainings = [d for protocol in shown for d in protocol["datasets"].values()]
+    k = _shared([t["penalty"]["interval"] for t in trainings], "k", "interval", file)
+    m = _shared([t["penalty"]["probes"] for t in trainings], "M", "probes", file)
     distributions = sorted({t["penalty"]["distribution"] for t in trainings})
     names = latex.escape(" or ".join(name.capitalize() for name in distributions))
-    return rf"""\begin{{tikzpicture}}[node distance=5mm and 7mm]
-\node[box] (batch) {{mini-batch of\\$B$ examples}};
-\node[box, right=of batch] (task) {{gradient of $L_\mathrm{{task}}$\\dropout on}};
-\node[choice, right=of task] (every) {{step divisible\\by {k}?}};
-\node[box, right=of every] (update) {{clip, decay,\\update}};
-\node[box, below=of task] (probes) {{{m} probes $v_j$\\{names}}};
+    return provenance.join(
+        [
+            r"""\begin{tikzpicture}[node distance=5mm and 7mm]
+\node[box] (batch) {mini-batch of\\$B$ examples};
+\node[box, right=of batch] (task) {gradient of $L_\mathrm{task}$\\dropout on};
+\node[choice, right=of task] (every) {step divisible\\by """,
+            k,
+            r"""?};
+\node[box, right=of every] (update) {clip, decay,\\update};
+\node[box, below=of task] (probes) {""",
+            m,
+            rf""" probes $v_j$\\{names}}};
 \node[box, right=of probes] (product) {{$h_j = H v_j$\\dropout off}};
 \node[box, right=of product] (penalty) {{add gradient of\\
   $\frac{{\lambda}}{{B}}\,\mathrm{{mean}}_j\|h_j\|^2$}};
@@ -74,21 +107,36 @@ def step_chart(study: dict[str, Any]) -> str:
 \draw[flow] (product) -- (penalty);
 \draw[flow] (penalty) -| (update);
 \end{{tikzpicture}}
-"""
+""",
+        ]
+    )
 
 
-def _layers(model: dict[str, Any], classes: int) -> tuple[str, ...]:
-    outputs = logits_of(classes)
-    hidden = [
-        rf"dense {width}, ReLU\\dropout {model['dropout']}" for width in model.get("hidden", [])
-    ]
+def _layers(place: str, model: dict[str, Any], classes: Fact, file: str) -> list[Printed | str]:
+    """The boxes of a model, each with its numbers."""
+    boxes: list[Printed | str] = ["input"]
+    for index, width in enumerate(model.get("hidden", [])):
+        units = Fact(width, "units of a hidden layer, as the config says", [], [file])
+        dropout = Fact(model["dropout"], "share dropped out, as the config says", [], [file])
+        parts = [
+            *("dense ", provenance.printed(f"{place}/hidden/{index}", units, str(width))),
+            ", ReLU\\\\dropout ",
+            provenance.printed(f"{place}/dropout", dropout, str(model["dropout"])),
+        ]
+        boxes.append(provenance.join(parts))
+    outputs = logits_of(classes.value)
+    logits = classes._replace(value=outputs, statistic=f"logits of the {classes.statistic}")
+    last = provenance.printed(f"{place}/logits", logits, str(outputs))
     loss = "sigmoid" if outputs == 1 else "softmax"
-    return ("input", *hidden, f"dense {outputs}", rf"{loss}\\cross-entropy")
+    return [*boxes, provenance.join(["dense ", last]), rf"{loss}\\cross-entropy"]
 
 
-def _shared(values: list[int], symbol: str) -> str:
-    distinct = set(values)
-    return f"${symbol}={values[0]}$" if len(distinct) == 1 else f"${symbol}$"
+def _shared(values: list[int], symbol: str, name: str, file: str) -> Printed | str:
+    if len(set(values)) > 1:
+        return f"${symbol}$"
+    fact = Fact(values[0], f"penalty.{name} of all trainings, as the config says", [], [file])
+    value = provenance.printed(f"flow_step/{name}", fact, str(values[0]))
+    return provenance.join([f"${symbol}=", value, "$"])
 
 
 if __name__ == "__main__":

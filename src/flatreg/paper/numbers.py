@@ -7,6 +7,8 @@ does not exist is an error that names file and line. Places are
     config/KEY/...                                        a field of the config
     data/SOURCE/KEY/...                                   a field of a data set's manifest
     original/DATASET/LAMBDA/COLUMN                        a number of the original paper
+    original_ratio/DATASET/LAMBDA                         its seconds over those at lambda 0
+    lambda/PROTOCOL/DATASET/LAMBDA                        that strength, if the config has it
     summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
     test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
     cost/PROTOCOL/DATASET/LAMBDA                          time of training over that of lambda 0
@@ -14,67 +16,102 @@ does not exist is an error that names file and line. Places are
     count/runs, count/diverged, count/PROTOCOL/runs       runs of the study
     detectable/PROTOCOL/DATASET                           smallest effect the seeds can show, in sd
     verdict/PROTOCOL/DATASET/METRIC                       what the tests of all lambdas say
+    claim/CLAIM/PROTOCOL/COLUMN                           of claims.csv
+    variance/DATASET/METRIC/SOURCE/COLUMN                 of variance.csv
+    correlation/SCOPE/MEASURE/TARGET/COLUMN               of correlations.csv
 
-A place of a data set that the study leaves out is left undefined: the text speaks of it inside
-`\whendataset{DATASET}{...}` alone.
+A place of a data set that the study leaves out, or of a claim that it does not try, is left
+undefined: the text speaks of it inside `\whendataset{DATASET}{...}` alone. Beside the macros
+stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from flatreg import labels, tables
+from flatreg import labels
 from flatreg.errors import UserError, run_command
 from flatreg.files import write_text
-from flatreg.paper import evidence, latex
-from flatreg.paper.evidence import Evidence, lookup
+from flatreg.paper import latex, places, provenance, sources
+from flatreg.paper.provenance import Printed
+from flatreg.paper.sources import Sources
 
 _REFERENCE = re.compile(r"\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}")
-_WITH_DATASET = {"original": 1, "summary": 2, "test": 2, "cost": 2, "detectable": 2, "verdict": 2}
+# Which part of a place names a data set.
+_WITH_DATASET = {
+    **{
+        "original": 1,
+        "original_ratio": 1,
+        "summary": 2,
+        "test": 2,
+        "cost": 2,
+        "detectable": 2,
+        "verdict": 2,
+    },
+    **{"variance": 1, "correlation": 1, "lambda": 2},
+}
+_FORMATS = {"data": ",", "bench": ".1f", "cost": ".1f", "count": ",", "detectable": ".1f"}
 _DIRECTIONS = {1: "raised", -1: "lowered"}
 
 
 def main() -> None:
-    """Write numbers.tex."""
+    """Write numbers.tex, and numbers.json beside it."""
     parser = argparse.ArgumentParser(
         prog="python -m flatreg.paper.numbers",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    evidence.add_flags(parser)
+    sources.add_flags(parser)
     parser.add_argument("--text", type=Path, required=True, help="the paper's main.tex")
     parser.add_argument("--out", type=Path, required=True, help="numbers.tex")
     arguments = parser.parse_args()
-    write_text(arguments.out, macros(arguments.text, evidence.read(arguments)))
+    done = macros(arguments.text, sources.read(arguments))
+    write_text(arguments.out, done.text)
+    provenance.write(arguments.out, done.items)
 
 
-def macros(text: Path, found: Evidence) -> str:
-    r"""The definitions of all numbers that a text names, and of `\whendataset`.
+def macros(text: Path, found: Sources) -> Printed:
+    r"""The definitions of all numbers that a text names, of `\whendataset` and `\datalink`.
 
     Raises:
         UserError: a place does not exist; names file and line.
     """
-    values: dict[str, str] = {}
+    values: dict[str, Printed] = {}
     for row, line in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
-        for reference in _REFERENCE.finditer(_without_comment(line)):
+        for reference in _REFERENCE.finditer(latex.without_comment(line)):
             place, pattern = reference["place"], reference["format"] or ""
             if _is_left_out(place, found):
                 continue
             try:
                 values[f"{pattern}@{place}"] = resolve(place, pattern, found)
-            except (UserError, KeyError, IndexError, ValueError) as error:
+            except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
                 raise UserError(
                     f"{text}, line {row}: \\val{{{place}}} has no number ({error}); see "
                     "python -m flatreg.paper.numbers --help"
                 ) from error
-    lines = [rf"\defval{{{name}}}{{{value}}}" for name, value in values.items()]
-    lines += [rf"\hasdataset{{{name}}}" for name in sorted(datasets(found.config))]
-    return "\n".join(lines) + "\n"
+    lines = [
+        provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
+    ]
+    known = [rf"\hasdataset{{{name}}}" for name in sorted(datasets(found.config))]
+    linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(found).items()]
+    return provenance.join([*lines, *known, *linked, ""], "\n")
+
+
+def data_files(found: Sources) -> dict[str, str]:
+    """The files that captions link to, by name, relative to the PDF's folder."""
+    results, pdf = (Path(found.config["paths"][name]) for name in ("results", "pdf"))
+    paths = {name: found.paths[name] for name in (*sources.FLAGS, *found.evidence)}
+    paths |= {"epochs": results / "tables" / "epochs.csv", "surfaces": results / "surfaces"}
+    return {
+        name: Path(os.path.relpath(path, pdf.parent)).as_posix() for name, path in paths.items()
+    }
 
 
 def datasets(config: dict[str, Any]) -> set[str]:
@@ -82,68 +119,61 @@ def datasets(config: dict[str, Any]) -> set[str]:
     return {name for protocol in config["protocols"].values() for name in protocol["datasets"]}
 
 
-def resolve(place: str, pattern: str, found: Evidence) -> str:
-    """What a place holds, as LaTeX."""
-    kind, *rest = place.split("/")
-    match kind:
-        case "config":
-            return _write(_descend(found.config, rest), pattern)
-        case "data":
-            return _write(_descend(found.manifests, rest), pattern or ",")
-        case "original":
-            dataset, lam, column = rest
-            return _write(found.original[dataset][lam][column], pattern)
-        case "summary":
-            return _write(lookup(found.summary, tuple(rest[:4]))[rest[4]], pattern)
-        case "test":
-            value = lookup(found.tests, tuple(rest[:4]))[rest[4]]
-            return latex.p_value(value) if "_p" in rest[4] else _write(value, pattern)
-        case "bench":
-            return _write(_descend(found.bench, rest), pattern or ".1f")
-        case "cost":
-            return _write(lookup(found.ratios, tuple(rest)), pattern or ".1f")
-        case "count":
-            return _write(_count(found.metrics, rest), pattern or ",")
-        case "detectable":
-            return _write(_detectable(found.tests, *rest), pattern or ".1f")
-        case "verdict":
-            return verdict(found.tests, *rest, alpha=found.config["analysis"]["alpha"])
-    raise UserError(f"{kind!r} is no kind of place")
+def resolve(place: str, pattern: str, found: Sources) -> Printed:
+    """What a place holds, as LaTeX, with what made it."""
+    fact = places.look_up(place, found)
+    kind, column = place.split("/")[0], place.split("/")[-1]
+    if kind == "verdict":
+        text = verdict(fact.value, alpha=found.config["analysis"]["alpha"])
+    elif kind in ("test", "claim", "correlation") and _is_p(column):
+        text = latex.p_value(fact.value)
+    else:
+        text = _write(fact.value, pattern or _FORMATS.get(kind, ""))
+    return provenance.printed(place, fact, text)
 
 
-def verdict(tests: pd.DataFrame, protocol: str, dataset: str, metric: str, *, alpha: float) -> str:
-    """One clause on all lambdas above 0 of a data set: which differ from 0, or that none does."""
-    family = tests.loc[(protocol, dataset)].xs(metric, level="metric")
-    tested = family.dropna(subset=["welch_p_holm"])
+def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
+    """One clause on all lambdas above 0 of a data set: which differ from 0, or that none does.
+
+    Args:
+        family: of `places.of_verdict`.
+        alpha: level of the tests.
+    """
+    tested = {lam: row for lam, row in family.items() if pd.notna(row["welch_p_holm"])}
     untested = len(family) - len(tested)
     tail = f"; {untested} of {len(family)} could not be tested" if untested else ""
-    if tested.empty:
+    if not tested:
         return "no lambda could be tested"
-    lam = tested["welch_p_holm"].idxmin()
-    smallest = tested.loc[lam]
+    lam, smallest = min(tested.items(), key=lambda entry: entry[1]["welch_p_holm"])
     sizes = f"$n$ = {int(smallest['n'])} and {int(smallest['n_baseline'])}"
-    significant = tested[tested["welch_p_holm"] < alpha]
-    if significant.empty:
+    significant = {lam: row for lam, row in tested.items() if row["welch_p_holm"] < alpha}
+    if not significant:
         return (
             f"no $\\lambda$ changed it detectably (smallest adjusted $p$ = "
             f"{latex.p_value(smallest['welch_p_holm'])}, at $\\lambda={lam}$, {sizes}){tail}"
         )
     clauses = []
     for sign, verb in _DIRECTIONS.items():
-        chosen = significant[significant["difference"] * sign > 0]
-        if len(chosen):
+        chosen = {lam: row for lam, row in significant.items() if row["difference"] * sign > 0}
+        if chosen:
             names = ", ".join(
                 f"$\\lambda={name}$ ($p$ = {latex.p_value(row['welch_p_holm'])})"
-                for name, row in chosen.iterrows()
+                for name, row in chosen.items()
             )
             clauses.append(f"{names} {verb} it")
     return f"{' and '.join(clauses)} ({sizes}){tail}"
 
 
-def _is_left_out(place: str, found: Evidence) -> bool:
+def _is_p(column: str) -> bool:
+    return column == "p" or column.startswith("p_") or "_p" in column
+
+
+def _is_left_out(place: str, found: Sources) -> bool:
     kind, *rest = place.split("/")
     if kind == "data":
         return rest[0] not in found.manifests and rest[0] in labels.DATASETS
+    if kind == "claim" and "claims" in found.evidence:
+        return rest[0] not in set(found.evidence["claims"]["claim"])
     if kind == "config" and "datasets" in rest:
         name = rest[rest.index("datasets") + 1]
         return name not in datasets(found.config) and name in labels.DATASETS
@@ -153,16 +183,6 @@ def _is_left_out(place: str, found: Evidence) -> bool:
     return name not in datasets(found.config) and name in labels.DATASETS
 
 
-def _without_comment(line: str) -> str:
-    return re.sub(r"(?<!\\)%.*", "", line)
-
-
-def _descend(tree: Any, path: list[str]) -> Any:
-    for part in path:
-        tree = tree[int(part)] if isinstance(tree, list) else tree[part]
-    return tree
-
-
 def _write(value: Any, pattern: str) -> str:
     if isinstance(value, str):
         return latex.escape(value)
@@ -170,29 +190,13 @@ def _write(value: Any, pattern: str) -> str:
         return ", ".join(_write(part, pattern) for part in value)
     if isinstance(value, bool) or value is None:
         return latex.escape(str(value).lower())
+    if pd.isna(value):
+        return latex.MISSING
     if pattern == "percent":
         return latex.escape(format(value, ".0%"))
-    if pattern == "," or (isinstance(value, int) and not pattern):
+    if pattern == "," or (isinstance(value, Integral) and not pattern):
         return latex.number(value, ",").replace(",", "{,}")
     return latex.number(float(value), pattern or ".3g")
-
-
-def _count(metrics: pd.DataFrame, path: list[str]) -> int:
-    """Runs, or diverged runs, of the study or of one protocol (and data set)."""
-    *chosen, what = path
-    for column, name in zip(("protocol", "dataset"), chosen, strict=False):
-        metrics = metrics[metrics[column] == name]
-    if what == "diverged":
-        return int((metrics["status"] == tables.DIVERGED).sum())
-    if what != "runs":
-        raise UserError(f"{what!r} is not counted")
-    return len(metrics)
-
-
-def _detectable(tests: pd.DataFrame, protocol: str, dataset: str) -> float:
-    return float(
-        tests.loc[(protocol, dataset)].xs("test_accuracy", level="metric")["detectable"].max()
-    )
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flatreg.config import BASELINE
+from flatreg.config import BASELINE, main_protocols
 from flatreg.errors import run_command
 from flatreg.files import write_text
-from flatreg.paper import evidence, latex
-from flatreg.paper.evidence import Evidence, lookup
+from flatreg.paper import latex, places, provenance, sources
+from flatreg.paper.provenance import Fact, Printed
+from flatreg.paper.sources import Sources
 
 # Metric, what the table calls it, the original's column, and how a value is written.
 BLOCKS = (
@@ -20,25 +21,27 @@ BLOCKS = (
 
 
 def main() -> None:
-    """Write the table of one data set."""
+    """Write the table of one data set, and what made its numbers beside it."""
     parser = argparse.ArgumentParser(prog="python -m flatreg.paper.result_tables")
-    evidence.add_flags(parser)
+    sources.add_flags(parser)
     parser.add_argument("--dataset", required=True, help="as the config names it")
     parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
     arguments = parser.parse_args()
-    write_text(arguments.out, table(arguments.dataset, evidence.read(arguments)))
+    done = table(arguments.dataset, sources.read(arguments))
+    write_text(arguments.out, done.text)
+    provenance.write(arguments.out, done.items)
 
 
-def table(dataset: str, found: Evidence) -> str:
+def table(dataset: str, found: Sources) -> Printed:
     """A `tabular`: a row a lambda and metric; the original, then each protocol beside it."""
-    protocols = [n for n, p in found.config["protocols"].items() if dataset in p["datasets"]]
-    entries = [found.config["protocols"][n]["datasets"][dataset] for n in protocols]
-    lambdas = list(dict.fromkeys(lam for entry in entries for lam in entry["lambdas"]))
+    main = main_protocols(found.config)
+    protocols = [n for n in main if dataset in found.config["protocols"][n]["datasets"]]
+    lambdas = _lambdas(dataset, protocols, found)
     width = 2 + 4 * len(protocols)
     spans = "".join(rf" \cmidrule(lr){{{3 + 4 * i}-{6 + 4 * i}}}" for i in range(len(protocols)))
     heads = "".join(rf" & \multicolumn{{4}}{{c}}{{ours, {latex.escape(n)}}}" for n in protocols)
     columns = r" & mean (sd) & $\Delta$ & $p$ & $n$" * len(protocols)
-    lines = [
+    lines: list[Printed | str] = [
         rf"\begin{{tabular}}{{@{{}}ll{'rrrr' * len(protocols)}@{{}}}}",
         r"\toprule",
         rf"$\lambda$ & original{heads} \\{spans}",
@@ -46,61 +49,94 @@ def table(dataset: str, found: Evidence) -> str:
     ]
     for metric, title, column, pattern in BLOCKS:
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{{title}}}}} \\"]
-        for lam in lambdas:
-            cells = [lam, _original(found, dataset, lam, column, pattern)]
+        for lam, written in lambdas.items():
+            cells = [written, _original(found, dataset, lam, column, pattern)]
             for protocol in protocols:
                 cells += _cells(found, (protocol, dataset, lam, metric), pattern)
-            lines.append(" & ".join(cells) + r" \\")
+            lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
     lines += [
         r"\midrule",
         rf"\multicolumn{{{width}}}{{@{{}}l}}"
         r"{\emph{Time of training over that of $\lambda=0$}} \\",
     ]
-    for lam in lambdas:
+    for lam, written in lambdas.items():
         if lam != BASELINE:
-            cells = [lam, _original_ratio(found, dataset, lam)]
+            cells = [written, _original_ratio(found, dataset, lam)]
             for protocol in protocols:
                 cells += [_ratio(found, (protocol, dataset, lam)), "", "", ""]
-            lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+            lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
+    return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
 
 
-def _cells(found: Evidence, place: tuple[str, str, str, str], pattern: str) -> list[str]:
+def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Printed]:
+    """Every lambda of a data set, each once, in the order of the config."""
+    written: dict[str, Printed] = {}
+    for protocol in protocols:
+        for lam in found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
+            name = f"table_{dataset}/{protocol}/{lam}/lambda"
+            fact = places.of_lambda(found, protocol, dataset, lam)
+            written.setdefault(lam, provenance.printed(name, fact, lam))
+    return written
+
+
+def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> list[Printed | str]:
     """Mean (sd), difference to lambda 0, adjusted p, and n with a dagger for what diverged."""
+    protocol, dataset, lam, metric = place
     if place[:3] not in found.summary.index.droplevel("metric"):
         return [latex.MISSING] * 4
-    summary = lookup(found.summary, place)
-    mean = latex.number(summary["mean"], pattern)
-    if summary["n"] > 1:
-        mean += f" ({latex.number(summary['sd'], '.2g')})"
-    diverged = rf"$^{{\dagger{int(summary['diverged'])}}}$" if summary["diverged"] else ""
-    size = f"{int(summary['n'])}{diverged}"
-    if place[2] == BASELINE:
-        return [mean, "", "", size]
-    test = lookup(found.tests, place)
+    name = f"table_{dataset}/{protocol}/{lam}/{metric}"
+
+    def summary(column: str) -> Fact:
+        return places.of_summary(found, *place, column)
+
+    def cell(fact: Fact, column: str, text: str) -> Printed:
+        return provenance.printed(f"{name}/{column}", fact, text)
+
+    n, diverged = summary("n"), summary("diverged")
+    mean = summary("mean")
+    value: list[Printed | str] = [cell(mean, "mean", latex.number(mean.value, pattern))]
+    if n.value > 1:
+        sd = summary("sd")
+        value += [" (", cell(sd, "sd", latex.number(sd.value, ".2g")), ")"]
+    size: list[Printed | str] = [cell(n, "n", str(int(n.value)))]
+    if diverged.value:
+        dagger = rf"\dagger{int(diverged.value)}"
+        size += ["$^{", cell(diverged, "diverged", dagger), "}$"]
+    if lam == BASELINE:
+        return [provenance.join(value), "", "", provenance.join(size)]
     signed = pattern if pattern == ".3g" else f"+{pattern}"
+    difference, p = (places.of_tests(found, *place, c) for c in ("difference", "welch_p_holm"))
     return [
-        mean,
-        latex.number(test["difference"], signed),
-        latex.p_value(test["welch_p_holm"]),
-        size,
+        provenance.join(value),
+        cell(difference, "difference", latex.number(difference.value, signed)),
+        cell(p, "welch_p_holm", latex.p_value(p.value)),
+        provenance.join(size),
     ]
 
 
-def _original(found: Evidence, dataset: str, lam: str, column: str, pattern: str) -> str:
-    value = found.original.get(dataset, {}).get(lam, {}).get(column)
-    return latex.number(value, pattern)
-
-
-def _original_ratio(found: Evidence, dataset: str, lam: str) -> str:
-    rows = found.original.get(dataset, {})
-    if lam not in rows:
+def _original(found: Sources, dataset: str, lam: str, column: str, pattern: str) -> Printed | str:
+    if column not in found.original.get(dataset, {}).get(lam, {}):
         return latex.MISSING
-    return latex.number(rows[lam]["seconds"] / rows[BASELINE]["seconds"], ".1f")
+    fact = places.of_original(found, dataset, lam, column)
+    name = f"table_{dataset}/original/{lam}/{column}"
+    return provenance.printed(name, fact, latex.number(fact.value, pattern))
 
 
-def _ratio(found: Evidence, place: tuple[str, str, str]) -> str:
-    return latex.number(found.ratios.get(place), ".2f")
+def _original_ratio(found: Sources, dataset: str, lam: str) -> Printed | str:
+    if lam not in found.original.get(dataset, {}):
+        return latex.MISSING
+    fact = places.of_original_ratio(found, dataset, lam)
+    name = f"table_{dataset}/original/{lam}/cost"
+    return provenance.printed(name, fact, latex.number(fact.value, ".1f"))
+
+
+def _ratio(found: Sources, place: tuple[str, str, str]) -> Printed | str:
+    protocol, dataset, lam = place
+    if place not in found.ratios:
+        return latex.MISSING
+    fact = places.of_cost(found, *place)
+    name = f"table_{dataset}/{protocol}/{lam}/cost"
+    return provenance.printed(name, fact, latex.number(fact.value, ".2f"))
 
 
 if __name__ == "__main__":

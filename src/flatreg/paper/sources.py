@@ -10,13 +10,28 @@ import pandas as pd
 
 from flatreg import tables
 from flatreg.errors import UserError
+from flatreg.evidence.tables import (
+    CLAIM_RUNS_TABLE,
+    CLAIMS_TABLE,
+    CORRELATIONS_TABLE,
+    FLATNESS_TABLE,
+    VARIANCE_TABLE,
+)
 from flatreg.figures import cost_ratios
 from flatreg.files import read_json
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
+# Tables of the evidence, which a study may do without.
+EVIDENCE = {
+    "claims": CLAIMS_TABLE,
+    "claim_runs": CLAIM_RUNS_TABLE,
+    "variance": VARIANCE_TABLE,
+    "correlations": CORRELATIONS_TABLE,
+    "flatness": FLATNESS_TABLE,
+}
 
 
-class Evidence(NamedTuple):
+class Sources(NamedTuple):
     """The result tables, the config they were made from and the original's numbers.
 
     Attributes:
@@ -28,6 +43,8 @@ class Evidence(NamedTuple):
         manifests: by source.
         original: by data set, rows by lambda.
         bench: what `make bench` measured.
+        evidence: tables of `EVIDENCE` that were given, by name.
+        paths: where each was read from, by flag; a manifest by its source.
     """
 
     config: dict[str, Any]
@@ -38,6 +55,8 @@ class Evidence(NamedTuple):
     manifests: dict[str, dict[str, Any]]
     original: dict[str, dict[str, dict[str, float]]]
     bench: dict[str, Any]
+    evidence: dict[str, pd.DataFrame]
+    paths: dict[str, Path]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -45,29 +64,35 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for flag in FLAGS:
         parser.add_argument(f"--{flag}", type=Path, required=True)
     parser.add_argument("--manifests", type=Path, required=True, nargs="+")
+    for name in EVIDENCE:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, help=f"{name}.csv")
 
 
-def read(arguments: argparse.Namespace) -> Evidence:
+def read(arguments: argparse.Namespace) -> Sources:
     """Read all files of `add_flags`.
 
     Raises:
         UserError: one is missing or broken.
     """
     by_metric = [*tables.CELL, "metric"]
-    manifests = [read_json(path) for path in arguments.manifests]
+    given = {name: getattr(arguments, name) for name in [*FLAGS, *EVIDENCE]}
+    paths = {name: path for name, path in given.items() if path is not None}
+    manifests = {m["source"]: (path, m) for path in arguments.manifests for m in [read_json(path)]}
     original = read_json(arguments.original)["results"]
     ratios = cost_ratios(tables.read(arguments.times, tables.TIMES_TABLE))
     summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
     tests = tables.read(arguments.tests, tables.TESTS_TABLE)
-    return Evidence(
+    return Sources(
         config=read_json(arguments.config),
         metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
         summary=summary.set_index(by_metric).sort_index(),
         tests=tests.set_index(by_metric).sort_index(),
         ratios=ratios.set_index(tables.CELL)["ratio"],
-        manifests={manifest["source"]: manifest for manifest in manifests},
+        manifests={source: manifest for source, (_, manifest) in manifests.items()},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
         bench=read_json(arguments.bench),
+        evidence={n: tables.read(paths[n], table) for n, table in EVIDENCE.items() if n in paths},
+        paths=paths | {source: path for source, (path, _) in manifests.items()},
     )
 
 

@@ -1,8 +1,7 @@
-"""The statistics of the study, by scipy and statsmodels; a number that cannot be had is NaN.
+"""Two samples, by all the t-tests at once.
 
 References:
     B. L. Welch. The generalization of Student's problem. 1947. doi:10.1093/biomet/34.1-2.28.
-    S. Holm. A simple sequentially rejective multiple test procedure. 1979.
     L. V. Hedges. Distribution theory for Glass's estimator of effect size. 1981.
     doi:10.3102/10769986006002107.
 """
@@ -14,23 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special, stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
 
-NAN = float("nan")
-
-
-class Summary(NamedTuple):
-    """A sample: mean, standard deviation (n - 1) and t interval of the mean."""
-
-    n: int
-    mean: float
-    sd: float
-    low: float
-    high: float
-    minimum: float
-    maximum: float
-    note: str | None
+from flatreg.statistics.samples import NAN, agree
 
 
 class Comparison(NamedTuple):
@@ -48,21 +32,6 @@ class Comparison(NamedTuple):
     paired_p: float
     hedges_g: float
     note: str | None
-
-
-def summarize(sample: np.ndarray, alpha: float) -> Summary:
-    """Mean, spread and 1 - alpha interval of a sample [n], n from 0."""
-    n = len(sample)
-    if n == 0:
-        return Summary(0, NAN, NAN, NAN, NAN, NAN, NAN, "no run has a value")
-    mean, ends = float(np.mean(sample)), (float(np.min(sample)), float(np.max(sample)))
-    if n == 1:
-        return Summary(1, mean, NAN, NAN, NAN, *ends, "one run has no spread")
-    sd = float(np.std(sample, ddof=1))
-    if sd == 0:
-        return Summary(n, mean, 0.0, NAN, NAN, *ends, "all runs agree: no interval")
-    low, high = stats.t.interval(1 - alpha, n - 1, loc=mean, scale=sd / np.sqrt(n))
-    return Summary(n, mean, sd, float(low), float(high), *ends, None)
 
 
 def compare(
@@ -115,32 +84,20 @@ def hedges_g(treated: np.ndarray, baseline: np.ndarray) -> float:
     """Difference of means in pooled standard deviations, with Hedges' exact correction."""
     df = len(treated) + len(baseline) - 2
     squares = sum(np.var(sample, ddof=1) * (len(sample) - 1) for sample in (treated, baseline))
-    correction = np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2)
-    return float(correction * (np.mean(treated) - np.mean(baseline)) / np.sqrt(squares / df))
+    effect = (np.mean(treated) - np.mean(baseline)) / np.sqrt(squares / df)
+    return float(bias_correction(df) * effect)
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm-adjusted p values [k]; a missing one stays missing and is not counted."""
-    adjusted = np.full(len(p_values), NAN)
-    known = ~np.isnan(p_values)
-    if known.any():
-        adjusted[known] = multipletests(p_values[known], method="holm")[1]
-    return adjusted
-
-
-def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
-    """Smallest difference, in standard deviations, that a two-sided t-test finds at that power."""
-    if min(n, m) < 2:
-        return NAN
-    solve = TTestIndPower().solve_power
-    return float(solve(nobs1=n, ratio=m / n, alpha=alpha, power=power, alternative="two-sided"))
+def bias_correction(df: float) -> float:
+    """Hedges' exact factor c(df), df above 1: a mean in standard deviations is unbiased by it."""
+    return float(np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2))
 
 
 def _paired(treated: np.ndarray, baseline: np.ndarray) -> tuple[float, float, str | None]:
     if len(treated) < 2:
         return NAN, NAN, "no paired test: fewer than two shared seeds"
     differences = treated - baseline
-    if np.ptp(differences) <= 1e-12 * np.max(np.abs(differences), initial=0):
+    if agree(differences):
         return NAN, NAN, "no paired test: all differences agree"
     paired = stats.ttest_rel(treated, baseline)
     return float(paired.statistic), float(paired.pvalue), None

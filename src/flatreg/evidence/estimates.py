@@ -1,0 +1,111 @@
+"""Is the estimator unbiased? `python -m flatreg.evidence.estimates --help`.
+
+On mini-batches of trained softmax regressions, whose tr(H^2) has a closed form, the mean of many
+estimates from the protocol's probes is divided by the exact value.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from flatreg import config, datasets, models, objective, runtime, splits, tables
+from flatreg.config import Config, Run
+from flatreg.errors import run_command
+from flatreg.evidence.tables import ESTIMATES_TABLE
+from flatreg.files import check_sha256, read_json, read_sealed
+from flatreg.runs import load_params
+
+
+def main() -> None:
+    """Write estimates.csv."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.evidence.estimates", description=__doc__
+    )
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of the runs")
+    parser.add_argument("--data", type=Path, help="prepared data or features of the runs")
+    runtime.add_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="estimates.csv")
+    arguments = parser.parse_args()
+    runtime.set_up(arguments)
+    study = read_json(arguments.config)
+    rows = [check_run(study, folder, arguments.data) for folder in arguments.runs]
+    frame = pd.DataFrame(rows, columns=list(ESTIMATES_TABLE.columns))
+    tables.write(arguments.out, frame, ESTIMATES_TABLE)
+
+
+def check_run(study: Config, folder: Path, data: Path) -> dict[str, Any]:
+    """The estimates' mean over the exact value, summed over mini-batches of one run.
+
+    Raises:
+        UserError: the run's files were changed, or its model has no closed form.
+    """
+    record = read_sealed(folder / "metrics.json")
+    check_sha256(folder / "params.npz", record["params.npz_sha256"])
+    run = Run(record["protocol"], record["dataset"], record["lambda"], record["seed"])
+    settings, named = config.settings(study, run), study["estimates"]
+    prepared = splits.prepare(datasets.load(data), settings)
+    params = load_params(folder / "params.npz")
+    batches = draw_batches(prepared.train, settings, named["batches"])
+    found = np.array(
+        [compare(settings, prepared.classes, params, *batch, named["draws"]) for batch in batches]
+    )
+    estimated, exact = found.sum(axis=0)
+    return {
+        **{name: record[name] for name in (*tables.RUN, "key")},
+        "batches": named["batches"],
+        "draws": named["draws"],
+        "exact": exact / len(found),
+        "estimate_ratio": estimated / exact,
+    }
+
+
+def draw_batches(
+    split: splits.Split, settings: Config, count: int
+) -> list[tuple[np.ndarray, np.ndarray, jax.Array]]:
+    """Inputs [B, d], labels [B] and a key for each of `count` mini-batches, by the run's seed."""
+    rng = np.random.default_rng(settings["seed"])
+    keys = jax.random.split(jax.random.key(settings["seed"]), count)
+    rows = [rng.choice(len(split.y), settings["batch"], replace=False) for _ in range(count)]
+    return [(split.inputs(r), split.y[r], key) for r, key in zip(rows, keys, strict=True)]
+
+
+def compare(
+    settings: Config,
+    classes: int,
+    params: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    key: jax.Array,
+    draws: int,
+) -> tuple[float, float]:
+    """The mean of `draws` estimates of tr(H^2) of one mini-batch, and the exact value.
+
+    Each estimate is by automatic differentiation from the protocol's probes, as the original's.
+    """
+    model = models.build(settings["model"], classes)
+    by_probes, exact = (
+        objective.build(model, jnp.asarray(x), settings["penalty"] | {"estimator": name}).estimator
+        for name in ("autodiff", "exact")
+    )
+
+    @jax.jit
+    def mean(params: Any, x: jax.Array, y: jax.Array, keys: jax.Array) -> jax.Array:
+        return jnp.mean(jax.lax.map(lambda key: by_probes(params, x, y, key=key), keys))
+
+    estimated = mean(params, x, y, jax.random.split(key, draws))
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+        truth = exact(wide, jnp.asarray(x, jnp.float64), jnp.asarray(y), key=key)
+    return float(estimated), float(truth)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,81 @@
+"""The paper's table of all cells: `python -m flatreg.paper.appendix --help`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flatreg import labels
+from flatreg.config import runs
+from flatreg.errors import run_command
+from flatreg.files import write_text
+from flatreg.paper import latex, places, provenance, sources
+from flatreg.paper.provenance import Fact, Printed
+from flatreg.paper.sources import Sources
+
+# Metric, what the table calls it, and how its mean is written.
+METRICS = (
+    ("test_accuracy", "test accuracy", ".4f"),
+    ("tr_h2", r"$\mathrm{tr}(H^2)$", ".3g"),
+)
+
+
+def main() -> None:
+    """Write the table of all cells, and what made its numbers beside it."""
+    parser = argparse.ArgumentParser(prog="python -m flatreg.paper.appendix", description=__doc__)
+    sources.add_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
+    arguments = parser.parse_args()
+    done = table(sources.read(arguments))
+    write_text(arguments.out, done.text)
+    provenance.write(arguments.out, done.items)
+
+
+def table(found: Sources) -> Printed:
+    r"""A `longtable`, a row a cell in the order of the config; `\cellscaption` is its caption."""
+    heads = " & ".join(f"{title} (sd)" for _, title, _ in METRICS)
+    head = rf"protocol & data set & $\lambda$ & $n$ & div. & {heads} & first run's key \\"
+    lines: list[Printed | str] = [
+        r"\begin{longtable}{@{}lllrrrrl@{}}",
+        r"\caption{\cellscaption}\label{tab:cells}\\",
+        *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
+        *(r"\toprule", head, r"\midrule", r"\endhead"),
+        r"\bottomrule\endfoot",
+    ]
+    cells = list(dict.fromkeys(run[:3] for run in runs(found.config)))
+    for before, cell in zip([None, *cells], cells, strict=False):
+        if before and before[:2] != cell[:2]:
+            lines.append(r"\addlinespace")
+        lines.append(provenance.join([provenance.join(_row(found, cell), " & "), r" \\"]))
+    return provenance.join([*lines, r"\end{longtable}", ""], "\n")
+
+
+def _row(found: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
+    """Names, sizes, mean (sd) of each metric, and a key to begin with."""
+    protocol, dataset, lam = cell
+
+    def fact(metric: str, column: str) -> Fact:
+        return places.of_summary(found, *cell, metric, column)
+
+    def written(what: str, made: Fact, text: str) -> Printed:
+        return provenance.printed(f"appendix/{'/'.join(cell)}/{what}", made, text)
+
+    row: list[Printed | str] = [
+        latex.escape(protocol),
+        latex.escape(labels.dataset(dataset)),
+        written("lambda", places.of_lambda(found, *cell), lam),
+    ]
+    for column in ("n", "diverged"):
+        made = fact(METRICS[0][0], column)
+        row.append(written(f"{METRICS[0][0]}/{column}", made, str(int(made.value))))
+    for metric, _, pattern in METRICS:
+        mean, sd = fact(metric, "mean"), fact(metric, "sd")
+        value = written(f"{metric}/mean", mean, latex.number(mean.value, pattern))
+        spread = written(f"{metric}/sd", sd, latex.number(sd.value, ".2g"))
+        row.append(provenance.join([value, " (", spread, ")"]))
+    key = places.of_key(found, *cell)
+    return [*row, provenance.join([r"\texttt{", written("key", key, key.value), "}"])]
+
+
+if __name__ == "__main__":
+    run_command(main)

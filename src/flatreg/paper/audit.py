@@ -1,0 +1,88 @@
+r"""Hold the paper to its word: a number in it was generated, or it is no result.
+
+In the text of main.tex no decimal and no percentage may be typed. In the PDF every decimal must be
+one that an item of the generated files prints (`flatreg.paper.provenance`) or that the references
+have; every whole number likewise, or one that stands in main.tex, or that counts pages, sections,
+captions and lines of algorithms. What is drawn in the figures is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pypdf import PdfReader
+from pypdf.generic import DictionaryObject, StreamObject
+
+from flatreg.paper import latex
+from flatreg.paper.provenance import Item
+
+# What may hold digits that are not printed as they stand.
+_UNPRINTED = re.compile(
+    r"\\(?:val|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
+    r"|\\(?:label|ref|eqref|cite\w*|input|whendataset|resulttable)\*?\{[^}]*\}"
+    r"|\\(?:begin\{tabular\}|includegraphics)(?:\[[^\]]*\])?\{.*\}"
+    r"|\d*\.?\d+(?:(?:pt|mm|cm|em|ex)\b|\\linewidth|\\textwidth)"
+)
+_RESULT = re.compile(
+    r"\d*\.\d+|\d+\{,\}\d+|\d+(?=(?:\s|\\,)*\\%)|\d+(?=\s*(?:\\cdot|\\times)\s*10\s*\^)"
+)
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+_COUNTED = re.compile(
+    r"\\(?:section|caption|resulttable|State|Require|For|If|EndFor|EndIf|Function|EndFunction)\b"
+)
+
+
+def typed(text: str) -> str | None:
+    """The first result that is typed in the text of main.tex, in one line."""
+    inside = False
+    for row, line in enumerate(text.splitlines(), start=1):
+        if inside and (found := _RESULT.search(_UNPRINTED.sub("", latex.without_comment(line)))):
+            return rf"a number is typed: line {row}: {found[0]}; name its place with \val"
+        # What the preamble prints is found in the PDF.
+        inside = inside or r"\begin{document}" in line
+    return None
+
+
+def unexplained(pdf: Path, text: str, references: str, items: list[Item]) -> str | None:
+    """The first number in the PDF that comes from nowhere, in one line.
+
+    Args:
+        pdf: the compiled paper.
+        text: of main.tex.
+        references: of references.bib.
+        items: of all generated files.
+    """
+    pages = printed_pages(pdf)
+    known = {number for item in items for number in forms(item.printed)} | set(numbers(references))
+    # Of main.tex whole numbers alone: a decimal that its preamble typed is a result.
+    known |= {number for number in numbers(text) if "." not in number}
+    known |= {str(n) for n in range(max(len(pages), len(_COUNTED.findall(text))) + 1)}
+    for page, words in enumerate(pages, start=1):
+        for found in _NUMBER.finditer(words):
+            if found[0] not in known:
+                around = " ".join(words[max(0, found.start() - 30) : found.end() + 10].split())
+                return f"a number comes from nowhere: {found[0]}, page {page} ({around})"
+    return None
+
+
+def numbers(text: str) -> list[str]:
+    """All numbers in a text, without signs."""
+    return _NUMBER.findall(text)
+
+
+def forms(printed: str) -> set[str]:
+    """The numbers of an item as a PDF's text may have them: of 7.09·10^8 it makes 7.09 and 108."""
+    return {*numbers(printed), *(f"10{power}" for power in re.findall(r"10\^(\d+)", printed))}
+
+
+def printed_pages(pdf: Path) -> list[str]:
+    """The text of each page, without what is drawn in the figures."""
+    pages = PdfReader(pdf).pages
+    for page in pages:
+        drawn = page["/Resources"].get("/XObject", DictionaryObject()).get_object()
+        for figure in drawn.values():
+            stream = figure.get_object()
+            if isinstance(stream, StreamObject) and stream.get("/Subtype") == "/Form":
+                stream.set_data(b"")
+    return [page.extract_text() for page in pages]

@@ -1,0 +1,100 @@
+"""The paper's ledger of claims: `python -m flatreg.paper.ledger_table --help`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatreg.errors import run_command
+from flatreg.files import write_text
+from flatreg.paper import latex, places, provenance, sources
+from flatreg.paper.provenance import Printed
+from flatreg.paper.sources import Sources
+
+
+def main() -> None:
+    """Write the ledger, and what made its numbers beside it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.paper.ledger_table", description=__doc__
+    )
+    sources.add_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
+    arguments = parser.parse_args()
+    done = table(sources.read(arguments))
+    write_text(arguments.out, done.text)
+    provenance.write(arguments.out, done.items)
+
+
+def table(found: Sources) -> Printed:
+    r"""A `longtable`, a row a claim by the protocol that decides; `\ledgercaption` is its caption.
+
+    Verdicts under the other protocols stand in the last column.
+    """
+    head = r"claim & estimate & $p$ & $p_=$ & $n$ & verdict & elsewhere \\"
+    lines: list[Printed | str] = [
+        r"\begin{longtable}{@{}p{66mm}p{33mm}rrrlp{22mm}@{}}",
+        r"\caption{\ledgercaption}\label{tab:ledger}\\",
+        *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
+        *(r"\toprule", head, r"\midrule", r"\endhead"),
+        r"\bottomrule\endfoot",
+    ]
+    for _, rows in found.evidence["claims"].groupby("claim", sort=False):
+        lines.append(provenance.join([provenance.join(_row(found, rows), " & "), r" \\"]))
+    return provenance.join([*lines, r"\end{longtable}", ""], "\n")
+
+
+def _row(found: Sources, rows: pd.DataFrame) -> list[Printed | str]:
+    first, others = rows.iloc[0], rows.iloc[1:]
+    row = _Row(found, first["claim"], first["protocol"])
+    elsewhere = [
+        provenance.join([f"{latex.escape(p)}: ", _Row(found, first["claim"], p).text("verdict")])
+        for p in others["protocol"]
+    ]
+    return [
+        row.text("statement"),
+        provenance.join([row.estimate(), rf" \emph{{{latex.escape(first['protocol'])}}}"]),
+        row.cell("p_adjusted", latex.p_value(first["p_adjusted"])),
+        row.cell("equivalence_p_adjusted", latex.p_value(first["equivalence_p_adjusted"])),
+        row.cell("n", str(int(first["n"]))),
+        provenance.join([r"\textbf{", row.text("verdict"), "}"]),
+        provenance.join(elsewhere, r"\newline "),
+    ]
+
+
+class _Row:
+    """One row of claims.csv, whose cells know where they come from."""
+
+    def __init__(self, found: Sources, claim: str, protocol: str) -> None:
+        self._found, self._claim, self._protocol = found, claim, protocol
+
+    def cell(self, column: str, text: str) -> Printed:
+        """A column, printed so."""
+        name = f"ledger/{self._claim}/{self._protocol}/{column}"
+        return provenance.printed(name, self._fact(column), text)
+
+    def text(self, column: str) -> Printed:
+        """A column that holds text."""
+        return self.cell(column, latex.prose(self._fact(column).value))
+
+    def estimate(self) -> Printed:
+        """Estimate and interval, where there are some."""
+        value, low, high = (self._fact(c).value for c in ("estimate", "low", "high"))
+        parts: list[Printed | str] = [self.cell("estimate", _number(value))]
+        if not (pd.isna(low) or pd.isna(high)):
+            parts += [" [", self.cell("low", _number(low)), ", "]
+            parts += [self.cell("high", _number(high)), "]"]
+        return provenance.join(parts)
+
+    def _fact(self, column: str) -> Any:
+        return places.of_claim(self._found, self._claim, self._protocol, column)
+
+
+def _number(value: float) -> str:
+    return latex.number(value, ".3g")
+
+
+if __name__ == "__main__":
+    run_command(main)

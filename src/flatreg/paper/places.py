@@ -1,0 +1,243 @@
+"""Look up what a place of the results holds, and what made it: one function a kind of place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from flatreg import tables
+from flatreg.config import BASELINE
+from flatreg.errors import UserError
+from flatreg.evidence.tables import CLAIMS_TABLE, CORRELATIONS_TABLE, VARIANCE_TABLE
+from flatreg.paper.provenance import Fact
+from flatreg.paper.sources import Sources, lookup
+
+
+def look_up(place: str, found: Sources) -> Fact:
+    """What stands at a place, as listed in `flatreg.paper.numbers`.
+
+    Raises:
+        UserError: there is no such kind of place, or nothing there.
+        KeyError, IndexError, TypeError, ValueError: a part of the place is wrong.
+    """
+    kind, *rest = place.split("/")
+    if kind not in KINDS:
+        raise UserError(f"{kind!r} is no kind of place")
+    return KINDS[kind](found, *rest)
+
+
+def of_config(found: Sources, *path: str) -> Fact:
+    """A field of the config."""
+    return _field(found, "config", found.config, path, "as the config says")
+
+
+def of_data(found: Sources, source: str, *path: str) -> Fact:
+    """A field of a data set's manifest."""
+    manifest = found.manifests[source]
+    return _field(found, source, manifest, path, "as counted in the prepared data set")
+
+
+def of_bench(found: Sources, *path: str) -> Fact:
+    """A field of what `make bench` measured."""
+    return _field(found, "bench", found.bench, path, "as `make bench` measured it")
+
+
+def of_original(found: Sources, dataset: str, lam: str, column: str) -> Fact:
+    """A number of the original paper."""
+    said = f"{column} as the original paper reports it"
+    return Fact(found.original[dataset][lam][column], said, [], _files(found, "original"))
+
+
+def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
+    """The original's time of training over its time at lambda 0."""
+    seconds = [found.original[dataset][name]["seconds"] for name in (lam, BASELINE)]
+    said = f"the original paper's seconds at lambda {lam} over those at lambda {BASELINE}"
+    return Fact(seconds[0] / seconds[1], said, [], _files(found, "original"))
+
+
+def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
+    """A strength of the penalty that a data set has.
+
+    Raises:
+        UserError: the config has none such there.
+    """
+    known = found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]
+    if lam not in known:
+        raise UserError(f"{dataset} of {protocol} has no lambda {lam}; it has {', '.join(known)}")
+    return Fact(lam, "strength of the penalty, as the config says", [], _files(found, "config"))
+
+
+def of_summary(
+    found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
+) -> Fact:
+    """A statistic over the runs of a cell; `diverged` is made by the runs that did."""
+    value = lookup(found.summary, (protocol, dataset, lam, metric))[column]
+    cell = _chosen(found.metrics, protocol=protocol, dataset=dataset, **{"lambda": lam})
+    if column == "diverged":
+        runs = cell[cell["status"] == tables.DIVERGED]
+    else:
+        runs = _with_value(cell, metric)
+    said = f"{metric} over {len(runs)} runs: {_described(tables.SUMMARY_TABLE, column)}"
+    return Fact(value, said, _keys(runs), _files(found, "summary", "metrics"))
+
+
+def of_key(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
+    """The key of a cell's first run."""
+    cell = _chosen(found.metrics, protocol=protocol, dataset=dataset, **{"lambda": lam})
+    key = cell["key"].iloc[0]
+    return Fact(key, "key of the cell's first run", [key], _files(found, "metrics"))
+
+
+def of_tests(
+    found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
+) -> Fact:
+    """A statistic of a cell against that of lambda 0; an adjusted p is made by all lambdas."""
+    value = lookup(found.tests, (protocol, dataset, lam, metric))[column]
+    runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), metric)
+    if not column.endswith("_holm"):
+        runs = runs[runs["lambda"].isin([lam, BASELINE])]
+    said = f"{metric} at lambda {lam} against lambda 0: {_described(tables.TESTS_TABLE, column)}"
+    return Fact(value, said, _keys(runs), _files(found, "tests", "metrics"))
+
+
+def of_cost(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
+    """The time of a step over that at lambda 0."""
+    value = lookup(found.ratios, (protocol, dataset, lam))
+    runs = _chosen(found.metrics, protocol=protocol, dataset=dataset)
+    runs = runs[runs["lambda"].isin([lam, BASELINE]) & (runs["steps"] > 0)]
+    said = f"median seconds a step at lambda {lam} over that at lambda {BASELINE}"
+    return Fact(value, said, _keys(runs), _files(found, "times", "metrics"))
+
+
+def of_count(found: Sources, *path: str) -> Fact:
+    """Runs, or diverged runs, of the study or of one protocol (and data set)."""
+    *chosen, what = path
+    runs = _chosen(found.metrics, **dict(zip(("protocol", "dataset"), chosen, strict=False)))
+    if what == "diverged":
+        runs = runs[runs["status"] == tables.DIVERGED]
+    elif what != "runs":
+        raise UserError(f"{what!r} is not counted")
+    said = " ".join(["number of", *(["diverged"] if what == "diverged" else []), "runs"])
+    return Fact(len(runs), said, _keys(runs), _files(found, "metrics"))
+
+
+def of_detectable(found: Sources, protocol: str, dataset: str) -> Fact:
+    """The smallest effect on test accuracy that the seeds of all lambdas can show."""
+    family = _family(found, protocol, dataset, "test_accuracy")
+    runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), "test_accuracy")
+    said = f"largest over the lambdas: {_described(tables.TESTS_TABLE, 'detectable')}"
+    files = _files(found, "tests", "metrics")
+    return Fact(float(family["detectable"].max()), said, _keys(runs), files)
+
+
+def of_verdict(found: Sources, protocol: str, dataset: str, metric: str) -> Fact:
+    """Of each lambda above 0: difference, adjusted p, and sizes."""
+    family = _family(found, protocol, dataset, metric)
+    columns = ["difference", "welch_p_holm", "n", "n_baseline"]
+    runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), metric)
+    said = f"{metric}, every lambda against lambda 0: Welch's p, adjusted (Holm)"
+    value = {lam: row.to_dict() for lam, row in family[columns].iterrows()}
+    return Fact(value, said, _keys(runs), _files(found, "tests", "metrics"))
+
+
+def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
+    """What was found of a claim of the original."""
+    value = _row(found, "claims", claim=claim, protocol=protocol)[column]
+    said = f"claim {claim} under {protocol}: {_described(CLAIMS_TABLE, column)}"
+    behind = found.evidence.get("claim_runs")
+    if behind is None:
+        return Fact(value, said, [], _files(found, "claims"))
+    runs = _chosen(behind, claim=claim, protocol=protocol)
+    return Fact(value, said, _keys(runs), _files(found, "claims", "claim_runs"))
+
+
+def of_variance(found: Sources, dataset: str, metric: str, source: str, column: str) -> Fact:
+    """How much of the spread over runs one source of randomness makes."""
+    row = _row(found, "variance", dataset=dataset, metric=metric, source=source)
+    cell = {"protocol": row["protocol"], "dataset": dataset, "lambda": row["lambda"]}
+    runs = _with_value(_chosen(found.metrics, **cell), metric)
+    described = _described(VARIANCE_TABLE, column)
+    said = f"{metric}, {len(runs)} runs, {source} varied: {described}"
+    return Fact(row[column], said, _keys(runs), _files(found, "variance", "metrics"))
+
+
+def of_correlation(found: Sources, scope: str, measure: str, target: str, column: str) -> Fact:
+    """How a measure of flatness goes with what it should foretell."""
+    value = _row(found, "correlations", scope=scope, measure=measure, target=target)[column]
+    said = f"{measure} with {target}, {scope}: {_described(CORRELATIONS_TABLE, column)}"
+    measured = found.evidence.get("flatness")
+    if measured is None:
+        return Fact(value, said, [], _files(found, "correlations"))
+    runs = _chosen(measured, measure=measure, **({} if scope == "all" else {"dataset": scope}))
+    runs = runs.dropna(subset=["value"])
+    return Fact(value, said, _keys(runs), _files(found, "correlations", "flatness"))
+
+
+KINDS: dict[str, Callable[..., Fact]] = {
+    "config": of_config,
+    "data": of_data,
+    "original": of_original,
+    "original_ratio": of_original_ratio,
+    "lambda": of_lambda,
+    "summary": of_summary,
+    "test": of_tests,
+    "bench": of_bench,
+    "cost": of_cost,
+    "count": of_count,
+    "detectable": of_detectable,
+    "verdict": of_verdict,
+    "claim": of_claim,
+    "variance": of_variance,
+    "correlation": of_correlation,
+}
+
+
+def _field(found: Sources, name: str, tree: Any, path: tuple[str, ...], said: str) -> Fact:
+    for part in path:
+        tree = tree[int(part)] if isinstance(tree, list) else tree[part]
+    return Fact(tree, f"{'/'.join(path)} {said}", [], _files(found, name))
+
+
+def _row(found: Sources, name: str, **place: str) -> pd.Series:
+    """The row of a table of the evidence.
+
+    Raises:
+        UserError: the study has no such table, or the table no such row.
+    """
+    if name not in found.evidence:
+        raise UserError(f"{name}.csv was not given; add --{name.replace('_', '-')}")
+    rows = _chosen(found.evidence[name], **place)
+    if rows.empty:
+        raise UserError(f"{name}.csv has nothing at {'/'.join(place.values())}")
+    return rows.iloc[0]
+
+
+def _family(found: Sources, protocol: str, dataset: str, metric: str) -> pd.DataFrame:
+    return lookup(found.tests, (protocol, dataset)).xs(metric, level="metric")
+
+
+def _chosen(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """The rows that have these values."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
+def _with_value(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The runs that a statistic is made of: a diverged one counts in none."""
+    return runs[(runs["status"] != tables.DIVERGED) & runs[metric].notna()]
+
+
+def _keys(runs: pd.DataFrame) -> list[str]:
+    return runs["key"].tolist()
+
+
+def _files(found: Sources, *names: str) -> list[str]:
+    return [found.paths[name].as_posix() for name in names]
+
+
+def _described(table: pa.DataFrameSchema, column: str) -> str:
+    return table.columns[column].description

@@ -1,0 +1,131 @@
+"""What a number of runs can show.
+
+References:
+    K. F. Phillips. Power of the two one-sided tests procedure in bioequivalence. 1990.
+    doi:10.1007/BF01063556.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from scipy import integrate, optimize, stats
+from statsmodels.stats.power import TTestIndPower
+
+from flatreg.statistics.samples import NAN
+
+
+def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
+    """Smallest difference, in standard deviations, that a two-sided t-test finds at that power."""
+    if min(n, m) < 2:
+        return NAN
+    solve = TTestIndPower().solve_power
+    return float(solve(nobs1=n, ratio=m / n, alpha=alpha, power=power, alternative="two-sided"))
+
+
+def detectable_mean(n: int, sd: float, alpha: float, power: float) -> float:
+    """Smallest mean (difference of pairs) that a two-sided t-test of n values finds at that power.
+
+    Args:
+        n: values or pairs; NaN for fewer than two.
+        sd: standard deviation of the values or differences, whose unit the result has.
+        alpha: level of the test.
+        power: of it.
+    """
+    if n < 2:
+        return NAN
+
+    upper = 1.0
+    while mean_power(n, upper, alpha) < power:
+        upper *= 2
+    effect = optimize.brentq(lambda effect: mean_power(n, effect, alpha) - power, 0, upper)
+    return float(sd * effect)
+
+
+def mean_power(n: int, effect: float, alpha: float) -> float:
+    """Power of a two-sided t-test of n values, n from 2, whose mean is `effect` sd from 0.
+
+    It is that of the noncentral t distribution, which scipy and statsmodels cannot evaluate for
+    two values and a small alpha.
+    """
+    df, shift = n - 1, abs(effect) * np.sqrt(n)
+    critical = stats.t.isf(alpha / 2, df)
+
+    def rejects(sd: float) -> float:
+        beyond = stats.norm.sf(critical * sd - shift) + stats.norm.cdf(-critical * sd - shift)
+        return float(beyond)
+
+    # The step is at this sd: as wide as 1 / critical.
+    return _mean_over_sd(rejects, df, shift / critical)
+
+
+def equivalence_power(n: int, sd: float, margin: float, alpha: float) -> float:
+    """Power of the two one-sided t-tests of n values (or pairs) where the true mean is 0.
+
+    Args:
+        n: values or pairs; NaN for fewer than two.
+        sd: standard deviation of the values or differences. At 0 the test is the sign test of
+            `flatreg.statistics.equivalence`, whose power is 1 if 2^-n is at most alpha, else 0.
+        margin: in the unit of `sd`.
+        alpha: level of the test.
+    """
+    if n < 2:
+        return NAN
+    if sd == 0:
+        return float(0.5**n <= alpha)
+    df = n - 1
+    critical, reach = stats.t.isf(alpha, df), margin * np.sqrt(n) / sd
+
+    def within(sd: float) -> float:
+        # The mean must be in what a sample of that sd leaves of the margin.
+        return max(0.0, float(2 * stats.norm.cdf(reach - critical * sd) - 1))
+
+    return _mean_over_sd(within, df, reach / critical)
+
+
+def propose_runs(sd: float, margin: float, alpha: float, power: float) -> int:
+    """Fewest values (or pairs) whose equivalence test has that power where the true mean is 0.
+
+    Args:
+        sd: standard deviation of the values or differences.
+        margin: in the unit of `sd`.
+        alpha: level of the test.
+        power: of it, below 1.
+
+    Raises:
+        ValueError: no number of runs has that power, or one of these is not a number.
+    """
+    if not (sd >= 0 and np.isfinite(sd) and margin > 0 and 0 < alpha < 1 and 0 < power < 1):
+        raise ValueError("runs are proposed for a finite sd, a margin above 0, alpha and power")
+    enough = 2
+    while equivalence_power(enough, sd, margin, alpha) < power:
+        enough *= 2
+    # The power grows with n, so what is enough is between the last two doublings.
+    few = enough // 2
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        if equivalence_power(middle, sd, margin, alpha) < power:
+            few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def _mean_over_sd(conditional: Callable[[float], float], df: int, bend: float) -> float:
+    """Mean of a function of a normal sample's sd, in true ones: chi / sqrt(df) distributed.
+
+    Args:
+        conditional: bounded by 1.
+        df: degrees of freedom of chi.
+        bend: where the function is least smooth.
+    """
+    root = np.sqrt(df)
+    start, end = (float(chi / root) for chi in (stats.chi.ppf(1e-12, df), stats.chi.isf(1e-12, df)))
+    parts = pairwise([start, *(x for x in [bend] if start < x < end), end])
+
+    def weighted(sd: float) -> float:
+        return conditional(sd) * float(stats.chi.pdf(sd * root, df)) * root
+
+    return float(sum(integrate.quad(weighted, low, high, limit=200)[0] for low, high in parts))

@@ -1,0 +1,132 @@
+"""Whether a metric goes one way with lambda.
+
+Page's test takes each seed as a block in which the lambdas are ranked; the test of Jonckheere and
+Terpstra takes all runs as unpaired. Both are two-sided here: twice the smaller one-sided p.
+
+References:
+    E. B. Page. Ordered hypotheses for multiple treatments: a significance test for linear ranks.
+    1963. doi:10.2307/2282965.
+    A. R. Jonckheere. A distribution-free k-sample test against ordered alternatives. 1954.
+    doi:10.2307/2333011.
+    M. Hollander, D. A. Wolfe, E. Chicken. Nonparametric statistical methods. 3rd ed., 2014,
+    section 6.2. (Its variance with ties.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from flatreg.statistics.aggregate import superiority
+from flatreg.statistics.bootstrap import bca_interval
+from flatreg.statistics.samples import NAN
+
+
+class Trend(NamedTuple):
+    """A trend's test, and its size from -1 (falling) to 1 (rising) with a bootstrap interval."""
+
+    n: int
+    statistic: float
+    p: float
+    effect: float
+    low: float
+    high: float
+    note: str | None
+
+
+def page_trend(blocks: np.ndarray, alpha: float, rng: np.random.Generator) -> Trend:
+    """Page's test of a trend over treatments in the order of their columns.
+
+    Where ranks are tied p is on the safe side: ties lower the statistic's spread, not its mean.
+
+    Args:
+        blocks: [n, k] of n seeds and k lambdas; a seed that misses a value is left out.
+        alpha: the effect's interval is meant to cover 1 - alpha.
+        rng: of the bootstrap, over seeds.
+
+    Returns:
+        Page's L; the effect is the mean over seeds of `rank_correlations`.
+    """
+    whole = blocks[~np.isnan(blocks).any(axis=1)]
+    n, k = whole.shape
+    if n < 2 or k < 3:
+        return Trend(n, *[NAN] * 5, "Page's test needs two seeds and three lambdas")
+    rising, falling = (stats.page_trend_test(b) for b in (whole, whole[:, ::-1]))
+    p = min(1.0, 2 * min(float(rising.pvalue), float(falling.pvalue)))
+    effect = bca_interval((rank_correlations(whole),), np.mean, alpha, rng)
+    note = "all seeds trend alike: no interval" if np.isnan(effect.low) else effect.note
+    return Trend(n, float(rising.statistic), p, *effect)._replace(note=note)
+
+
+def rank_correlations(blocks: np.ndarray) -> np.ndarray:
+    """Spearman's correlation [..., n] of each row of [..., n, k] with its columns' order.
+
+    Tied values have their middle rank, and the spread is that of untied ranks (Kendall's rho_a):
+    a row that does not vary has 0, and Page's L is a linear function of the mean.
+    """
+    k = blocks.shape[-1]
+    order = np.arange(k) - (k - 1) / 2
+    return stats.rankdata(blocks, axis=-1) @ order / np.sum(order**2)
+
+
+def jonckheere_terpstra(
+    samples: Sequence[np.ndarray], alpha: float, rng: np.random.Generator
+) -> Trend:
+    """Jonckheere and Terpstra's test of a trend over unpaired samples in their order.
+
+    p is by the normal approximation with the variance for ties.
+
+    Args:
+        samples: one [n] a lambda, n its own and from 0.
+        alpha: the effect's interval is meant to cover 1 - alpha.
+        rng: of the bootstrap, over the runs of each sample.
+
+    Returns:
+        J, the pairs of runs of different samples that rise (equal ones count half); the effect is
+        the share of rising less that of falling pairs. n counts all runs.
+    """
+    filled = [sample for sample in samples if len(sample)]
+    n = sum(map(len, filled))
+    if len(filled) < 2:
+        return Trend(n, *[NAN] * 5, "a trend needs runs at two lambdas")
+    sizes = np.array([len(sample) for sample in filled])
+    pairs = (n**2 - np.sum(sizes**2)) / 2
+    effect = bca_interval(filled, rising_share, alpha, rng)
+    statistic = (effect.estimate + 1) / 2 * pairs
+    _, ties = np.unique(np.concatenate(filled), return_counts=True)
+    variance = jonckheere_variance(sizes, ties)
+    if variance == 0:
+        return Trend(n, statistic, 1.0, 0.0, NAN, NAN, "all runs agree: no trend")
+    z = abs(statistic - pairs / 2) / np.sqrt(variance)
+    return Trend(n, float(statistic), float(2 * stats.norm.sf(z)), *effect)
+
+
+def rising_share(*samples: np.ndarray, axis: int) -> np.ndarray:
+    """Share of rising less that of falling pairs [...] over samples [..., n]; `axis` is -1."""
+    both = list(combinations(samples, 2))
+    weights = [first.shape[axis] * second.shape[axis] for first, second in both]
+    shares = [superiority(second, first) for first, second in both]
+    return 2 * np.average(shares, axis=0, weights=weights) - 1
+
+
+def jonckheere_variance(sizes: np.ndarray, ties: np.ndarray) -> float:
+    """Variance of J without a trend, given how many runs each sample and each value has."""
+    n = sizes.sum()
+    untied = _cubes(n) - np.sum(_cubes(sizes)) - np.sum(_cubes(ties))
+    variance = untied / 72 + _tuples(sizes, 2) * _tuples(ties, 2) / (8 * special.perm(n, 2))
+    if n > 2:
+        variance += _tuples(sizes, 3) * _tuples(ties, 3) / (36 * special.perm(n, 3))
+    return float(variance)
+
+
+def _cubes(counts: np.ndarray) -> np.ndarray:
+    return counts * (counts - 1) * (2 * counts + 5)
+
+
+def _tuples(counts: np.ndarray, k: int) -> float:
+    """Ordered choices of k runs out of one sample, or of one value, over all of them."""
+    return float(np.sum(special.perm(counts, k)))

@@ -1,0 +1,194 @@
+"""What made a number: the runs that an item names give its value again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from flatreg import tables
+from flatreg.errors import UserError
+from flatreg.files import write_json
+from flatreg.paper import appendix, places, provenance, result_tables, sources
+from flatreg.paper.sources import Sources
+from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command-line flags of a study's files."""
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def found(flags: list[str]) -> Sources:
+    parser = ArgumentParser()
+    sources.add_flags(parser)
+    return sources.read(parser.parse_args(flags))
+
+
+def values(found: Sources, runs: list[str], column: str, lam: str | None = None) -> pd.Series:
+    rows = found.metrics.set_index("key").loc[runs]
+    return rows.loc[rows["lambda"] == lam, column] if lam else rows[column]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("lam", LAMBDAS)
+def test_the_runs_of_a_summary_give_it_again(found: Sources, protocol: str, lam: str) -> None:
+    place = f"summary/{protocol}/digits/{lam}/test_loss"
+    for column, again in (("mean", np.mean), ("sd", lambda v: np.std(v, ddof=1)), ("n", len)):
+        fact = places.look_up(f"{place}/{column}", found)
+        assert fact.value == pytest.approx(again(values(found, fact.runs, "test_loss")))
+        assert [Path(file).name for file in fact.files] == ["summary.csv", "metrics.csv"]
+
+
+def test_diverged_runs_make_their_count_and_no_mean(found: Sources) -> None:
+    diverged = places.look_up("summary/tuned/digits/1/test_loss/diverged", found)
+    mean = places.look_up("summary/tuned/digits/1/test_loss/mean", found)
+    (key,) = diverged.runs
+    assert found.metrics.set_index("key").loc[key, "status"] == "diverged"
+    assert len(mean.runs) == 4
+    assert key not in mean.runs
+    assert places.look_up("count/tuned/digits/diverged", found).runs == [key]
+    assert places.look_up("count/runs", found).runs == found.metrics["key"].tolist()
+
+
+def test_the_runs_of_a_test_give_it_again(found: Sources) -> None:
+    fact = places.look_up("test/tuned/digits/1/tr_h/welch_p", found)
+    sides = [values(found, fact.runs, "tr_h", lam) for lam in ("1", "0")]
+    assert [len(side) for side in sides] == [4, 5]
+    assert fact.value == pytest.approx(stats.ttest_ind(*sides, equal_var=False).pvalue)
+    holm = places.look_up("test/tuned/digits/1/tr_h/welch_p_holm", found)
+    samples = {lam: values(found, holm.runs, "tr_h", lam) for lam in LAMBDAS}
+    p = [
+        stats.ttest_ind(samples[lam], samples["0"], equal_var=False).pvalue for lam in ("0.01", "1")
+    ]
+    assert holm.value == pytest.approx(multipletests(p, method="holm")[1][1])
+
+
+def test_the_runs_of_a_cost_give_it_again(found: Sources) -> None:
+    fact = places.look_up("cost/stated/digits/0.01", found)
+    chosen = found.metrics[found.metrics["key"].isin(fact.runs)]
+    times = study_tables()["times"].merge(chosen[tables.RUN], on=tables.RUN)
+    medians = times.groupby("lambda")["train_seconds"].median()
+    assert list(medians.index) == ["0", "0.01"]
+    assert fact.value == pytest.approx(medians["0.01"] / medians["0"])
+
+
+def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
+    fact = places.look_up("verdict/stated/digits/test_accuracy", found)
+    assert len(fact.runs) == 9
+    assert list(fact.value) == ["0.01", "1"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "runs", "files"),
+    [
+        ("claim/gain/stated/p", 0.04, 2, ["claims.csv", "claim_runs.csv"]),
+        ("variance/digits/test_loss/all/sd", 0.25, 4, ["variance.csv", "metrics.csv"]),
+        (
+            "correlation/digits/sharpness/test_accuracy/tau",
+            *(-0.5, 23, ["correlations.csv", "flatness.csv"]),
+        ),
+        ("config/protocols/stated/datasets/digits/lambdas/2", "1", 0, ["config.json"]),
+        ("data/digits/classes", 10, 0, ["digits.json"]),
+        ("original/digits/0/seconds", 2.0, 0, ["original.json"]),
+        ("bench/ways/0/ratio", 3.25, 0, ["bench.json"]),
+    ],
+)
+def test_other_places(
+    found: Sources, place: str, value: float, runs: int, files: list[str]
+) -> None:
+    fact = places.look_up(place, found)
+    assert fact.value == value
+    assert len(fact.runs) == runs
+    assert set(fact.runs) <= set(found.metrics["key"])
+    assert [Path(file).name for file in fact.files] == files
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("cat/1", "'cat' is no kind of place"),
+        (
+            "variance/digits/test_loss/order/sd",
+            "variance.csv has nothing at digits/test_loss/order",
+        ),
+        ("claim/loss/stated/p", "claims.csv has nothing at loss/stated"),
+        ("count/cats", "'cats' is not counted"),
+    ],
+)
+def test_a_lost_place(found: Sources, place: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        places.look_up(place, found)
+
+
+def test_a_table_that_was_not_given_is_named(found: Sources) -> None:
+    with pytest.raises(UserError, match="add --claims"):
+        places.look_up("claim/gain/stated/p", found._replace(evidence={}))
+
+
+def test_every_number_of_a_table_has_an_item(found: Sources) -> None:
+    done = result_tables.table("digits", found)
+    by_id = {item.id: item for item in done.items}
+    mean = by_id["table_digits/tuned/1/test_accuracy/mean"]
+    assert mean.printed == format(mean.value, ".4f")
+    assert mean.value == values(found, mean.runs, "test_accuracy").mean()
+    assert by_id["table_digits/tuned/1/tr_h2/diverged"].printed == "†1"
+    assert by_id["table_digits/original/0/test_accuracy"].printed == "0.5000"
+    assert by_id["table_digits/stated/0.01/lambda"].printed == "0.01"
+    shown = {item.printed for item in done.items}
+    for row in done.text.splitlines():
+        if row.startswith(tuple(f"{lam} & " for lam in LAMBDAS)):
+            for word in row.removesuffix(r"\\").replace("(", "& ").replace(")", "").split("&"):
+                word = word.strip().replace("$", "").replace(r"^{\dagger1}", "")
+                assert word in shown | {"", "--"}, row
+
+
+def test_the_appendix_has_every_cell(found: Sources) -> None:
+    done = appendix.table(found)
+    rows = [line for line in done.text.splitlines() if line.startswith(("stated &", "tuned &"))]
+    assert len(rows) == len(PROTOCOLS) * len(LAMBDAS)
+    by_id = {item.id: item for item in done.items}
+    assert len(by_id) == len(done.items) == len(rows) * 8
+    place = "appendix/tuned/digits/1"
+    assert by_id[f"{place}/test_accuracy/n"].printed == "4"
+    assert by_id[f"{place}/test_accuracy/diverged"].printed == "1"
+    sd = by_id[f"{place}/tr_h2/sd"]
+    assert sd.value == pytest.approx(values(found, sd.runs, "tr_h2").std())
+    assert rows[-1] == (
+        f"tuned & Digits & 1 & 4 & 1 & {by_id[f'{place}/test_accuracy/mean'].printed} "
+        f"({by_id[f'{place}/test_accuracy/sd'].printed}) & {by_id[f'{place}/tr_h2/mean'].printed} "
+        f"({sd.printed}) & \\texttt{{{by_id[f'{place}/key'].value}}} \\\\"
+    )
+
+
+def test_the_command_writes_items_beside_the_numbers(flags: list[str], tmp_path: Path) -> None:
+    text = tmp_path / "main.tex"
+    text.write_text(r"\val[.3f]{summary/tuned/digits/1/test_loss/mean} of \val{count/runs}")
+    command = ["-m", "flatreg.paper.numbers", *flags, "--text", str(text)]
+    command += ["--out", str(tmp_path / "numbers.tex")]
+    subprocess.run([sys.executable, *command], check=True)
+    first, second = json.loads((tmp_path / "numbers.json").read_text())
+    assert list(first) == list(provenance.Item._fields)
+    assert first["id"] == "summary/tuned/digits/1/test_loss/mean"
+    assert first["printed"] == format(first["value"], ".3f")
+    assert len(first["runs"]) == 4
+    assert first["command"].startswith("python")
+    assert first["command"].endswith(" ".join(command[-2:]))
+    assert (second["printed"], second["value"]) == ("24", 24)
+    assert provenance.read(tmp_path / "numbers.json")[1].id == "count/runs"
+
+
+def test_what_holds_no_items_is_one_line(tmp_path: Path) -> None:
+    write_json(tmp_path / "numbers.json", [{"name": 1}])
+    with pytest.raises(UserError, match=r"numbers.json holds no items"):
+        provenance.read(tmp_path / "numbers.json")

@@ -1,0 +1,42 @@
+# Purpose: describe the finished study for machines, so that it can be shared and found.
+# Inputs: config.json, tables/*.csv, figures/*, data/*.json, facts.json of every run, the paper,
+#     CITATION.cff, Snakefile
+# Outputs: ro-crate-metadata.json
+
+
+localrules:
+    write_crate,
+
+
+CRATE = f"{RESULTS}/ro-crate-metadata.json"
+
+
+rule write_crate:
+    """Write the RO-Crate: products, columns, data, licences, workflow, commit and versions."""
+    input:
+        config=ancient(CONFIG),
+        tables=TABLES,
+        figures=FIGURES,
+        pdf=PDF,
+        manifests=CITED["manifests"],
+        facts=run_files("facts.json"),
+        citation=str(HOME / "CITATION.cff"),
+        workflow=str(HOME / "Snakefile"),
+        library=library("crate"),
+    output:
+        crate=CRATE,
+    log:
+        f"{LOGS}/ro-crate-metadata.log",
+    benchmark:
+        f"{BENCHMARKS}/ro-crate-metadata.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        key=STUDY_KEY,
+    shell:
+        "python -m flatreg.crate --config {input.config:q} --citation {input.citation:q}"
+        " --workflow {input.workflow:q} --out {output.crate:q} &> {log:q}"
