@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
@@ -30,7 +31,7 @@ from flatreg.evidence.tables import (
     TRIPLES_TABLE,
 )
 from flatreg.files import read_json
-from flatreg.paper import forensics_table
+from flatreg.paper import audit, forensics_table, latex, provenance
 
 ROUNDINGS = {
     grim.half_up: ROUND_HALF_UP,
@@ -73,30 +74,28 @@ def manifests() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def scan(original: Original, manifests: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    return pd.concat(
-        [
-            forensics.denominators_table(original.accuracies(name), found)
-            for name, found in manifests.items()
-        ],
-        ignore_index=True,
-    )
+def found(original: Original, manifests: dict[str, dict[str, Any]]) -> forensics.Found:
+    return forensics.inspect(original, manifests, alpha=0.05)
 
 
 @pytest.fixture(scope="module")
-def triples(original: Original, manifests: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    return checks.triples_table(original, manifests)
+def means(found: forensics.Found) -> pd.DataFrame:
+    return tables.check(found.grim, GRIM_TABLE, "grim")
 
 
 @pytest.fixture(scope="module")
-def checked(
-    original: Original,
-    manifests: dict[str, dict[str, Any]],
-    scan: pd.DataFrame,
-    triples: pd.DataFrame,
-) -> pd.DataFrame:
-    found = checks.checks_table(original, manifests, scan, triples, alpha=0.05)
-    return tables.check(found, CHECKS_TABLE, "checks")
+def scan(found: forensics.Found) -> pd.DataFrame:
+    return found.denominators
+
+
+@pytest.fixture(scope="module")
+def triples(found: forensics.Found) -> pd.DataFrame:
+    return found.triples
+
+
+@pytest.fixture(scope="module")
+def checked(found: forensics.Found) -> pd.DataFrame:
+    return tables.check(found.checks, CHECKS_TABLE, "checks")
 
 
 def fits(text: str, denominator: int, rule: grim.Rule = grim.rounded) -> bool:
@@ -269,32 +268,46 @@ def test_cifar_points_to_six_hundred(scan: pd.DataFrame, checked: pd.DataFrame) 
 
 
 def test_breast_cancer_has_one_number_that_is_none_of_342(
-    scan: pd.DataFrame,
-    checked: pd.DataFrame,
-    original: Original,
-    manifests: dict[str, dict[str, Any]],
+    means: pd.DataFrame, checked: pd.DataFrame
 ) -> None:
-    row = pick(scan, dataset="breast_cancer", denominator=342)
-    assert (row["fitting"], row["misfits"]) == (4, "0.5859")
+    row = pick(means, dataset="breast_cancer", n_test=114, runs=3)
+    assert (row["values"], row["fitting"], row["all_fit"]) == (6, 4, 0)
+    assert row["misfits"] == "0.5859"
+    assert (row["half_up"], row["half_even"]) == (4, 4)
     p = 343 / 10_001
     assert row["chance"] == pytest.approx(3 * p**2 * (1 - p) + p**3, rel=0.01)
-    frame = forensics.grim_table(original.accuracies("breast_cancer"), manifests["breast_cancer"])
-    here = frame[(frame["n_test"] == 114) & (frame["runs"] == 3)]
-    assert dict(zip(here["printed"], here["numerator"], strict=True)) == {
-        "0.5556": 190,
-        "0.5585": 191,
-        "0.5859": 200,
-    }
-    assert set(here[here["printed"] == "0.5859"]["fits"]) == {0}
-    assert set(here[here["printed"] == "0.5859"]["truncated"]) == {0}
-    assert {113, 114, 142, 143, 170, 171} <= set(frame["n_test"])
+    place = {"dataset": "breast_cancer", "column": "test_accuracy"}
+    counts = [
+        pick(checked, check="count", **place, **{"lambda": lam}) for lam in ("0", "0.001", "0.01")
+    ]
+    assert [c["value"] for c in counts] == [190, 191, 200]
+    assert [c["consistent"] for c in counts] == [1, 1, 0]
+    # 0.5859 of 342 is 200.38, and 200/342 prints as 0.5848.
+    assert counts[2]["images"] == pytest.approx(0.5859 * 342 - 200)
     # No supposed test set gives all three numbers in up to five runs.
-    pairs = frame.groupby(["n_test", "runs"])["fits"].agg(["sum", "size"])
-    assert (pairs["sum"] < pairs["size"]).all()
+    rows = means[means["dataset"] == "breast_cancer"]
+    assert {113, 114, 142, 143, 170, 171} <= set(rows["n_test"])
+    assert not rows["all_fit"].any()
     counted = checked[(checked["check"] == "sizes") & (checked["dataset"] == "breast_cancer")]
     assert pick(counted, against="fit all values")["value"] == 0
-    products = {size * runs for size, runs in pairs.index}
-    assert pick(counted, against="tried")["value"] == len(products)
+    assert pick(counted, against="tried")["value"] == rows["denominator"].nunique()
+
+
+def test_each_test_set_by_exact_decimals(means: pd.DataFrame, original: Original) -> None:
+    """Every row of the smallest data set, by printing all its fractions."""
+    values = [str(value.printed) for value in original.accuracies("breast_cancer")]
+    rows = means[(means["dataset"] == "breast_cancer") & (means["denominator"] < 400)]
+    assert len(rows) > 10
+    for _, row in rows.iterrows():
+        size = row["denominator"]
+        fitting, printable = {}, set()
+        for name, how in (("half_up", ROUND_HALF_UP), ("half_even", ROUND_HALF_EVEN)):
+            written = {str(prints(k, size, 4, how)) for k in range(size + 1)}
+            fitting[name] = [value in written for value in values]
+            assert row[name] == sum(fitting[name])
+            printable |= written
+        assert row["fitting"] == sum(np.logical_or(*fitting.values()))
+        assert row["share"] == pytest.approx(len(printable - {"1.0000"}) / 10_000)
 
 
 def test_newsgroups_says_nothing_of_its_test_set(scan: pd.DataFrame, checked: pd.DataFrame) -> None:
@@ -421,31 +434,71 @@ def test_a_mean_over_batches_has_its_own_denominator(checked: pd.DataFrame) -> N
     assert all((total * 1152).denominator == 1 for total in sums)
 
 
-def test_the_command_writes_all_tables_and_the_paper_s(
-    root: Path, tmp_path: Path, manifests: dict[str, dict[str, Any]]
-) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"analysis": {"alpha": 0.05}}))
+def _run(folder: Path, *command: str) -> None:
+    subprocess.run([sys.executable, "-m", *command], check=True, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def made(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, manifests: dict[str, dict[str, Any]]
+) -> Path:
+    """A folder with the tables and the paper's table, by the commands that the workflow calls."""
+    folder = tmp_path_factory.mktemp("forensics")
     for name, content in manifests.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    outs = {
-        "grim": GRIM_TABLE,
-        "denominators": GRIM_DENOMINATORS_TABLE,
-        "checks": CHECKS_TABLE,
-        "triples": TRIPLES_TABLE,
-    }
-    command = [sys.executable, "-m", "flatreg.evidence.forensics"]
-    command += ["--config", "config.json", "--original", str(root / "paper/original.json")]
-    command += ["--manifests", *(f"{name}.json" for name in manifests)]
-    for name in outs:
-        command += [f"--out-{name}", f"{name}.csv"]
-    subprocess.run(command, check=True, cwd=tmp_path)
-    found = {n: tables.read(tmp_path / f"{n}.csv", schema) for n, schema in outs.items()}
-    assert "0.2800" in set(found["grim"]["printed"])
-    text = forensics_table.table(found["grim"], found["denominators"], found["checks"])
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    original = str(root / "paper/original.json")
+    names = [f"{name}.json" for name in manifests]
+    _run(
+        folder,
+        *("flatreg.evidence.forensics", "--original", original, "--manifests", *names),
+        *("--out-grim", "grim.csv", "--out-checks", "checks.csv"),
+        *("--out-denominators", "denominators.csv", "--out-triples", "triples.csv"),
+    )
+    _run(
+        folder,
+        *("flatreg.paper.forensics_table", "--grim", "grim.csv", "--checks", "checks.csv"),
+        *("--original", original, "--out", "table.tex"),
+    )
+    return folder
+
+
+def test_the_commands_write_all_tables(made: Path) -> None:
+    for name, schema in (
+        ("grim", GRIM_TABLE),
+        ("denominators", GRIM_DENOMINATORS_TABLE),
+        ("checks", CHECKS_TABLE),
+        ("triples", TRIPLES_TABLE),
+    ):
+        assert len(tables.read(made / f"{name}.csv", schema))
+    text = (made / "table.tex").read_text()
     assert r"0.01 & 0.2700 & 162 & +4 & +0.26 & 0.2783 & 167 & $-1$ & $-0.07$ & -- \\" in text
     assert "0.01 & 0.5859 & -- (200) & +10" in text
     assert "4 of 6 fit 3 runs on 114 examples (chance 0.0034)" in text
     assert text.count("constant, largest class") == 2
+
+
+def test_each_number_of_the_paper_s_table_has_an_item(made: Path) -> None:
+    items = provenance.read(made / "table.json")
+    known = {number for item in items for number in audit.forms(item.printed)}
+    body = (made / "table.tex").read_text().split(r"\midrule", 1)[1]
+    body = re.sub(r"\\multicolumn\{10\}|\$\\lambda=0\$|CIFAR-100|20 Newsgroups", "", body)
+    numbers = set(audit.numbers(latex.plain(body)))
+    assert {"0.2800", "0.5859", "200", "0.26"} <= numbers
+    assert numbers <= known
+    assert len({item.id for item in items}) == len(items)
+    place = "table_forensics/breast_cancer/0.01/test_accuracy/count/3/value"
+    (count,) = [item for item in items if item.id == place]
+    assert (count.value, count.files) == (200, ["checks.csv"])
+
+
+def test_intervals_need_a_level(made: Path, root: Path) -> None:
+    command = [sys.executable, "-m", "flatreg.evidence.forensics", "--alpha", "5"]
+    command += ["--original", str(root / "paper/original.json"), "--manifests", "cifar100.json"]
+    command += ["--out-grim", "g.csv", "--out-checks", "c.csv"]
+    done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--alpha 5.0 is not between 0 and 1" in done.stderr
+    assert not (made / "g.csv").exists()
 
 
 def test_the_figure_names_the_most_surprising_denominator(scan: pd.DataFrame) -> None:
@@ -457,6 +510,18 @@ def test_the_figure_names_the_most_surprising_denominator(scan: pd.DataFrame) ->
     assert said["Breast Cancer"] == "99: 4 of 6 fit"
 
 
-def test_without_a_known_data_set_it_is_one_line(original: Original) -> None:
-    with pytest.raises(UserError, match="none of cifar100, newsgroups20, breast_cancer"):
-        forensics.known_manifests(original, [manifest("digits", [1], [1])])
+def test_of_a_study_without_these_data_sets_nothing_is_said(
+    original: Original, tmp_path: Path
+) -> None:
+    known = forensics.known_manifests(original, [manifest("digits", [1], [1])])
+    assert known == {}
+    found = forensics.inspect(original, known, alpha=0.05)
+    for name, schema in (("grim", GRIM_TABLE), ("checks", CHECKS_TABLE)):
+        tables.write(tmp_path / f"{name}.csv", getattr(found, name), schema)
+    read = [
+        tables.read(tmp_path / "grim.csv", GRIM_TABLE),
+        tables.read(tmp_path / "checks.csv", CHECKS_TABLE),
+    ]
+    done = forensics_table.table(forensics_table.Sources(*read, original, {}))
+    assert done.items == []
+    assert done.text.endswith("\\end{tabular}\n")

@@ -5,6 +5,7 @@
     test_size          size of the test set that the values point to, else that of the test split
     sizes              how many products of a supposed test set and runs 1 to 5 fit all values
     smallest           smallest denominator that fits a value, or all of them
+    count              right answers over all runs nearest to the number (GRIM)
     batch_means        GRIM, were accuracies averaged over mini-batches, a short last one among them
     standard_error     binomial, of one run and of the mean of all
     difference         to lambda 0, in test examples and standard errors
@@ -83,6 +84,7 @@ def checks_table(
         rows += [_row("test_size", dataset, against="all values", unit="examples", value=implied)]
         rows += count_sizes(scan)
         rows += smallest(values, scan)
+        rows += counts(values, sizes, original.runs)
         rows += batch_means(values, sizes, original)
         rows += standard_errors(values, sizes, original.runs, alpha)
         rows += differences(original, dataset, sizes, alpha)
@@ -147,6 +149,29 @@ def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
             reported=NAN,
             value=passing[0] if len(passing) else NAN,
         )
+
+
+def counts(values: list[Reported], sizes: list[int], runs: int) -> Iterator[Row]:
+    """The whole number of right answers that is nearest to each value, and whether it prints so."""
+    for value in values:
+        for n_test in sizes:
+            denominator = np.array([n_test * runs])
+            exact = value.printed.value * n_test * runs
+            nearest = int(grim.nearest_numerator(value.printed, denominator)[0])
+            yield _row_of(
+                value,
+                "count",
+                against="nearest whole count",
+                unit="examples x runs",
+                n_test=n_test,
+                runs=runs,
+                reported=exact,
+                value=nearest,
+                difference=exact - nearest,
+                images=exact - nearest,
+                consistent=int(grim.fits(value.printed, denominator, grim.rounded)[0]),
+                chance=grim.pass_share(denominator, value.printed.decimals)[0],
+            )
 
 
 def batch_means(values: list[Reported], sizes: list[int], original: Original) -> Iterator[Row]:

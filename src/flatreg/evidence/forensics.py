@@ -10,10 +10,11 @@ import argparse
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 
 from flatreg import tables
 from flatreg.errors import UserError, run_command
@@ -36,34 +37,63 @@ LARGEST_DENOMINATOR = 10_000
 
 
 def main() -> None:
-    """Write the four tables."""
-    parser = argparse.ArgumentParser(prog="python -m flatreg.evidence.forensics")
-    parser.add_argument("--config", type=Path, required=True, help="resolved config, for alpha")
+    """Write the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.evidence.forensics", description=__doc__
+    )
     parser.add_argument("--original", type=Path, required=True, help="the reported numbers")
     parser.add_argument("--manifests", type=Path, required=True, nargs="+", help="data/*.json")
-    parser.add_argument("--out-grim", type=Path, required=True, help="values x test sets")
-    parser.add_argument("--out-denominators", type=Path, required=True, help="all denominators")
+    parser.add_argument("--alpha", type=float, default=0.05, help="intervals cover 1 - alpha")
+    parser.add_argument("--out-grim", type=Path, required=True, help="test sets x runs")
     parser.add_argument("--out-checks", type=Path, required=True, help="all other checks")
-    parser.add_argument("--out-triples", type=Path, required=True, help="three counts of one sd")
+    parser.add_argument("--out-denominators", type=Path, help="all denominators, if wanted")
+    parser.add_argument("--out-triples", type=Path, help="three counts of one sd, if wanted")
     arguments = parser.parse_args()
-    alpha = read_json(arguments.config)["analysis"]["alpha"]
+    if not 0 < arguments.alpha < 1:
+        raise UserError(f"--alpha {arguments.alpha} is not between 0 and 1")
     original = reported.read(arguments.original)
     manifests = known_manifests(original, [read_json(path) for path in arguments.manifests])
-    values = pd.concat(
-        [grim_table(original.accuracies(name), found) for name, found in manifests.items()]
-    )
-    denominators = pd.concat(
-        [denominators_table(original.accuracies(name), found) for name, found in manifests.items()]
-    )
+    found = inspect(original, manifests, arguments.alpha)
+    for path, frame, table in (
+        (arguments.out_grim, found.grim, GRIM_TABLE),
+        (arguments.out_checks, found.checks, CHECKS_TABLE),
+        (arguments.out_denominators, found.denominators, GRIM_DENOMINATORS_TABLE),
+        (arguments.out_triples, found.triples, TRIPLES_TABLE),
+    ):
+        if path is not None:
+            tables.write(path, frame, table)
+
+
+class Found(NamedTuple):
+    """All tables, of GRIM_TABLE, GRIM_DENOMINATORS_TABLE, CHECKS_TABLE and TRIPLES_TABLE."""
+
+    grim: pd.DataFrame
+    denominators: pd.DataFrame
+    checks: pd.DataFrame
+    triples: pd.DataFrame
+
+
+def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: float) -> Found:
+    """Hold the reported numbers against all that they may come from.
+
+    Args:
+        original: the reported numbers.
+        manifests: by data set; of none, all tables are empty.
+        alpha: intervals cover 1 - alpha.
+    """
+    scans = [denominators_table(original.accuracies(name), m) for name, m in manifests.items()]
+    means = [
+        grim_table(original.accuracies(name), manifest, scan)
+        for (name, manifest), scan in zip(manifests.items(), scans, strict=True)
+    ]
+    denominators = _stacked(scans, GRIM_DENOMINATORS_TABLE)
     triples = checks.triples_table(original, manifests)
-    tables.write(arguments.out_grim, values, GRIM_TABLE)
-    tables.write(arguments.out_denominators, denominators, GRIM_DENOMINATORS_TABLE)
-    tables.write(
-        arguments.out_checks,
-        checks.checks_table(original, manifests, denominators, triples, alpha),
-        CHECKS_TABLE,
+    return Found(
+        grim=_stacked(means, GRIM_TABLE),
+        denominators=denominators,
+        checks=checks.checks_table(original, manifests, denominators, triples, alpha),
+        triples=triples,
     )
-    tables.write(arguments.out_triples, triples, TRIPLES_TABLE)
 
 
 def known_manifests(
@@ -71,17 +101,11 @@ def known_manifests(
 ) -> dict[str, dict[str, Any]]:
     """The manifests of the data sets that the original reports on, in its order.
 
-    A study may leave a data set out; then nothing is said of it.
-
-    Raises:
-        UserError: there is none.
+    A study may leave a data set out, or have none of them; then nothing is said of it.
     """
     by_source = {manifest["source"]: manifest for manifest in manifests}
     names = dict.fromkeys(value.dataset for value in original.values)
-    found = {name: by_source[name] for name in names if name in by_source}
-    if not found:
-        raise UserError(f"--manifests has none of {', '.join(names)}; name one of them")
-    return found
+    return {name: by_source[name] for name in names if name in by_source}
 
 
 def test_sizes(manifest: dict[str, Any]) -> dict[int, str]:
@@ -103,35 +127,33 @@ def test_sizes(manifest: dict[str, Any]) -> dict[int, str]:
     return {size: "; ".join(found[size]) for size in sorted(found) if size}
 
 
-def grim_table(values: list[Reported], manifest: dict[str, Any]) -> pd.DataFrame:
-    """The GRIM test of each value for each plausible test set and number of runs."""
+def grim_table(
+    values: list[Reported], manifest: dict[str, Any], scan: pd.DataFrame
+) -> pd.DataFrame:
+    """The GRIM test of all values of a data set for each plausible test set and number of runs.
+
+    Args:
+        values: reported accuracies of the data set.
+        manifest: of the data set.
+        scan: of `denominators_table`, of the same values.
+    """
     sizes = test_sizes(manifest)
-    pairs = np.array([(size, runs) for size in sizes for runs in RUNS])
-    denominators = pairs.prod(axis=1)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "dataset": value.dataset,
-                    "lambda": value.lam,
-                    "column": value.column,
-                    "printed": str(value.printed),
-                    "n_test": pairs[:, 0],
-                    "runs": pairs[:, 1],
-                    "split": [sizes[size] for size in pairs[:, 0]],
-                    "denominator": denominators,
-                    "numerator": grim.nearest_numerator(value.printed, denominators),
-                    "fits": grim.fits(value.printed, denominators, grim.rounded).astype(int),
-                    "half_up": grim.fits(value.printed, denominators, grim.half_up).astype(int),
-                    "half_even": grim.fits(value.printed, denominators, grim.half_even).astype(int),
-                    "truncated": grim.fits(value.printed, denominators, grim.truncated).astype(int),
-                    "chance": grim.pass_share(denominators, value.printed.decimals),
-                }
-            )
-            for value in values
-        ],
-        ignore_index=True,
+    pairs = pd.DataFrame(
+        [(size, runs, split) for size, split in sizes.items() for runs in RUNS],
+        columns=["n_test", "runs", "split"],
     )
+    denominators = (pairs["n_test"] * pairs["runs"]).to_numpy(np.int64)
+    rules = {"half_up": grim.half_up, "half_even": grim.half_even, "truncated": grim.truncated}
+    counts = {
+        name: sum(grim.fits(value.printed, denominators, rule).astype(int) for value in values)
+        for name, rule in rules.items()
+    }
+    distinct = dict.fromkeys(value.printed for value in values)
+    shares = [grim.pass_share(denominators, number.decimals) for number in distinct]
+    frame = pairs.assign(denominator=denominators, share=np.mean(shares, axis=0), **counts)
+    frame = frame.merge(scan.drop(columns="sizes"), on="denominator", how="left", validate="m:1")
+    frame["all_fit"] = (frame["fitting"] == frame["values"]).astype(int)
+    return frame[list(GRIM_TABLE.columns)]
 
 
 def denominators_table(values: list[Reported], manifest: dict[str, Any]) -> pd.DataFrame:
@@ -169,6 +191,12 @@ def denominators_table(values: list[Reported], manifest: dict[str, Any]) -> pd.D
             "chance_any": np.minimum(np.cumsum(tails, axis=1)[hits, places], 1),
         }
     )
+
+
+def _stacked(frames: list[pd.DataFrame], table: pa.DataFrameSchema) -> pd.DataFrame:
+    """One below another; of none, the table's columns alone."""
+    columns = pd.DataFrame(columns=list(table.columns))
+    return pd.concat(frames, ignore_index=True) if frames else columns
 
 
 if __name__ == "__main__":

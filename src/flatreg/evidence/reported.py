@@ -81,7 +81,7 @@ class Original(NamedTuple):
         """What a column has at lambda 0.
 
         Raises:
-            UserError: nothing.
+            UserError: its table has no row of lambda 0.
         """
         for value in self.of(dataset, column):
             if value.lam == BASELINE:

@@ -162,25 +162,30 @@ _REPORTED = {
     "column": text("column of the original's table, or all"),
 }
 
-# A row a reported accuracy, size of test set and number of runs.
+# A row a data set, size of test set and number of runs.
 GRIM_TABLE = pa.DataFrameSchema(
     {
-        **_REPORTED,
-        "printed": text("the number as printed"),
+        "dataset": text("data set"),
         "n_test": count("examples of the supposed test set"),
-        "runs": count("runs that the number is the mean of"),
+        "runs": count("supposed runs that each number is the mean of"),
         "split": text("which test set has that size"),
         "denominator": count("n_test times runs"),
-        "numerator": count("right answers over all runs, nearest to the number"),
-        "fits": count("1 if some numerator prints so, a tie rounded either way, else 0"),
-        "half_up": count("1 if one does with ties rounded up"),
-        "half_even": count("1 if one does with ties rounded to the even digit"),
-        "truncated": count("1 if one does with further digits cut off"),
-        "chance": share("share of all numbers with as many decimals that fit"),
+        "values": count("reported accuracies"),
+        "fitting": count("how many of them some count prints, a tie rounded either way"),
+        "misfits": text("the numbers that none prints", nullable=True),
+        "all_fit": count("1 if all fit, else 0"),
+        "half_up": count("how many fit with ties rounded up"),
+        "half_even": count("how many fit with ties rounded to the even digit"),
+        "truncated": count("how many fit with further digits cut off"),
+        "distinct": count("different numbers among the values"),
+        "distinct_fitting": count("how many of these fit"),
+        "share": share("share of all numbers with as many decimals that fit, mean over distinct"),
+        "chance": share("chance that of as many random numbers as distinct no fewer fit"),
+        "chance_any": share("bound on the chance that some denominator up to this one does so"),
     },
     strict=True,
     ordered=True,
-    unique=["dataset", "lambda", "column", "n_test", "runs"],
+    unique=["dataset", "n_test", "runs"],
 )
 
 # A row a data set and denominator.

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from flatreg import labels, tables
+from flatreg.config import BASELINE
 from flatreg.errors import UserError, run_command
-from flatreg.evidence.reported import ACCURACIES
-from flatreg.evidence.tables import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_TABLE
+from flatreg.evidence import reported
+from flatreg.evidence.reported import ACCURACIES, Original, Reported
+from flatreg.evidence.tables import CHECKS_TABLE, GRIM_TABLE
 from flatreg.files import write_text
-from flatreg.paper import latex
+from flatreg.paper import latex, provenance
+from flatreg.paper.provenance import Fact, Printed
 
 # Lambda; number, count, difference in examples and in standard errors, of either accuracy; sources.
 _COLUMNS = 2 + 4 * len(ACCURACIES)
@@ -28,24 +32,37 @@ _LEGEND = (
 
 
 def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(prog="python -m flatreg.paper.forensics_table")
-    parser.add_argument("--grim", type=Path, required=True, help="values x test sets")
-    parser.add_argument("--denominators", type=Path, required=True, help="all denominators")
-    parser.add_argument("--checks", type=Path, required=True, help="all other checks")
+    """Write the table, and what made its numbers beside it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.paper.forensics_table", description=__doc__
+    )
+    parser.add_argument("--grim", type=Path, required=True, help="test sets x runs (grim.csv)")
+    parser.add_argument("--checks", type=Path, required=True, help="all other checks (checks.csv)")
+    parser.add_argument("--original", type=Path, required=True, help="the reported numbers")
     parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
     arguments = parser.parse_args()
-    write_text(
-        arguments.out,
-        table(
-            tables.read(arguments.grim, GRIM_TABLE),
-            tables.read(arguments.denominators, GRIM_DENOMINATORS_TABLE),
-            tables.read(arguments.checks, CHECKS_TABLE),
-        ),
+    done = table(
+        Sources(
+            grim=tables.read(arguments.grim, GRIM_TABLE),
+            checks=tables.read(arguments.checks, CHECKS_TABLE),
+            original=reported.read(arguments.original),
+            paths={name: str(getattr(arguments, name)) for name in ("grim", "checks", "original")},
+        )
     )
+    write_text(arguments.out, done.text)
+    provenance.write(arguments.out, done.items)
 
 
-def table(grim: pd.DataFrame, denominators: pd.DataFrame, checks: pd.DataFrame) -> str:
+class Sources(NamedTuple):
+    """What the table is made from, and the files of each by field."""
+
+    grim: pd.DataFrame
+    checks: pd.DataFrame
+    original: Original
+    paths: dict[str, str]
+
+
+def table(found: Sources) -> Printed:
     """A `tabular`: a block a data set, a row a lambda.
 
     Counts are of right answers over all runs on the test set that the values point to, else on the
@@ -57,7 +74,7 @@ def table(grim: pd.DataFrame, denominators: pd.DataFrame, checks: pd.DataFrame) 
         rf" & \multicolumn{{4}}{{c}}{{{name}}}" for name in ("final accuracy", "best accuracy")
     )
     spans = "".join(rf" \cmidrule(lr){{{2 + 4 * i}-{5 + 4 * i}}}" for i in range(len(ACCURACIES)))
-    lines = [
+    lines: list[Printed | str] = [
         rf"\begin{{tabular}}{{@{{}}l{'rrrr' * len(ACCURACIES)}l@{{}}}}",
         r"\toprule",
         rf"{heads} & \\{spans}",
@@ -65,57 +82,133 @@ def table(grim: pd.DataFrame, denominators: pd.DataFrame, checks: pd.DataFrame) 
         + r" & reported & count & $\Delta$ & s.e." * len(ACCURACIES)
         + r" & final can be \\",
     ]
-    for dataset in dict.fromkeys(grim["dataset"]):
-        lines += _block(
-            *(frame[frame["dataset"] == dataset] for frame in (grim, denominators, checks))
+    for dataset in dict.fromkeys(found.grim["dataset"]):
+        lines += _Block(found, dataset).lines()
+    lines += [r"\midrule", *(_across([sentence]) for sentence in _LEGEND)]
+    return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
+
+
+class _Block:
+    """One data set of the table, whose numbers know where they come from."""
+
+    def __init__(self, found: Sources, dataset: str) -> None:
+        self._dataset, self._original, self._paths = dataset, found.original, found.paths
+        self._runs = found.original.runs
+        self._checks = found.checks[found.checks["dataset"] == dataset]
+        self._n_test = int(self._check("test_size")["value"])
+        self._grim = _one(found.grim, dataset=dataset, n_test=self._n_test, runs=self._runs)
+
+    def lines(self) -> list[Printed | str]:
+        """What holds for all rows, then the rows."""
+        values = self._original.accuracies(self._dataset)
+        by_lambda: dict[str, list[Reported]] = {}
+        for value in values:
+            by_lambda.setdefault(value.lam, []).append(value)
+        rows = [self._row(lam, of_lambda) for lam, of_lambda in by_lambda.items()]
+        return [r"\midrule", _across(self._fit()), _across(self._nothing_learned()), *rows]
+
+    def _fit(self) -> list[Printed | str]:
+        name = latex.escape(labels.dataset(self._dataset))
+        # A size that was sought among all pays for the search.
+        chance = "chance" if "test split" in self._grim["split"] else "chance_any"
+        first = {"n_test": self._n_test, "lambda": BASELINE, "column": _FINAL}
+        one, several = (
+            self._check("standard_error", runs=runs, **first) for runs in (1, self._runs)
         )
-    lines += [r"\midrule", *(_across(sentence) for sentence in _LEGEND)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+        return [
+            rf"\emph{{{name}}}: ",
+            self._of_grim("fitting"),
+            " of ",
+            self._of_grim("values"),
+            " fit ",
+            self._of_grim("runs"),
+            " runs on ",
+            self._of_grim("n_test"),
+            " examples (chance ",
+            self._of_grim(chance, _chance(self._grim[chance])),
+            "); s.e. ",
+            self._of_check(one, "value", latex.number(one["value"], ".2g")),
+            ", of the mean ",
+            self._of_check(several, "value", latex.number(several["value"], ".2g")),
+            ".",
+        ]
 
+    def _nothing_learned(self) -> list[Printed | str]:
+        first = {"lambda": BASELINE, "column": _FINAL}
+        guess = self._check("chance", n_test=self._n_test, runs=1, **first)
+        majority = self._check("majority", **first)
+        constant = self._checks[self._checks["check"].isin(["constant", "constants"])]
+        hits = constant[constant["consistent"] == 1].drop_duplicates(["lambda", "column"])
+        said = f"reported accuracies of {self._dataset} that a class in each run prints"
+        explained = self._fact("constants_count", len(hits), said, "checks", str(len(hits)))
+        return [
+            "Guessing gives ",
+            self._of_check(guess, "value", latex.number(guess["value"], ".3g")),
+            ", the largest class ",
+            self._of_check(majority, "value", latex.number(majority["value"], ".4f")),
+            "; a constant prediction prints as ",
+            explained,
+            " of ",
+            self._of_grim("values"),
+            ".",
+        ]
 
-def _block(grim: pd.DataFrame, denominators: pd.DataFrame, checks: pd.DataFrame) -> list[str]:
-    difference = checks[checks["check"] == "difference"]
-    n_test = int(_one(checks, check="test_size")["value"])
-    runs = int(difference["runs"].iloc[0])
-    grim = grim[(grim["n_test"] == n_test) & (grim["runs"] == runs)]
-    difference = difference[difference["n_test"] == n_test]
-    fit = _one(denominators, denominator=n_test * runs)
-    lines = [r"\midrule", *_notes(fit, grim, checks, n_test, runs)]
-    for lam in dict.fromkeys(grim["lambda"]):
-        cells = [lam]
+    def _row(self, lam: str, values: list[Reported]) -> Printed:
+        said = "strength of the penalty, as the original paper has it"
+        cells: list[Printed | str] = [self._fact(f"{lam}/lambda", lam, said, "original", lam)]
+        by_column = {value.column: value for value in values}
         for column in ACCURACIES:
-            cells += _reported(_one(grim, **{"lambda": lam, "column": column}))
-            change = difference[(difference["lambda"] == lam) & (difference["column"] == column)]
-            cells += _change(change.iloc[0]) if len(change) else ["", ""]
-        lines.append(" & ".join([*cells, _sources(checks, lam, n_test)]) + r" \\")
-    return lines
+            value = by_column.get(column)
+            cells += [""] * 4 if value is None else self._number(value)
+        cells.append(_sources(self._checks, lam, self._n_test))
+        return provenance.join([provenance.join(cells, " & "), r" \\"])
+
+    def _number(self, value: Reported) -> list[Printed | str]:
+        """A reported number, its count, and its difference to lambda 0 where it is another."""
+        place = {"lambda": value.lam, "column": value.column}
+        text = str(value.printed)
+        said = f"{value.column} as the original paper reports it"
+        name = f"{value.lam}/{value.column}/reported"
+        number = self._fact(name, value.printed.value, said, "original", text)
+        count = self._check("count", n_test=self._n_test, **place)
+        nearest = self._of_check(count, "value", str(int(count["value"])))
+        parts = [nearest] if count["consistent"] else [rf"{latex.MISSING} (", nearest, ")"]
+        cells: list[Printed | str] = [number, provenance.join(parts)]
+        if value.lam == BASELINE:
+            return [*cells, "", ""]
+        change = self._check("difference", n_test=self._n_test, **place)
+        return [
+            *cells,
+            self._of_check(change, "images", latex.number(change["images"], "+.0f")),
+            self._of_check(
+                change, "standard_errors", latex.number(change["standard_errors"], "+.2f")
+            ),
+        ]
+
+    def _check(self, check: str, **place: object) -> pd.Series:
+        return _one(self._checks, check=check, **place)
+
+    def _of_grim(self, column: str, text: str | None = None) -> Printed:
+        value = self._grim[column]
+        described = GRIM_TABLE.columns[column].description
+        said = f"{self._dataset}, {self._n_test} examples x {self._runs} runs: {described}"
+        return self._fact(f"grim/{column}", value, said, "grim", text or str(value))
+
+    def _of_check(self, row: pd.Series, column: str, text: str) -> Printed:
+        where = [row["check"], row["lambda"], row["column"], row["against"]]
+        runs = [] if pd.isna(row["runs"]) else [str(row["runs"])]
+        name = "/".join([row["lambda"], row["column"], row["check"], *runs, column])
+        described = CHECKS_TABLE.columns[column].description
+        said = f"{self._dataset}, {', '.join(where)}: {described}"
+        return self._fact(name, row[column], said, "checks", text)
+
+    def _fact(self, name: str, value: object, said: str, source: str, text: str) -> Printed:
+        fact = Fact(value, said, [], [self._paths[source]])
+        return provenance.printed(f"table_forensics/{self._dataset}/{name}", fact, text)
 
 
-def _notes(
-    fit: pd.Series, grim: pd.DataFrame, checks: pd.DataFrame, n_test: int, runs: int
-) -> list[str]:
-    """What holds for all rows of a block: fit, standard errors, chance and constants."""
-    name = latex.escape(labels.dataset(grim["dataset"].iloc[0]))
-    errors = checks[(checks["check"] == "standard_error") & (checks["n_test"] == n_test)]
-    one, several = (errors[errors["runs"] == k]["value"].iloc[0] for k in (1, runs))
-    guess, majority = (checks[checks["check"] == check] for check in ("chance", "majority"))
-    constant = checks[checks["check"].isin(["constant", "constants"])]
-    explained = constant[constant["consistent"] == 1].drop_duplicates(["lambda", "column"])
-    # A size that was sought among all pays for the search.
-    known = grim["split"].str.contains("test split").iloc[0]
-    sentences = [
-        rf"\emph{{{name}}}: {fit['fitting']} of {fit['values']} fit {runs} runs on {n_test}"
-        rf" examples (chance {_chance(fit['chance' if known else 'chance_any'])});"
-        rf" s.e. {latex.number(one, '.2g')}, of the mean {latex.number(several, '.2g')}.",
-        rf"Guessing gives {latex.number(guess['value'].iloc[0], '.3g')}, the largest class"
-        rf" {latex.number(majority['value'].iloc[0], '.4f')};"
-        rf" a constant prediction prints as {len(explained)} of {fit['values']}.",
-    ]
-    return [_across(sentence) for sentence in sentences]
-
-
-def _across(sentence: str) -> str:
-    return rf"\multicolumn{{{_COLUMNS}}}{{@{{}}l@{{}}}}{{{sentence}}} \\"
+def _across(parts: list[Printed | str]) -> Printed:
+    return provenance.join([rf"\multicolumn{{{_COLUMNS}}}{{@{{}}l@{{}}}}{{", *parts, r"} \\"])
 
 
 def _sources(checks: pd.DataFrame, lam: str, n_test: int) -> str:
@@ -132,15 +225,6 @@ def _sources(checks: pd.DataFrame, lam: str, n_test: int) -> str:
     return ", ".join(name for name, so in found.items() if so) or latex.MISSING
 
 
-def _reported(row: pd.Series) -> list[str]:
-    count = f"{row['numerator']}" if row["fits"] else f"{latex.MISSING} ({row['numerator']})"
-    return [row["printed"], count]
-
-
-def _change(row: pd.Series) -> list[str]:
-    return [latex.number(row["images"], "+.0f"), latex.number(row["standard_errors"], "+.2f")]
-
-
 def _chance(value: float) -> str:
     return latex.number(value, ".2g" if value < 1e-4 or value > 0.1 else ".4f")
 
@@ -155,7 +239,7 @@ def _one(frame: pd.DataFrame, **place: object) -> pd.Series:
         frame = frame[frame[column] == value]
     if frame.empty:
         where = ", ".join(f"{column} {value}" for column, value in place.items())
-        raise UserError(f"the forensics tables have no row of {where}; make all of them again")
+        raise UserError(f"the forensics tables have no row of {where}; make both of them again")
     return frame.iloc[0]
 
 
