@@ -47,6 +47,7 @@ rule measure_flatness:
 rule correlate_flatness:
     """Correlate each measure of flatness with accuracy and with the generalization gap."""
     input:
+        config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
         cells=expand(FLATNESS, zip, **cells()),
         library=library("evidence.generalization"),
@@ -76,8 +77,10 @@ rule correlate_flatness:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        key=digest([STUDY["analysis"], STUDY["protocols"]]),
     shell:
-        "python -m flatreg.evidence.generalization --metrics {input.metrics:q}"
+        "python -m flatreg.evidence.generalization --config {input.config:q} --metrics {input.metrics:q}"
         " --cells {input.cells:q} --out-flatness {output.flatness:q}"
         " --out {output.correlations:q} &> {log:q}"
 

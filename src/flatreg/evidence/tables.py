@@ -80,23 +80,25 @@ FLATNESS_TABLE = pa.DataFrameSchema(
 # A row a scope, measure and target.
 CORRELATIONS_TABLE = pa.DataFrameSchema(
     {
-        "scope": text("data set whose runs are correlated, or all"),
+        "protocol": text("protocol whose runs are correlated, or all"),
+        "dataset": text("data set whose runs are correlated, or all"),
         "measure": text("measure of flatness"),
         "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
-        "n": count("runs"),
-        "tau": number("Kendall's rank correlation"),
-        "low": number("lower end of its bootstrap interval"),
+        "n": count("runs with both values"),
+        "diverged": count("runs that diverged, left out of n"),
+        "tau": number("Kendall's rank correlation, jackknifed over seeds"),
+        "low": number("lower end of its interval"),
         "high": number("upper end of it"),
-        "p": share("its two-sided p"),
-        "partial_tau": number("the same with lambda held fixed"),
-        "partial_low": number("lower end of its bootstrap interval"),
+        "p": share("its two-sided p, not adjusted"),
+        "partial_tau": number("the same with protocol, data set and lambda held fixed"),
+        "partial_low": number("lower end of its interval"),
         "partial_high": number("upper end of it"),
         "granulated": number("granulated Kendall's coefficient (Jiang et al. 2020)"),
         "note": text("why a number is missing", nullable=True),
     },
     strict=True,
     ordered=True,
-    unique=["scope", "measure", "target"],
+    unique=["protocol", "dataset", "measure", "target"],
 )
 
 # A row a data set, metric and source of randomness.
@@ -137,6 +139,20 @@ ESTIMATES_TABLE = pa.DataFrameSchema(
     unique=RUN,
 )
 
+# A row a rescaling of one run's layers and measure.
+REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "factor": number("of the first layer, its weights and biases; the second is divided by it"),
+        "measure": text("name of the measure, or loss, which stays as the function does"),
+        "value": number("its value on training examples"),
+        "ratio": number("its value over that of the run itself"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["factor", "measure"],
+)
 
 # A row an interval, distribution and number of runs.
 CALIBRATION_TABLE = pa.DataFrameSchema(

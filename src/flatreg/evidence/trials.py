@@ -3,11 +3,9 @@
 A difference to another lambda, the logarithm of a ratio, a rank correlation with lambda: each seed
 has one, drawn independently of the other seeds', so that one test serves all of them, Student's
 against the stated value and two one-sided ones against the margin. A correlation over all runs is
-taken apart by seeds with the jackknife (Efron and Stein 1981): its runs share what a seed fixes and
-are not independent, the pseudo-values nearly are. Only two spreads are compared otherwise.
-
-References:
-    B. Efron, C. Stein. The jackknife estimate of variance. 1981. doi:10.1214/aos/1176345462.
+taken apart by seeds with the jackknife (`flatreg.evidence.correlation`): its runs share what a seed
+fixes and are not independent, the pseudo-values nearly are. Only two spreads are compared
+otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from flatreg import statistics
+from flatreg.evidence import correlation
 from flatreg.evidence.ledger import Claim, other_cell
 from flatreg.statistics.power import detectable_mean, mean_power
 
@@ -183,31 +182,14 @@ def _trends(claim: Claim, runs: pd.DataFrame, lambdas: list[str]) -> Sample:
 
 def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
     """Kendall's correlation of a measure with its target, jackknifed over seeds."""
-    known = runs.dropna(subset=[claim.metric, claim.target])
-    seeds = sorted(known["seed"].unique())
-    measure = _partial_tau if claim.test == "partial_correlation" else _tau
-
-    def tau(chosen: pd.DataFrame) -> float:
-        return measure(chosen, claim.metric, str(claim.target))
-
-    if len(seeds) < 3:
-        return Sample(np.empty(0), "Kendall", NAN, NAN, None)
-    whole, n = tau(known), len(seeds)
-    without = np.array([tau(known[known["seed"] != seed]) for seed in seeds])
-    check_p = stats.kendalltau(known[claim.metric], known[claim.target]).pvalue
-    check = ("Kendall", float(check_p)) if measure is _tau else ("", NAN)
-    return Sample(n * whole - (n - 1) * without, *check, NAN, None)
-
-
-def _tau(runs: pd.DataFrame, metric: str, target: str) -> float:
-    tau = float(stats.kendalltau(runs[metric], runs[target]).statistic)
-    return 0.0 if np.isnan(tau) else tau
-
-
-def _partial_tau(runs: pd.DataFrame, metric: str, target: str) -> float:
-    """The mean of the correlations at each lambda: lambda is held fixed."""
-    cells = [cell for _, cell in runs.groupby("lambda") if len(cell) > 1]
-    return float(np.mean([_tau(cell, metric, target) for cell in cells])) if cells else 0.0
+    names = claim.metric, str(claim.target)
+    if claim.test == "partial_correlation":
+        values = correlation.pseudo_values(runs, *names, correlation.partial_tau)
+        return Sample(values, "", NAN, NAN, None)
+    known = runs.dropna(subset=list(names))
+    values = correlation.pseudo_values(known, *names, correlation.tau)
+    check_p = stats.kendalltau(*(known[name] for name in names)).pvalue if len(values) else NAN
+    return Sample(values, "Kendall", float(check_p), NAN, None)
 
 
 # ── The tests ─────────────────────────────────────────────────────────────────

@@ -164,16 +164,18 @@ def of_variance(found: Sources, dataset: str, metric: str, source: str, column: 
     return Fact(row[column], said, _keys(runs), _files(found, "variance", "metrics"))
 
 
-def of_correlation(found: Sources, scope: str, measure: str, target: str, column: str) -> Fact:
-    """How a measure of flatness goes with what it should foretell."""
-    value = _row(found, "correlations", scope=scope, measure=measure, target=target)[column]
+def of_correlation(
+    found: Sources, protocol: str, dataset: str, measure: str, target: str, column: str
+) -> Fact:
+    """How a measure of flatness goes with what it should foretell, over runs of these or of all."""
+    place = {"protocol": protocol, "dataset": dataset, "measure": measure, "target": target}
+    value = _row(found, "correlations", **place)[column]
+    scope = f"protocol {protocol}, data set {dataset}"
     said = f"{measure} with {target}, {scope}: {_described(CORRELATIONS_TABLE, column)}"
-    measured = found.evidence.get("flatness")
-    if measured is None:
-        return Fact(value, said, [], _files(found, "correlations"))
-    runs = _chosen(measured, measure=measure, **({} if scope == "all" else {"dataset": scope}))
-    runs = runs.dropna(subset=["value"])
-    return Fact(value, said, _keys(runs), _files(found, "correlations", "flatness"))
+    chosen = {k: v for k, v in list(place.items())[:2] if v != "all"}
+    runs = _chosen(found.metrics, **chosen)
+    runs = runs[runs["status"] != tables.DIVERGED]
+    return Fact(value, said, _keys(runs), _files(found, "correlations", "flatness", "metrics"))
 
 
 KINDS: dict[str, Callable[..., Fact]] = {

@@ -1,0 +1,127 @@
+"""Rescale the layers of a run: `python -m flatreg.evidence.reparametrization --help`.
+
+Which measures of flatness are of the parameters, and which of the function that they make? The
+first layer of a trained perceptron is multiplied by a factor, weights and biases, and the weights
+of the second are divided by it. ReLU is positively homogeneous, so that the function stays (Dinh et
+al. 2017, section 3), and a measure that changes says something of the parameters alone.
+
+References:
+    L. Dinh, R. Pascanu, S. Bengio, Y. Bengio. Sharp minima can generalize for deep nets. 2017.
+    arXiv:1703.04933.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from flatreg import config, datasets, flatness_measures, measure, models, runtime, splits, tables
+from flatreg.config import Config
+from flatreg.errors import UserError, run_command
+from flatreg.evidence.tables import REPARAMETRIZATION_TABLE
+from flatreg.files import check_sha256, read_json, read_sealed
+from flatreg.runs import load_params
+
+# Powers of two are exact in floating point: what changes is no rounding.
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+CURVATURE = ("tr_h", "tr_h2", "lambda_max")
+
+Params = dict[str, Any]
+
+
+def main() -> None:
+    """Write reparametrization.csv."""
+    arguments = _parse()
+    runtime.set_up(arguments)
+    study = read_json(arguments.config)
+    done = rescale_run(study, arguments.run, arguments.data)
+    tables.write(arguments.out, done, REPARAMETRIZATION_TABLE)
+
+
+def rescale_run(study: Config, folder: Path, data: Path) -> pd.DataFrame:
+    """REPARAMETRIZATION_TABLE of one run.
+
+    Args:
+        study: resolved config.
+        folder: of the run, a perceptron's.
+        data: prepared data of the run.
+
+    Raises:
+        UserError: the run diverged, its model has no hidden layer, or its files were changed.
+    """
+    record = read_sealed(folder / "metrics.json")
+    run = config.Run(*(record[name] for name in tables.RUN))
+    settings = config.settings(study, run)
+    if record["status"] == tables.DIVERGED or not settings["model"].get("hidden"):
+        raise UserError(
+            f"{folder}: no layers to rescale, as it diverged or has no hidden one; let the "
+            "config's `surface` name a seed and protocol with a trained mlp"
+        )
+    check_sha256(folder / "params.npz", record["params.npz_sha256"])
+    prepared = splits.prepare(datasets.load(data), settings)
+    model = models.build(settings["model"], prepared.classes)
+    x, y = measure.subsets(prepared, study["measure"])["train"]
+    key = measure.probe_key(study["measure"]["subset_seed"], "train", run.seed)
+    params = load_params(folder / "params.npz")
+    found = {
+        factor: of_params(model, rescaled(params, factor), x, y, key, study["measure"])
+        for factor in FACTORS
+    }
+    named = {name: record[name] for name in (*tables.RUN, "key")}
+    rows = [
+        named | {"factor": factor, "measure": name, "value": value, "ratio": value / own}
+        for factor, values in found.items()
+        for (name, value), own in zip(values.items(), found[1.0].values(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(REPARAMETRIZATION_TABLE.columns))
+
+
+def rescaled(params: Params, factor: float) -> Params:
+    """The parameters of the same function: the first layer times a factor, the second over it."""
+    first, second = params["Dense_0"], params["Dense_1"]
+    return params | {
+        "Dense_0": jax.tree.map(lambda leaf: leaf * factor, first),
+        "Dense_1": second | {"kernel": second["kernel"] / factor},
+    }
+
+
+def of_params(
+    model: Any,
+    params: Params,
+    x: np.ndarray,
+    y: np.ndarray,
+    key: jax.Array,
+    settings: dict[str, Any],
+) -> dict[str, float]:
+    """Loss, curvature, norm and all other measures by name; arguments as of `measure.measure`."""
+    measured = measure.measure(model, params, x, y, key, settings)
+    squares = sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(params))
+    return {
+        "loss": float(models.loss_without_dropout(model, params, x, y)),
+        **{name: measured[name] for name in CURVATURE},
+        "parameter_norm": squares**0.5,
+        **flatness_measures.of_model(model, params, x, y, settings),
+    }
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.evidence.reparametrization",
+        description=__doc__.splitlines()[0],
+    )
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--run", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--data", type=Path, required=True, help="its prepared data")
+    runtime.add_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="reparametrization.csv")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)
