@@ -24,7 +24,8 @@ from flatreg import labels, statistics, tables
 from flatreg.config import main_protocols
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
-from flatreg.evidence.tables import GRIM_DENOMINATORS_TABLE
+from flatreg.evidence.generalization import ALL
+from flatreg.evidence.tables import CORRELATIONS_TABLE, GRIM_DENOMINATORS_TABLE
 from flatreg.files import atomic_path, read_json
 
 # The paper's text width, in inches.
@@ -114,6 +115,68 @@ def draw_flatness(metrics: pd.DataFrame, alpha: float) -> Figure:
     _name_axes(panels, r"$\lambda$", r"$\mathrm{tr}(H^2)$")
     _share_legend(figure, panels)
     return figure
+
+
+def draw_flatness_and_accuracy(metrics: pd.DataFrame) -> Figure:
+    """Test accuracy against tr(H^2), every run a dot, by lambda."""
+    figure, panels = _grid(metrics)
+    lambdas = list(dict.fromkeys(metrics["lambda"]))
+    for (protocol, dataset), axes in panels.items():
+        runs = _runs(metrics, protocol, dataset)
+        runs = runs[(runs["status"] != tables.DIVERGED) & (runs["tr_h2"] > 0)]
+        for number, lam in enumerate(lambdas):
+            cell = runs[runs["lambda"] == lam]
+            axes.plot(
+                cell["tr_h2"],
+                cell["test_accuracy"],
+                linestyle="",
+                marker=MARKERS[number % len(MARKERS)],
+                color=COLORS[number % len(COLORS)],
+                markerfacecolor="none",
+                markeredgewidth=0.6,
+                label=rf"$\lambda={lam}$",
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+    _name_axes(panels, r"$\mathrm{tr}(H^2)$", "test accuracy")
+    _share_legend(figure, panels)
+    return figure
+
+
+def draw_correlations(correlations: pd.DataFrame, target: str) -> Figure:
+    """Kendall's tau of each measure of flatness with `target`, plain and with lambda held fixed."""
+    shown = correlations[(correlations["target"] == target) & (correlations["protocol"] != ALL)]
+    figure, panels = _grid(shown, height=1.75)
+    series = {
+        "over all runs": ("tau", "low", "high"),
+        r"$\lambda$ held fixed": ("partial_tau", "partial_low", "partial_high"),
+    }
+    for (protocol, dataset), axes in panels.items():
+        rows = _runs(shown, protocol, dataset)
+        for number, (name, columns) in enumerate(series.items()):
+            _intervals(axes, rows, columns, number, name)
+        axes.axvline(0, color="grey", linewidth=0.6)
+        axes.set_xlim(-1.05, 1.05)
+        axes.set_xticks([-1, 0, 1], ["-1", "0", "1"])
+        names = [labels.measure(name) for name in rows["measure"]]
+        leftmost = dataset == next(d for p, d in panels if p == protocol)
+        axes.set_yticks(range(len(rows)), names if leftmost else [], fontsize=5.5)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+    _name_axes(panels, r"Kendall's $\tau$", "")
+    _share_legend(figure, panels)
+    return figure
+
+
+def _intervals(
+    axes: Axes, rows: pd.DataFrame, columns: tuple[str, str, str], number: int, name: str
+) -> None:
+    """An estimate and its interval a row; one without an interval is left out."""
+    places = np.arange(len(rows)) + 0.3 * number - 0.15
+    estimate, low, high = (rows[column].to_numpy(float) for column in columns)
+    known = np.isfinite(low)
+    axes.hlines(places[known], low[known], high[known], color=COLORS[number], linewidth=0.8)
+    _dots(axes, estimate[known], places[known], number, name)
 
 
 def draw_learning_curves(epochs: pd.DataFrame) -> Figure:
@@ -397,15 +460,15 @@ def _dots(axes: Axes, x: Any, y: Any, number: int, name: str) -> None:
     )
 
 
-def _grid(frame: pd.DataFrame) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """A panel a protocol and data set: protocols in rows, data sets in columns."""
+def _grid(frame: pd.DataFrame, height: float = 1.15) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A panel a protocol and data set: protocols in rows, `height` inches each."""
     pairs = list(dict.fromkeys(zip(frame["protocol"], frame["dataset"], strict=True)))
     protocols = list(dict.fromkeys(protocol for protocol, _ in pairs))
     datasets = list(dict.fromkeys(dataset for _, dataset in pairs))
     figure, axes = plt.subplots(
         len(protocols),
         len(datasets),
-        figsize=(WIDTH, 0.4 + 1.15 * len(protocols)),
+        figsize=(WIDTH, 0.4 + height * len(protocols)),
         squeeze=False,
     )
     panels = {}
@@ -525,6 +588,19 @@ def _parse() -> argparse.Namespace:
 
     command("accuracy", lambda a: draw_accuracy(_metrics(a), _alpha(a)), "config", "metrics")
     command("flatness", lambda a: draw_flatness(_metrics(a), _alpha(a)), "config", "metrics")
+    command(
+        "flatness_and_accuracy",
+        lambda a: draw_flatness_and_accuracy(_metrics(a)),
+        "config",
+        "metrics",
+    )
+    command(
+        "correlations",
+        lambda a: draw_correlations(
+            tables.read(a.correlations, CORRELATIONS_TABLE), "test_accuracy"
+        ),
+        "correlations",
+    )
     command(
         "learning_curves",
         lambda a: draw_learning_curves(_shown(a, tables.read(a.epochs, tables.EPOCHS_TABLE))),

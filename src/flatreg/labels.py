@@ -11,6 +11,26 @@ DATASETS = {
     "newsgroups20_stripped": "20 Newsgroups, stripped",
 }
 
+# Measures of flatness, in LaTeX's mathematics; a radius follows.
+MEASURES = {
+    "tr_h": r"$\mathrm{tr}(H)$",
+    "tr_h2": r"$\mathrm{tr}(H^2)$",
+    "lambda_max": r"$\lambda_{\max}(H)$",
+    "parameter_norm": "parameter norm",
+    "sam_sharpness": "SAM",
+    "asam_sharpness": "ASAM",
+    "relative_flatness": "relative flatness",
+    "fisher_rao_norm": "Fisher-Rao norm",
+}
+
+
+def measure(name: str) -> str:
+    """A measure of flatness, its radius behind it; one that is not known as it is."""
+    kind, _, radius = name.rpartition("_")
+    if kind in MEASURES and name not in MEASURES:
+        return rf"{MEASURES[kind]}, $\rho={radius}$"
+    return MEASURES.get(name, name)
+
 
 def dataset(name: str, after_comma: str = " ") -> str:
     """A data set's title; one of a newcomer's own is its name without underscores.

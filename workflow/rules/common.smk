@@ -64,6 +64,12 @@ def rescaled_run():
     ][-1:]
 
 
+def sources():
+    """The data sets that the study reads, each once."""
+    entries = (d for p in STUDY["protocols"].values() for d in p["datasets"].values())
+    return sorted({entry["source"] for entry in entries})
+
+
 STUDY = checked_study()
 LEDGER = STUDY["claims"]
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
@@ -89,11 +95,17 @@ SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz",
     dataset=STUDY["protocols"][STUDY["surface"]["protocol"]]["datasets"],
 )
+ORIGINAL = str(HOME / "paper/original.json")
+# Data sets that the original reports on; of none there is nothing to draw.
+INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources())
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{kind}}",
     name=[
         "accuracy",
         "flatness",
+        "flatness_and_accuracy",
+        "correlations",
+        *(["grim"] if INSPECTED else []),
         "learning_curves",
         "interpolation",
         "surface",
@@ -112,12 +124,13 @@ EVIDENCE = expand(
         "estimates",
         "flatness",
         "grim",
+        "grim_denominators",
         *(["claims", "claim_runs"] if LEDGER else []),
         *(["reparametrization"] if rescaled_run() else []),
+        "triples",
         "variance",
     ],
 )
-ORIGINAL = str(HOME / "paper/original.json")
 ESTIMATED = estimated_runs(STUDY)
 # Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
 BENCH = str(HOME / "bench/results/cost.json")
@@ -161,12 +174,6 @@ def imported_files(path):
 def one_of(values):
     """The pattern of a wildcard that has these values, each once."""
     return "|".join(sorted({re.escape(str(value)) for value in values}))
-
-
-def sources():
-    """The data sets that the study reads, each once."""
-    entries = (d for p in STUDY["protocols"].values() for d in p["datasets"].values())
-    return sorted({entry["source"] for entry in entries})
 
 
 def data_key(source):

@@ -1,11 +1,14 @@
 # Purpose: draw the study's figures, as PDF for the paper and SVG for the report.
 # Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times, bench/results/cost.json
-# Outputs: figures/: accuracy flatness learning_curves interpolation surface cost cost_growth
+# Outputs: figures/: accuracy flatness flatness_and_accuracy correlations grim learning_curves
+#     interpolation surface cost cost_growth
 
 
 localrules:
     draw_accuracy,
     draw_flatness,
+    draw_flatness_and_accuracy,
+    draw_correlations,
     draw_learning_curves,
     draw_interpolation,
     draw_surface,
@@ -72,6 +75,91 @@ rule draw_flatness:
         alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.figures flatness --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_flatness_and_accuracy:
+    """Draw test accuracy against tr(H^2), every run a dot."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/flatness_and_accuracy.pdf",
+        svg=report(
+            f"{RESULTS}/figures/flatness_and_accuracy.svg",
+            caption="../report/flatness_and_accuracy.rst",
+            category="Evidence",
+            labels={"figure": "accuracy against flatness"},
+        ),
+    log:
+        f"{LOGS}/figures/flatness_and_accuracy.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/flatness_and_accuracy.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "python -m flatreg.figures flatness_and_accuracy --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_correlations:
+    """Draw how each measure of flatness goes with test accuracy."""
+    input:
+        correlations=f"{RESULTS}/tables/correlations.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/correlations.pdf",
+        svg=report(
+            f"{RESULTS}/figures/correlations.svg",
+            caption="../report/correlations_figure.rst",
+            category="Evidence",
+            labels={"figure": "flatness and accuracy, correlated"},
+        ),
+    log:
+        f"{LOGS}/figures/correlations.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/correlations.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "python -m flatreg.figures correlations --correlations {input.correlations:q}"
+        " --out {output.pdf:q} &> {log:q}"
+
+
+rule draw_grim:
+    """Draw which test-set sizes the reported accuracies can come from."""
+    input:
+        denominators=f"{RESULTS}/tables/grim_denominators.csv",
+        library=library("figures"),
+    output:
+        pdf=f"{RESULTS}/figures/grim.pdf",
+        svg=report(
+            f"{RESULTS}/figures/grim.svg",
+            caption="../report/grim_figure.rst",
+            category="Evidence",
+            labels={"figure": "test sets that the reported means allow"},
+        ),
+    log:
+        f"{LOGS}/figures/grim.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/grim.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "python -m flatreg.figures grim --denominators {input.denominators:q}"
         " --out {output.pdf:q} &> {log:q}"
 
 

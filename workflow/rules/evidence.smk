@@ -2,8 +2,8 @@
 # Inputs: tables/{metrics,times}.csv, metrics.json and params.npz of runs, the ledger of claims,
 #     paper/original.json
 # Outputs: flatness/{protocol}/{dataset}/lambda-{lambda}.csv; tables/: flatness.csv correlations.csv
-#     reparametrization.csv estimates.csv variance.csv grim.csv checks.csv calibration.csv
-#     claims.csv claim_runs.csv
+#     reparametrization.csv estimates.csv variance.csv grim.csv grim_denominators.csv triples.csv
+#     checks.csv calibration.csv claims.csv claim_runs.csv
 
 
 localrules:
@@ -205,6 +205,8 @@ rule inspect_reported:
             category="Evidence",
             labels={"table": "test sets that the reported means allow"},
         ),
+        denominators=f"{RESULTS}/tables/grim_denominators.csv",
+        triples=f"{RESULTS}/tables/triples.csv",
         checks=report(
             f"{RESULTS}/tables/checks.csv",
             caption="../report/checks.rst",
@@ -212,7 +214,8 @@ rule inspect_reported:
             labels={"table": "the reported numbers, one by one"},
         ),
         checksums=expand(
-            f"{RESULTS}/tables/{{name}}.csv.sha256", name=["grim", "checks"]
+            f"{RESULTS}/tables/{{name}}.csv.sha256",
+            name=["grim", "grim_denominators", "triples", "checks"],
         ),
     log:
         f"{LOGS}/tables/grim.log",
@@ -224,10 +227,13 @@ rule inspect_reported:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.evidence.forensics --original {input.original:q}"
         " --manifests {input.manifests:q} --out-grim {output.grim:q}"
-        " --out-checks {output.checks:q} &> {log:q}"
+        " --out-denominators {output.denominators:q} --out-triples {output.triples:q}"
+        " --out-checks {output.checks:q} --alpha {params.alpha} &> {log:q}"
 
 
 rule calibrate_intervals:

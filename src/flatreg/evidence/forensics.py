@@ -46,8 +46,8 @@ def main() -> None:
     parser.add_argument("--alpha", type=float, default=0.05, help="intervals cover 1 - alpha")
     parser.add_argument("--out-grim", type=Path, required=True, help="test sets x runs")
     parser.add_argument("--out-checks", type=Path, required=True, help="all other checks")
-    parser.add_argument("--out-denominators", type=Path, help="all denominators, if wanted")
-    parser.add_argument("--out-triples", type=Path, help="three counts of one sd, if wanted")
+    parser.add_argument("--out-denominators", type=Path, required=True, help="all denominators")
+    parser.add_argument("--out-triples", type=Path, required=True, help="three counts of one sd")
     arguments = parser.parse_args()
     if not 0 < arguments.alpha < 1:
         raise UserError(f"--alpha {arguments.alpha} is not between 0 and 1")
@@ -60,8 +60,7 @@ def main() -> None:
         (arguments.out_denominators, found.denominators, GRIM_DENOMINATORS_TABLE),
         (arguments.out_triples, found.triples, TRIPLES_TABLE),
     ):
-        if path is not None:
-            tables.write(path, frame, table)
+        tables.write(path, frame, table)
 
 
 class Found(NamedTuple):
