@@ -131,8 +131,9 @@ def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Arr
 def _variance_of_weights(logits: jax.Array, kernel: jax.Array) -> jax.Array:
     """Sum over s, t of <w_s, w_t> times the derivative of p_s by logit t: [n]."""
     if logits.shape[1] == 1:
-        p = jax.nn.sigmoid(logits[:, 0])
-        return p * (1 - p) * jnp.sum(kernel**2)
+        # 1 - p would be rounding, or 0, where the model is sure.
+        p, other = jax.nn.sigmoid(logits[:, 0]), jax.nn.sigmoid(-logits[:, 0])
+        return p * other * jnp.sum(kernel**2)
     p = jax.nn.softmax(logits)
     # By pairs: a difference of two sums of squares is rounding where p is all but one class.
     apart = jax.vmap(lambda w: jnp.sum((kernel - w[:, None]) ** 2, axis=0), in_axes=1)(kernel)

@@ -75,11 +75,15 @@ def rescale_run(study: Config, folder: Path, data: Path) -> pd.DataFrame:
     }
     named = {name: record[name] for name in (*tables.RUN, "key")}
     rows = [
-        named | {"factor": factor, "measure": name, "value": value, "ratio": value / own}
+        named | {"factor": factor, "measure": name, "value": value, "ratio": _ratio(value, own)}
         for factor, values in found.items()
         for (name, value), own in zip(values.items(), found[1.0].values(), strict=True)
     ]
     return pd.DataFrame(rows, columns=list(REPARAMETRIZATION_TABLE.columns))
+
+
+def _ratio(value: float, own: float) -> float:
+    return value / own if own else float("nan")
 
 
 def rescaled(params: Params, factor: float) -> Params:

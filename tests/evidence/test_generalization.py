@@ -1,0 +1,143 @@
+"""Correlations of flatness with generalization, against scipy and plain loops."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from flatreg.errors import UserError
+from flatreg.evidence import correlation, generalization
+
+
+def study(seed: int = 0, seeds: int = 5) -> pd.DataFrame:
+    """Two protocols, two data sets, three lambdas; y falls with lambda and varies by seed."""
+    rng = np.random.default_rng(seed)
+    cells = itertools.product(["a", "b"], ["one", "two"], ["0", "0.1", "1"], range(seeds))
+    rows = pd.DataFrame(list(cells), columns=["protocol", "dataset", "lambda", "seed"])
+    strength = rows["lambda"].astype(float)
+    by_seed = rng.normal(size=seeds)[rows["seed"]]
+    rows["x"] = -strength + 0.5 * rng.normal(size=len(rows)) + by_seed
+    rows["y"] = strength + 0.5 * rng.normal(size=len(rows)) - by_seed
+    return rows
+
+
+def signs(frame: pd.DataFrame) -> float:
+    """Kendall's tau of numbers without ties, by counting pairs (Jiang et al. 2020, section 3.1)."""
+    pairs = itertools.combinations(frame[["x", "y"]].to_numpy(), 2)
+    found = [np.sign(a[0] - b[0]) * np.sign(a[1] - b[1]) for a, b in pairs]
+    return float(np.mean(found))
+
+
+def test_tau_counts_pairs() -> None:
+    runs = study()
+    assert correlation.tau(runs, "x", "y") == pytest.approx(signs(runs), abs=1e-12)
+
+
+def test_partial_tau_is_the_mean_over_cells() -> None:
+    runs = study()
+    cells = [signs(cell) for _, cell in runs.groupby(["protocol", "dataset", "lambda"])]
+    assert correlation.partial_tau(runs, "x", "y") == pytest.approx(np.mean(cells), abs=1e-12)
+
+
+def test_granulated_tau_lets_one_hyperparameter_vary_at_a_time() -> None:
+    runs = study()
+    by_lambda = [
+        signs(runs[(runs["protocol"] == p) & (runs["dataset"] == d) & (runs["seed"] == s)])
+        for p, d, s in itertools.product("ab", ["one", "two"], range(5))
+    ]
+    by_protocol = [
+        signs(runs[(runs["lambda"] == lam) & (runs["dataset"] == d) & (runs["seed"] == s)])
+        for lam, d, s in itertools.product(["0", "0.1", "1"], ["one", "two"], range(5))
+    ]
+    expected = (np.mean(by_lambda) + np.mean(by_protocol)) / 2
+    assert correlation.granulated_tau(runs, "x", "y") == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_column_that_does_not_vary_has_no_tau() -> None:
+    runs = study().assign(x=1.0)
+    assert np.isnan(correlation.tau(runs, "x", "y"))
+    assert np.isnan(correlation.partial_tau(runs, "x", "y"))
+    assert np.isnan(correlation.granulated_tau(runs, "x", "y"))
+
+
+def test_pseudo_values_leave_out_one_seed_of_one_data_set_each() -> None:
+    runs = study()
+    values = correlation.pseudo_values(runs, "x", "y", correlation.tau)
+    assert len(values) == 2 * 5
+    left = runs[~((runs["dataset"] == "one") & (runs["seed"] == 2))]
+    expected = 10 * signs(runs) - 9 * signs(left)
+    assert values[2] == pytest.approx(expected, abs=1e-12)
+    assert len(correlation.pseudo_values(study(seeds=1), "x", "y", correlation.tau)) == 0
+
+
+def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() -> None:
+    """300 studies of ten seeds whose runs share a draw, and are not as many as they seem."""
+    one = [study(seed, 10).query("protocol == 'a' and dataset == 'one'") for seed in range(300)]
+    truth = np.mean([signs(runs) for runs in one])
+    covered = 0
+    for runs in one:
+        values = correlation.pseudo_values(runs, "x", "y", correlation.tau)
+        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        covered += low <= truth <= high
+    assert covered / 300 > 0.9
+
+
+def metrics(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs.assign(key=[f"k{i}" for i in range(len(runs))], status="completed")
+
+
+def test_flatness_is_put_in_the_order_of_the_runs() -> None:
+    runs = metrics(study())
+    flatness = pd.DataFrame(
+        [
+            {"key": key, "measure": name, "value": 1.0}
+            for key in reversed(runs["key"])
+            for name in ("sam", "asam")
+        ]
+    )
+    found = generalization.in_order(runs, flatness)
+    assert found["key"].tolist() == [key for key in runs["key"] for _ in range(2)]
+    assert found["measure"].tolist() == ["sam", "asam"] * len(runs)
+
+
+def test_a_run_without_measures_is_named() -> None:
+    runs = metrics(study())
+    flatness = pd.DataFrame({"key": runs["key"][1:], "measure": "sam", "value": 1.0})
+    with pytest.raises(UserError, match=r"run k0 is in metrics\.csv or in the tables of flatness"):
+        generalization.in_order(runs, flatness)
+    diverged = runs.assign(status=["diverged", *["completed"] * (len(runs) - 1)])
+    assert len(generalization.in_order(diverged, flatness)) == len(runs) - 1
+
+
+def test_scopes_are_all_each_data_set_and_each_main_protocol() -> None:
+    found = [(p, d, len(r)) for p, d, r in generalization.scopes(study(), ["b"])]
+    assert found == [
+        ("all", "all", 60),
+        *[("all", "one", 30), ("all", "two", 30)],
+        *[("b", "one", 15), ("b", "two", 15)],
+    ]
+
+
+def test_a_row_has_the_numbers_of_its_scope() -> None:
+    runs = metrics(study()).assign(test_accuracy=lambda r: r["y"])
+    runs[["accuracy_gap", "loss_gap"]] = np.nan
+    done = generalization.correlate(runs, ["x"], ["b"], 0.05)
+    row = done[(done["protocol"] == "b") & (done["dataset"] == "two")].set_index("target")
+    chosen = runs[(runs["protocol"] == "b") & (runs["dataset"] == "two")]
+    values = correlation.pseudo_values(chosen, "x", "y", correlation.tau)
+    test = stats.ttest_1samp(values, 0)
+    interval = test.confidence_interval(0.95)
+    first = row.loc["test_accuracy"]
+    np.testing.assert_allclose(
+        [first["tau"], first["low"], first["high"], first["p"]],
+        [np.mean(values), interval.low, interval.high, test.pvalue],
+        rtol=1e-10,
+    )
+    assert first["n"] == 15
+    assert row.loc["loss_gap", "n"] == 0
+    assert np.isnan(row.loc["loss_gap", "tau"])
+    assert row.loc["loss_gap", "note"]

@@ -1,0 +1,97 @@
+"""Flatness and its rescaling as commands, on runs of Breast Cancer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flatreg import config, tables
+from flatreg.evidence.reparametrization import FACTORS
+from flatreg.evidence.tables import FLATNESS_TABLE, REPARAMETRIZATION_TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERLAY = """
+protocols: {stated: {datasets: {breast_cancer: {epochs: 2, inputs: standardized}}}}
+"""
+UNCHANGED = ("loss", "asam_", "relative_flatness", "fisher_rao_norm")
+
+
+def flatreg(stage: str, *flags: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"flatreg.{stage}", *map(str, flags)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo's resolved config, Breast Cancer and one run."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "overlay.yaml").write_text(OVERLAY)
+    files = [ROOT / "config.yaml", ROOT / "profiles/demo/study.yaml", folder / "overlay.yaml"]
+    resolved = config.read(files, ROOT / "workflow/schemas/config.schema.json")
+    (folder / "config.json").write_text(json.dumps(resolved))
+    made = [
+        flatreg(
+            *["prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
+            *["--out", folder / "data.npz", "--manifest", folder / "data.json"],
+        ),
+        flatreg(
+            *["train", "--config", folder / "config.json", "--protocol", "stated"],
+            *["--dataset", "breast_cancer", "--lambda", "0.01", "--seed", 0],
+            *["--data", folder / "data.npz", "--checkpoints", folder / "checkpoints"],
+            *["--checkpoint-every", 2, "--threads", 1, "--compiled", folder / "compiled"],
+            *["--out", folder / "run"],
+        ),
+    ]
+    assert all(done.returncode == 0 for done in made), made
+    return folder
+
+
+def flags(study: Path, run: Path, name: str, out: Path) -> list[object]:
+    return [
+        *["--config", study / "config.json", name, run, "--data", study / "data.npz"],
+        *["--threads", 1, "--compiled", study / "compiled", "--out", out],
+    ]
+
+
+@pytest.mark.slow
+def test_what_a_rescaling_changes_and_what_not(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reparametrization.csv"
+    done = flatreg("evidence.reparametrization", *flags(study, study / "run", "--run", out))
+    assert done.returncode == 0, done.stderr
+    table = tables.read(out, REPARAMETRIZATION_TABLE)
+    assert sorted(table["factor"].unique()) == sorted(FACTORS)
+    for name, rows in table.groupby("measure"):
+        ratios = rows["ratio"].to_numpy()
+        if name.startswith(UNCHANGED):
+            # Sharpness is a difference of losses in single precision.
+            np.testing.assert_allclose(ratios, 1, rtol=1e-3, err_msg=name)
+        else:
+            assert np.abs(ratios - 1).max() > 0.1, name
+
+
+@pytest.mark.slow
+def test_flatness_has_a_row_a_measure_and_refuses_what_was_changed(
+    study: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cell.csv"
+    done = flatreg("flatness", *flags(study, study / "run", "--runs", out))
+    assert done.returncode == 0, done.stderr
+    table = tables.read(out, FLATNESS_TABLE)
+    settings = json.loads((study / "config.json").read_text())["measure"]
+    radii = len(settings["sharpness_radii"]) + len(settings["adaptive_radii"])
+    assert len(table) == radii + 2
+    assert (table["value"] > 0).all()
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    record = json.loads((study / "run/metrics.json").read_text())
+    (changed / "metrics.json").write_text(json.dumps(record | {"test_accuracy": 1.0}))
+    refused = flatreg("flatness", *flags(study, changed, "--runs", tmp_path / "none.csv"))
+    assert refused.returncode == 2
+    assert str(changed / "metrics.json") in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "none.csv").exists()
