@@ -23,7 +23,17 @@ CITED = {
     },
     **{
         name: f"{RESULTS}/tables/{name}.csv"
-        for name in ("claims", "claim_runs", "variance", "correlations", "flatness")
+        for name in (
+            "claims",
+            "claim_runs",
+            "variance",
+            "correlations",
+            "flatness",
+            "reparametrization",
+            "grim",
+            "checks",
+            "calibration",
+        )
         if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
     },
     "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),

@@ -20,7 +20,7 @@ from flatreg.paper.provenance import Item
 # What may hold digits that are not printed as they stand.
 _UNPRINTED = re.compile(
     r"\\(?:val|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
-    r"|\\(?:label|ref|eqref|cite\w*|input|whendataset|resulttable)\*?\{[^}]*\}"
+    r"|\\(?:label|ref|eqref|cite\w*|input|when|resulttable)\*?\{[^}]*\}"
     r"|\\(?:begin\{tabular\}|includegraphics)(?:\[[^\]]*\])?\{.*\}"
     r"|\d*\.?\d+(?:(?:pt|mm|cm|em|ex)\b|\\linewidth|\\textwidth)"
 )

@@ -17,11 +17,17 @@ does not exist is an error that names file and line. Places are
     detectable/PROTOCOL/DATASET                           smallest effect the seeds can show, in sd
     verdict/PROTOCOL/DATASET/METRIC                       what the tests of all lambdas say
     claim/CLAIM/PROTOCOL/COLUMN                           of claims.csv
+    claims/VERDICT, claims/all, claims/decided            claims by the verdict that decides
     variance/DATASET/METRIC/SOURCE/COLUMN                 of variance.csv
-    correlation/SCOPE/MEASURE/TARGET/COLUMN               of correlations.csv
+    correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN    of correlations.csv
+    rescaled/FACTOR/MEASURE/COLUMN                        of reparametrization.csv
+    grim/DATASET/N_TEST/RUNS/COLUMN                       of grim.csv
+    check/CHECK/DATASET/LAMBDA/REPORTED/AGAINST/N_TEST/RUNS/COLUMN   of checks.csv
+    coverage/INTERVAL/DISTRIBUTION/N/COLUMN               of calibration.csv
 
-A place of a data set that the study leaves out, or of a claim that it does not try, is left
-undefined: the text speaks of it inside `\whendataset{DATASET}{...}` alone. Beside the macros
+A place of a data set that the study leaves out, of a claim that it does not try, or of a table
+that it does not make, is left undefined: the text speaks of it inside `\when{NAME}{...}` alone,
+NAME a data set, a protocol, a claim or a table of the evidence. Beside the macros
 stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
 """
 
@@ -30,6 +36,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Container
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -55,8 +62,24 @@ _WITH_DATASET = {
         "detectable": 2,
         "verdict": 2,
     },
-    **{"variance": 1, "correlation": 1, "lambda": 2},
+    **{"variance": 1, "correlation": 2, "lambda": 2, "grim": 1, "check": 2},
 }
+# Which table of the evidence a kind of place is in.
+_TABLES = {
+    "claim": "claims",
+    "claims": "claims",
+    "variance": "variance",
+    "correlation": "correlations",
+    "rescaled": "reparametrization",
+    "grim": "grim",
+    "check": "checks",
+    "coverage": "calibration",
+}
+# Protocols that a smaller study may do without.
+PROTOCOLS = (
+    *("as_reported", "every_batch", "only_initialization", "only_order"),
+    *("only_split", "only_dropout", "only_probes", "only_test_split"),
+)
 _FORMATS = {"data": ",", "bench": ".1f", "cost": ".1f", "count": ",", "detectable": ".1f"}
 _DIRECTIONS = {1: "raised", -1: "lowered"}
 
@@ -78,7 +101,7 @@ def main() -> None:
 
 
 def macros(text: Path, found: Sources) -> Printed:
-    r"""The definitions of all numbers that a text names, of `\whendataset` and `\datalink`.
+    r"""The definitions of all numbers that a text names, of `\when` and `\datalink`.
 
     Raises:
         UserError: a place does not exist; names file and line.
@@ -99,7 +122,7 @@ def macros(text: Path, found: Sources) -> Printed:
     lines = [
         provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
     ]
-    known = [rf"\hasdataset{{{name}}}" for name in sorted(datasets(found.config))]
+    known = [rf"\defpart{{{name}}}" for name in sorted(parts(found))]
     linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(found).items()]
     return provenance.join([*lines, *known, *linked, ""], "\n")
 
@@ -112,6 +135,12 @@ def data_files(found: Sources) -> dict[str, str]:
     return {
         name: Path(os.path.relpath(path, pdf.parent)).as_posix() for name, path in paths.items()
     }
+
+
+def parts(found: Sources) -> set[str]:
+    """What a text may speak of only where it is there: data sets, protocols, claims, tables."""
+    claims = set(found.evidence["claims"]["claim"]) if "claims" in found.evidence else set()
+    return datasets(found.config) | set(found.config["protocols"]) | claims | set(found.evidence)
 
 
 def datasets(config: dict[str, Any]) -> set[str]:
@@ -170,17 +199,36 @@ def _is_p(column: str) -> bool:
 
 def _is_left_out(place: str, found: Sources) -> bool:
     kind, *rest = place.split("/")
+    if kind in _TABLES and _TABLES[kind] not in found.evidence:
+        return True
+    if kind == "claim":
+        return rest[0] not in set(found.evidence["claims"]["claim"])
     if kind == "data":
         return rest[0] not in found.manifests and rest[0] in labels.DATASETS
-    if kind == "claim" and "claims" in found.evidence:
-        return rest[0] not in set(found.evidence["claims"]["claim"])
+    return _is_of_other_study(_dataset_of(kind, rest), datasets(found.config), labels.DATASETS) or (
+        _is_of_other_study(_protocol_of(kind, rest), found.config["protocols"], PROTOCOLS)
+    )
+
+
+def _is_of_other_study(name: str | None, there: Container[str], known: Container[str]) -> bool:
+    """Whether a name is known, and not of this study; a name that is not known is a mistake."""
+    return name is not None and name not in there and name in known
+
+
+def _dataset_of(kind: str, rest: list[str]) -> str | None:
+    """Which data set a place is of."""
     if kind == "config" and "datasets" in rest:
-        name = rest[rest.index("datasets") + 1]
-        return name not in datasets(found.config) and name in labels.DATASETS
-    if kind not in _WITH_DATASET:
-        return False
-    name = rest[_WITH_DATASET[kind] - 1]
-    return name not in datasets(found.config) and name in labels.DATASETS
+        return rest[rest.index("datasets") + 1]
+    return rest[_WITH_DATASET[kind] - 1] if kind in _WITH_DATASET else None
+
+
+def _protocol_of(kind: str, rest: list[str]) -> str | None:
+    """Which protocol a place is of."""
+    if kind == "config" and "protocols" in rest:
+        return rest[rest.index("protocols") + 1]
+    if kind == "count" and len(rest) > 1:
+        return rest[0]
+    return rest[0] if _WITH_DATASET.get(kind) == 2 and kind != "check" else None
 
 
 def _write(value: Any, pattern: str) -> str:

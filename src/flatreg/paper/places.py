@@ -11,7 +11,16 @@ import pandera.pandas as pa
 from flatreg import tables
 from flatreg.config import BASELINE
 from flatreg.errors import UserError
-from flatreg.evidence.tables import CLAIMS_TABLE, CORRELATIONS_TABLE, VARIANCE_TABLE
+from flatreg.evidence.tables import (
+    CALIBRATION_TABLE,
+    CHECKS_TABLE,
+    CLAIMS_TABLE,
+    CORRELATIONS_TABLE,
+    GRIM_TABLE,
+    REPARAMETRIZATION_TABLE,
+    VARIANCE_TABLE,
+    VERDICTS,
+)
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources, lookup
 
@@ -154,6 +163,69 @@ def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
     return Fact(value, said, _keys(runs), _files(found, "claims", "claim_runs"))
 
 
+def of_claims(found: Sources, what: str) -> Fact:
+    """How many claims there are (all), have a verdict (decided), or this verdict.
+
+    The first protocol of a claim decides.
+    """
+    deciding = _table(found, "claims").drop_duplicates("claim")
+    chosen = {verdict: [verdict] for verdict in VERDICTS}
+    chosen |= {"all": VERDICTS, "decided": [v for v in VERDICTS if v != "undetermined"]}
+    if what not in chosen:
+        raise UserError(f"{what!r} is no verdict; known are {', '.join(chosen)}")
+    rows = deciding[deciding["verdict"].isin(chosen[what])]
+    runs = _table(found, "claim_runs").merge(rows[["claim", "protocol"]])
+    said = f"number of claims by verdict of their first protocol: {what}"
+    return Fact(len(rows), said, sorted(set(_keys(runs))), _files(found, "claims", "claim_runs"))
+
+
+def of_grim(found: Sources, dataset: str, n_test: str, runs: str, column: str) -> Fact:
+    """What a supposed test set and number of runs make of the original's accuracies."""
+    place = {"dataset": dataset, "n_test": int(n_test), "runs": int(runs)}
+    value = _row(found, "grim", **place)[column]
+    said = f"accuracies of {dataset}, {n_test} examples x {runs} runs: " + _described(
+        GRIM_TABLE, column
+    )
+    return Fact(value, said, [], _files(found, "grim", "original"))
+
+
+def of_check(
+    found: Sources,
+    check: str,
+    dataset: str,
+    lam: str,
+    reported: str,
+    against: str,
+    n_test: str,
+    runs: str,
+    column: str,
+) -> Fact:
+    """What a number of the original was held against; `-` where a check has no test set or runs."""
+    place: dict[str, Any] = {"check": check, "dataset": dataset, "lambda": lam, "column": reported}
+    place |= {"against": against}
+    place |= {k: int(v) for k, v in {"n_test": n_test, "runs": runs}.items() if v != "-"}
+    value = _row(found, "checks", **place)[column]
+    said = f"{check}, {reported} at lambda {lam} of {dataset} against {against}: "
+    said += _described(CHECKS_TABLE, column)
+    return Fact(value, said, [], _files(found, "checks", "original"))
+
+
+def of_coverage(found: Sources, interval: str, distribution: str, n: str, column: str) -> Fact:
+    """How often an interval holds the true value in simulation."""
+    place = {"interval": interval, "distribution": distribution, "n": int(n)}
+    value = _row(found, "calibration", **place)[column]
+    said = f"{interval}, {distribution}, n = {n}: {_described(CALIBRATION_TABLE, column)}"
+    return Fact(value, said, [], _files(found, "calibration"))
+
+
+def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
+    """A measure of flatness of one run whose layers were rescaled."""
+    row = _row(found, "reparametrization", factor=float(factor), measure=measure)
+    said = f"{measure}, layers rescaled by {factor}: "
+    said += _described(REPARAMETRIZATION_TABLE, column)
+    return Fact(row[column], said, [row["key"]], _files(found, "reparametrization"))
+
+
 def of_variance(found: Sources, dataset: str, metric: str, source: str, column: str) -> Fact:
     """How much of the spread over runs one source of randomness makes."""
     row = _row(found, "variance", dataset=dataset, metric=metric, source=source)
@@ -192,6 +264,11 @@ KINDS: dict[str, Callable[..., Fact]] = {
     "detectable": of_detectable,
     "verdict": of_verdict,
     "claim": of_claim,
+    "claims": of_claims,
+    "grim": of_grim,
+    "check": of_check,
+    "coverage": of_coverage,
+    "rescaled": of_rescaled,
     "variance": of_variance,
     "correlation": of_correlation,
 }
@@ -203,17 +280,26 @@ def _field(found: Sources, name: str, tree: Any, path: tuple[str, ...], said: st
     return Fact(tree, f"{'/'.join(path)} {said}", [], _files(found, name))
 
 
-def _row(found: Sources, name: str, **place: str) -> pd.Series:
+def _table(found: Sources, name: str) -> pd.DataFrame:
+    """A table of the evidence.
+
+    Raises:
+        UserError: it was not given.
+    """
+    if name not in found.evidence:
+        raise UserError(f"{name}.csv was not given; add --{name.replace('_', '-')}")
+    return found.evidence[name]
+
+
+def _row(found: Sources, name: str, **place: str | float) -> pd.Series:
     """The row of a table of the evidence.
 
     Raises:
         UserError: the study has no such table, or the table no such row.
     """
-    if name not in found.evidence:
-        raise UserError(f"{name}.csv was not given; add --{name.replace('_', '-')}")
-    rows = _chosen(found.evidence[name], **place)
+    rows = _chosen(_table(found, name), **place)
     if rows.empty:
-        raise UserError(f"{name}.csv has nothing at {'/'.join(place.values())}")
+        raise UserError(f"{name}.csv has nothing at {'/'.join(map(str, place.values()))}")
     return rows.iloc[0]
 
 
@@ -221,7 +307,7 @@ def _family(found: Sources, protocol: str, dataset: str, metric: str) -> pd.Data
     return lookup(found.tests, (protocol, dataset)).xs(metric, level="metric")
 
 
-def _chosen(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+def _chosen(table: pd.DataFrame, **values: str | float) -> pd.DataFrame:
     """The rows that have these values."""
     for column, value in values.items():
         table = table[table[column] == value]

@@ -11,10 +11,14 @@ import pandas as pd
 from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.evidence.tables import (
+    CALIBRATION_TABLE,
+    CHECKS_TABLE,
     CLAIM_RUNS_TABLE,
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
     FLATNESS_TABLE,
+    GRIM_TABLE,
+    REPARAMETRIZATION_TABLE,
     VARIANCE_TABLE,
 )
 from flatreg.figures import cost_ratios
@@ -28,6 +32,10 @@ EVIDENCE = {
     "variance": VARIANCE_TABLE,
     "correlations": CORRELATIONS_TABLE,
     "flatness": FLATNESS_TABLE,
+    "reparametrization": REPARAMETRIZATION_TABLE,
+    "grim": GRIM_TABLE,
+    "checks": CHECKS_TABLE,
+    "calibration": CALIBRATION_TABLE,
 }
 
 
