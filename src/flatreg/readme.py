@@ -10,6 +10,7 @@ import pandas as pd
 
 from flatreg import labels, tables
 from flatreg.errors import UserError, run_command
+from flatreg.evidence.tables import CLAIMS_TABLE, VERDICTS
 from flatreg.files import read_json, write_text
 
 # What is shown, with its title and how a number is written.
@@ -22,16 +23,20 @@ SHOWN = (
 def main() -> None:
     """Rewrite what stands between the README's markers."""
     parser = argparse.ArgumentParser(prog="python -m flatreg.readme", description=__doc__)
+    parser.add_argument("--claims", type=Path, help="claims.csv, for the ledger")
     parser.add_argument("--summary", type=Path, help="summary.csv, for the results")
+    parser.add_argument("--protocols", nargs="+", help="of the results; all, if not given")
     parser.add_argument("--bench", type=Path, help="bench/results/cost.json, for the cost")
     parser.add_argument("--readme", type=Path, required=True, help="the file to rewrite")
     arguments = parser.parse_args()
-    if not (arguments.summary or arguments.bench):
-        raise UserError("there is nothing to write; give --summary, --bench or both")
+    if not (arguments.claims or arguments.summary or arguments.bench):
+        raise UserError("there is nothing to write; give --claims, --summary or --bench")
     text = arguments.readme.read_text(encoding="utf-8")
+    if arguments.claims:
+        text = with_block(text, "claims", claims(tables.read(arguments.claims, CLAIMS_TABLE)))
     if arguments.summary:
         summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
-        text = with_block(text, "results", results(summary))
+        text = with_block(text, "results", results(of_protocols(summary, arguments.protocols)))
     if arguments.bench:
         text = with_block(text, "cost", cost(read_json(arguments.bench)))
     write_text(arguments.readme, text)
@@ -55,6 +60,28 @@ def with_block(text: str, name: str, shown: str) -> str:
     if not found or not closed:
         raise UserError(f"the README lacks the line {end if found else begin}; put it back")
     return f"{before}{begin}\n\n{shown}\n{end}{after}"
+
+
+def claims(ledger: pd.DataFrame) -> str:
+    """A row a claim by the protocol that decides, verdicts counted above.
+
+    Args:
+        ledger: of CLAIMS_TABLE.
+    """
+    deciding = ledger.drop_duplicates("claim")
+    counts = deciding["verdict"].value_counts()
+    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+    rows = [
+        f"| {row['statement']} | {_estimate(row)} | **{row['verdict']}** |"
+        for _, row in deciding.iterrows()
+    ]
+    head = ["| the original says | we find [95 % interval] | verdict |", "| --- | --- | --- |"]
+    return "\n".join([f"{len(deciding)} claims: {tally}.", "", *head, *rows]) + "\n"
+
+
+def _estimate(row: pd.Series) -> str:
+    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]"
+    return f"{row['comparison']}: {row['estimate']:.3g}{interval}"
 
 
 def cost(bench: dict[str, Any]) -> str:
@@ -82,6 +109,19 @@ def cost(bench: dict[str, Any]) -> str:
 
 def _ratios(found: dict[str, float] | None) -> str:
     return "" if found is None else f"{found['ratio']:.2f} / {found['ratio_interval']:.2f}"
+
+
+def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
+    """The rows of these protocols; all, if none is named.
+
+    Raises:
+        UserError: one of them has no rows.
+    """
+    known = list(dict.fromkeys(summary["protocol"]))
+    for name in names or []:
+        if name not in known:
+            raise UserError(f"--protocols {name}: the summary has {', '.join(known)}; name these")
+    return summary[summary["protocol"].isin(names or known)]
 
 
 def results(summary: pd.DataFrame) -> str:
