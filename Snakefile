@@ -46,3 +46,4 @@ rule all:
         FIGURES,
         PDF,
         NOTEBOOKS,
+        CRATE,

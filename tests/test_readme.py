@@ -134,3 +134,34 @@ def test_the_readme_shows_the_bench(root):
     bench = read_json(root / "bench/results/cost.json")
     text = (root / "README.md").read_text(encoding="utf-8")
     assert readme.with_block(text, "cost", readme.cost(bench)) == text
+
+
+def claim(name: str, protocol: str, verdict: str, low: float = NONE) -> dict:
+    """Return what the README shows of a row of claims.csv."""
+    row = {"claim": name, "protocol": protocol, "statement": f"It says {name}.", "verdict": verdict}
+    return row | {"comparison": "lambda 1 to 0", "estimate": 0.12345, "low": low, "high": 1.0}
+
+
+def test_the_ledger_shows_each_claim_by_the_protocol_that_decides():
+    ledger = pd.DataFrame(
+        [
+            claim("a", "tuned", "supported", low=0.01),
+            claim("a", "stated", "contradicted"),
+            claim("b", "stated", "undetermined"),
+        ]
+    )
+    assert readme.claims(ledger).splitlines() == [
+        "2 claims: 1 supported, 1 undetermined.",
+        "",
+        "| the original says | we find [95 % interval] | verdict |",
+        "| --- | --- | --- |",
+        "| It says a. | lambda 1 to 0: 0.123 [0.01, 1] | **supported** |",
+        "| It says b. | lambda 1 to 0: 0.123 | **undetermined** |",
+    ]
+
+
+def test_only_the_named_protocols_are_shown(summary):
+    assert set(readme.of_protocols(summary, ["tuned"])["protocol"]) == {"tuned"}
+    assert len(readme.of_protocols(summary, None)) == len(summary)
+    with pytest.raises(UserError, match="--protocols other: the summary has stated, tuned"):
+        readme.of_protocols(summary, ["other"])

@@ -28,23 +28,11 @@ from rocrate.rocrate import ROCrate
 from flatreg import config, tables
 from flatreg.config import Config
 from flatreg.errors import UserError, run_command
-from flatreg.evidence import tables as evidence
+from flatreg.evidence.tables import EVIDENCE
 from flatreg.files import read_json, sha256, write_json
 from flatreg.runs import run_dir
 
-TABLES = {
-    "metrics": tables.METRICS_TABLE,
-    "epochs": tables.EPOCHS_TABLE,
-    "times": tables.TIMES_TABLE,
-    "summary": tables.SUMMARY_TABLE,
-    "tests": tables.TESTS_TABLE,
-    "claims": evidence.CLAIMS_TABLE,
-    "claim_runs": evidence.CLAIM_RUNS_TABLE,
-    "flatness": evidence.FLATNESS_TABLE,
-    "correlations": evidence.CORRELATIONS_TABLE,
-    "variance": evidence.VARIANCE_TABLE,
-    "estimates": evidence.ESTIMATES_TABLE,
-}
+TABLES = tables.RESULTS | EVIDENCE
 FORMATS = {
     ".csv": "text/csv",
     ".json": "application/json",

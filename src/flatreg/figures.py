@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from flatreg import labels, statistics, tables
 from flatreg.config import main_protocols
@@ -136,9 +136,8 @@ def draw_flatness_and_accuracy(metrics: pd.DataFrame) -> Figure:
                 markeredgewidth=0.6,
                 label=rf"$\lambda={lam}$",
             )
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        if not _scale(axes, runs[["tr_h2"]], "x"):
+            axes.xaxis.set_major_locator(MaxNLocator(3))
     _name_axes(panels, r"$\mathrm{tr}(H^2)$", "test accuracy")
     _share_legend(figure, panels)
     return figure
@@ -535,14 +534,17 @@ def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alph
     axes.set_xlim(-0.5, len(lambdas) - 0.5)
 
 
-def _scale(axes: Axes, values: pd.DataFrame) -> None:
+def _scale(axes: Axes, values: pd.DataFrame, along: str = "y") -> bool:
     """A logarithmic axis, unless the values lie so near that it would have no marks."""
     known = values.to_numpy(dtype=float)
     known = known[np.isfinite(known) & (known > 0)]
-    if known.size and known.max() >= 10 * known.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    wide = bool(known.size) and known.max() >= 10 * known.min()
+    if wide:
+        axes.set(**{f"{along}scale": "log"})
+        axis = getattr(axes, f"{along}axis")
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_major_locator(LogLocator(numticks=6 if along == "y" else 4))
+    return wide
 
 
 def _name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:

@@ -17,30 +17,12 @@ from typing import Any
 from flatreg import config, tables
 from flatreg.checksums import write_checksum
 from flatreg.errors import UserError, run_command
-from flatreg.evidence import tables as evidence
+from flatreg.evidence.tables import EVIDENCE
 from flatreg.files import read_json, write_json
 from flatreg.runs import run_dir
 
-TABLES = {
-    "metrics.csv": tables.METRICS_TABLE,
-    "epochs.csv": tables.EPOCHS_TABLE,
-    "times.csv": tables.TIMES_TABLE,
-    "summary.csv": tables.SUMMARY_TABLE,
-    "tests.csv": tables.TESTS_TABLE,
-}
-# Tables of the evidence, which a study may do without.
-EVIDENCE = {
-    "calibration.csv": evidence.CALIBRATION_TABLE,
-    "checks.csv": evidence.CHECKS_TABLE,
-    "claim_runs.csv": evidence.CLAIM_RUNS_TABLE,
-    "claims.csv": evidence.CLAIMS_TABLE,
-    "correlations.csv": evidence.CORRELATIONS_TABLE,
-    "estimates.csv": evidence.ESTIMATES_TABLE,
-    "flatness.csv": evidence.FLATNESS_TABLE,
-    "grim.csv": evidence.GRIM_TABLE,
-    "reparametrization.csv": evidence.REPARAMETRIZATION_TABLE,
-    "variance.csv": evidence.VARIANCE_TABLE,
-}
+# Large, and made in a second from the original's numbers.
+LEFT_OUT = ("grim_denominators", "triples")
 # Facts of one run that say nothing of the study.
 OF_ONE_RUN = ("command", "begun", "ended", "commit")
 
@@ -55,17 +37,28 @@ def main() -> None:
     results = Path(resolved["paths"]["results"])
     folders = [run_dir(results, *run) for run in config.runs(resolved)]
     facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
-    made = {n: t for n, t in EVIDENCE.items() if (results / "tables" / n).exists()}
-    for name, table in (TABLES | made).items():
-        tables.read(results / "tables" / name, table)
+    kept = kept_tables(results / "tables")
     (arguments.out / "data").mkdir(parents=True, exist_ok=True)
-    for name in TABLES | made:
-        shutil.copyfile(results / "tables" / name, arguments.out / name)
-        write_checksum(arguments.out / name)
+    for path in kept:
+        shutil.copyfile(path, arguments.out / path.name)
+        write_checksum(arguments.out / path.name)
     for manifest in sorted((results / "data").glob("*.json")):
         shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
     shutil.copyfile(arguments.config, arguments.out / "config.json")
     write_json(arguments.out / "facts.json", facts)
+
+
+def kept_tables(folder: Path) -> list[Path]:
+    """The result tables, and those of the evidence that the study made.
+
+    Raises:
+        UserError: a result table is missing, or one was changed by hand.
+    """
+    made = {n: t for n, t in EVIDENCE.items() if (folder / f"{n}.csv").exists()}
+    kept = {n: t for n, t in (tables.RESULTS | made).items() if n not in LEFT_OUT}
+    for name, table in kept.items():
+        tables.read(folder / f"{name}.csv", table)
+    return [folder / f"{name}.csv" for name in kept]
 
 
 def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:

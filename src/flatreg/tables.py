@@ -189,6 +189,15 @@ TESTS_TABLE = pa.DataFrameSchema(
     unique=[*CELL, "metric"],
 )
 
+# All result tables by name.
+RESULTS = {
+    "metrics": METRICS_TABLE,
+    "epochs": EPOCHS_TABLE,
+    "times": TIMES_TABLE,
+    "summary": SUMMARY_TABLE,
+    "tests": TESTS_TABLE,
+}
+
 
 def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
     """Read a CSV and check it against its table.

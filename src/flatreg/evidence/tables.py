@@ -267,3 +267,19 @@ TRIPLES_TABLE = pa.DataFrameSchema(
     ordered=True,
     unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
 )
+
+# All tables of the evidence by name; a study may do without some.
+EVIDENCE = {
+    "calibration": CALIBRATION_TABLE,
+    "checks": CHECKS_TABLE,
+    "claim_runs": CLAIM_RUNS_TABLE,
+    "claims": CLAIMS_TABLE,
+    "correlations": CORRELATIONS_TABLE,
+    "estimates": ESTIMATES_TABLE,
+    "flatness": FLATNESS_TABLE,
+    "grim": GRIM_TABLE,
+    "grim_denominators": GRIM_DENOMINATORS_TABLE,
+    "reparametrization": REPARAMETRIZATION_TABLE,
+    "triples": TRIPLES_TABLE,
+    "variance": VARIANCE_TABLE,
+}

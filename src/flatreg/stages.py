@@ -1,0 +1,93 @@
+"""How long each stage of a study took: `python -m flatreg.stages --help`.
+
+Of the benchmarks that Snakemake keeps of every job. Jobs of a study run side by side, so the time
+that the whole takes is about the sum over the number of cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from flatreg.errors import UserError, run_command
+
+# Stages by the folder of their benchmarks, and, of a run's, by the file; in order.
+STAGES = {
+    "data": "prepare data",
+    "features": "extract features",
+    "selection": "search rates",
+    "runs/metrics": "train",
+    "runs/curvature": "measure curvature",
+    "flatness": "measure flatness",
+    "surfaces": "map surfaces",
+    "tables": "tables and evidence",
+    "figures": "figures",
+    "paper": "paper",
+    "notebooks": "notebooks",
+}
+
+
+def main() -> None:
+    """Print the stages as a Markdown table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.stages", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("benchmarks", type=Path, help="results/benchmarks")
+    print(markdown(by_stage(read(parser.parse_args().benchmarks))))
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """A row a job: its stage, and seconds by the clock (`s`) and of the processor (`cpu_time`).
+
+    Raises:
+        UserError: there are no benchmarks.
+    """
+    jobs = [
+        pd.read_csv(path, sep="\t", usecols=["s", "cpu_time"]).assign(stage=stage(folder, path))
+        for path in sorted(folder.rglob("*.tsv"))
+    ]
+    if not jobs:
+        raise UserError(f"{folder} has no benchmarks; run the study first")
+    return pd.concat(jobs, ignore_index=True)
+
+
+def stage(folder: Path, path: Path) -> str:
+    """The stage that a benchmark is of."""
+    first = path.relative_to(folder).parts[0]
+    if len(path.relative_to(folder).parts) == 1:
+        return "other"
+    return STAGES.get(first, STAGES.get(f"{first}/{path.stem}", "other"))
+
+
+def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Jobs, minutes by the clock and of the processor of each stage, and of all."""
+    order = [name for name in [*STAGES.values(), "other"] if name in set(jobs["stage"])]
+    groups = jobs.groupby("stage")
+    found = pd.DataFrame(
+        {
+            "jobs": groups.size(),
+            "clock": groups["s"].sum() / 60,
+            "processor": groups["cpu_time"].sum() / 60,
+        }
+    ).loc[order]
+    found.loc["all"] = found.sum()
+    return found
+
+
+def markdown(stages: pd.DataFrame) -> str:
+    """The table, minutes with one decimal."""
+    lines = [
+        "| stage | jobs | minutes, one after another | minutes of processor |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, row in stages.iterrows():
+        lines.append(
+            f"| {name} | {int(row['jobs'])} | {row['clock']:.1f} | {row['processor']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main)
