@@ -24,7 +24,6 @@ from flatreg import labels, statistics, tables
 from flatreg.config import main_protocols
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
-from flatreg.evidence.generalization import ALL
 from flatreg.evidence.tables import CORRELATIONS_TABLE, GRIM_DENOMINATORS_TABLE
 from flatreg.files import atomic_path, read_json
 
@@ -145,7 +144,7 @@ def draw_flatness_and_accuracy(metrics: pd.DataFrame) -> Figure:
 
 def draw_correlations(correlations: pd.DataFrame, target: str) -> Figure:
     """Kendall's tau of each measure of flatness with `target`, plain and with lambda held fixed."""
-    shown = correlations[(correlations["target"] == target) & (correlations["protocol"] != ALL)]
+    shown = correlations[correlations["target"] == target]
     figure, panels = _grid(shown, height=1.75)
     series = {
         "over all runs": ("tau", "low", "high"),
@@ -592,15 +591,18 @@ def _parse() -> argparse.Namespace:
     command("flatness", lambda a: draw_flatness(_metrics(a), _alpha(a)), "config", "metrics")
     command(
         "flatness_and_accuracy",
-        lambda a: draw_flatness_and_accuracy(_metrics(a)),
+        lambda a: draw_flatness_and_accuracy(
+            _looked_into(a, tables.read(a.metrics, tables.METRICS_TABLE))
+        ),
         "config",
         "metrics",
     )
     command(
         "correlations",
         lambda a: draw_correlations(
-            tables.read(a.correlations, CORRELATIONS_TABLE), "test_accuracy"
+            _looked_into(a, tables.read(a.correlations, CORRELATIONS_TABLE)), "test_accuracy"
         ),
+        "config",
         "correlations",
     )
     command(
@@ -644,6 +646,11 @@ def _metrics(arguments: argparse.Namespace) -> pd.DataFrame:
 def _shown(arguments: argparse.Namespace, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the protocols that extend none; the others answer questions of their own."""
     return table[table["protocol"].isin(main_protocols(read_json(arguments.config)))]
+
+
+def _looked_into(arguments: argparse.Namespace, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the protocol whose solutions are looked into, the one that surfaces are of."""
+    return table[table["protocol"] == read_json(arguments.config)["surface"]["protocol"]]
 
 
 def _alpha(arguments: argparse.Namespace) -> float:

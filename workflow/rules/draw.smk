@@ -102,6 +102,8 @@ rule draw_flatness_and_accuracy:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        protocol=STUDY["surface"]["protocol"],
     shell:
         "python -m flatreg.figures flatness_and_accuracy --config {input.config:q} --metrics {input.metrics:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -110,6 +112,7 @@ rule draw_flatness_and_accuracy:
 rule draw_correlations:
     """Draw how each measure of flatness goes with test accuracy."""
     input:
+        config=ancient(CONFIG),
         correlations=f"{RESULTS}/tables/correlations.csv",
         library=library("figures"),
     output:
@@ -130,8 +133,10 @@ rule draw_correlations:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        protocol=STUDY["surface"]["protocol"],
     shell:
-        "python -m flatreg.figures correlations --correlations {input.correlations:q}"
+        "python -m flatreg.figures correlations --config {input.config:q} --correlations {input.correlations:q}"
         " --out {output.pdf:q} &> {log:q}"
 
 

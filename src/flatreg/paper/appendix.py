@@ -44,7 +44,7 @@ def table(found: Sources) -> Printed:
     ]
     cells = list(dict.fromkeys(run[:3] for run in runs(found.config)))
     for before, cell in zip([None, *cells], cells, strict=False):
-        if before and before[:2] != cell[:2]:
+        if before and before[0] != cell[0]:
             lines.append(r"\addlinespace")
         lines.append(provenance.join([provenance.join(_row(found, cell), " & "), r" \\"]))
     return provenance.join([*lines, r"\end{longtable}", ""], "\n")

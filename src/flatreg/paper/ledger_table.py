@@ -14,6 +14,11 @@ from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
+# Verdicts where room is short.
+SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": "$=$", "undetermined": "?"}
+# What an estimate is, by its unit; a difference or a mean of another unit by its test.
+KINDS = {"ratio": r"$\times$", "Spearman's rho": r"$\rho$", "Kendall's tau": r"$\tau$"}
+
 
 def main() -> None:
     """Write the ledger, and what made its numbers beside it."""
@@ -31,11 +36,11 @@ def main() -> None:
 def table(found: Sources) -> Printed:
     r"""A `longtable`, a row a claim by the protocol that decides; `\ledgercaption` is its caption.
 
-    Verdicts under the other protocols stand in the last column.
+    Verdicts under the other protocols stand in the last column, as signs.
     """
-    head = r"claim & estimate & $p$ & $p_=$ & $n$ & verdict & elsewhere \\"
+    head = r"claim & estimate & $p$ & $p_=$ & $n$ & verdict & under; elsewhere \\"
     lines: list[Printed | str] = [
-        r"\begin{longtable}{@{}p{66mm}p{33mm}rrrlp{22mm}@{}}",
+        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{57mm}lrrrl>{\raggedright\arraybackslash}p{25mm}@{}}",
         r"\caption{\ledgercaption}\label{tab:ledger}\\",
         *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
         *(r"\toprule", head, r"\midrule", r"\endhead"),
@@ -50,18 +55,23 @@ def _row(found: Sources, rows: pd.DataFrame) -> list[Printed | str]:
     first, others = rows.iloc[0], rows.iloc[1:]
     row = _Row(found, first["claim"], first["protocol"])
     elsewhere = [
-        provenance.join([f"{latex.escape(p)}: ", _Row(found, first["claim"], p).text("verdict")])
+        provenance.join([f"{latex.escape(p)} ", _Row(found, first["claim"], p).sign()])
         for p in others["protocol"]
     ]
     return [
         row.text("statement"),
-        provenance.join([row.estimate(), rf" \emph{{{latex.escape(first['protocol'])}}}"]),
+        provenance.join([_kind(first), row.estimate()]),
         row.cell("p_adjusted", latex.p_value(first["p_adjusted"])),
         row.cell("equivalence_p_adjusted", latex.p_value(first["equivalence_p_adjusted"])),
         row.cell("n", str(int(first["n"]))),
         provenance.join([r"\textbf{", row.text("verdict"), "}"]),
-        provenance.join(elsewhere, r"\newline "),
+        provenance.join([rf"\emph{{{latex.escape(first['protocol'])}}}", *elsewhere], "; "),
     ]
+
+
+def _kind(row: pd.Series) -> str:
+    other = "$=$" if row["test"] == "mean" else r"$\Delta$"
+    return KINDS.get(row["unit"], other) + " "
 
 
 class _Row:
@@ -79,6 +89,11 @@ class _Row:
         """A column that holds text."""
         return self.cell(column, latex.prose(self._fact(column).value))
 
+    def sign(self) -> Printed:
+        """The verdict as a sign."""
+        verdict = self._fact("verdict").value
+        return self.cell("verdict", SIGNS[verdict])
+
     def estimate(self) -> Printed:
         """Estimate and interval, where there are some."""
         value, low, high = (self._fact(c).value for c in ("estimate", "low", "high"))
@@ -93,7 +108,8 @@ class _Row:
 
 
 def _number(value: float) -> str:
-    return latex.number(value, ".3g")
+    # Powers of ten would take the room of a column.
+    return latex.number(value, ",.0f" if 1000 <= abs(value) < 1e5 else ".3g").replace(",", "{,}")
 
 
 if __name__ == "__main__":
