@@ -6,53 +6,45 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from flatreg import config, datasets, flatness_measures, measure, models, runtime, splits, tables
+from flatreg import config, datasets, flatness_measures, measure, models, runtime, splits
 from flatreg.config import Config
 from flatreg.errors import run_command
-from flatreg.evidence.tables import FLATNESS_TABLE
-from flatreg.files import check_sha256, read_json, read_sealed
+from flatreg.files import check_sha256, read_json, read_sealed, write_sealed
 from flatreg.runs import load_params
 
 
 def main() -> None:
-    """Write a table with a row a run and measure."""
+    """Measure each run and write the cell's file."""
     arguments = _parse()
     runtime.set_up(arguments)
     study = read_json(arguments.config)
-    rows = [row for folder in arguments.runs for row in of_run(study, folder, arguments.data)]
-    tables.write(
-        arguments.out, pd.DataFrame(rows, columns=list(FLATNESS_TABLE.columns)), FLATNESS_TABLE
-    )
+    found = [of_run(study, folder, arguments.data) for folder in arguments.runs]
+    write_sealed(arguments.out, {"runs": found})
 
 
-def of_run(study: Config, folder: Path, data: Path) -> list[dict[str, Any]]:
-    """Rows of FLATNESS_TABLE, on the training examples whose curvature is measured.
+def of_run(study: Config, folder: Path, data: Path) -> dict[str, Any]:
+    """A run's name and key, and its measures on the training examples whose curvature is measured.
 
     Args:
         study: resolved config.
-        folder: of the run; one that diverged has no rows.
+        folder: of the run; one that diverged has no measures.
         data: prepared data or features of the run.
 
     Raises:
         UserError: the run's files are missing or were changed.
     """
     record = read_sealed(folder / "metrics.json")
-    if record["status"] == tables.DIVERGED:
-        return []
+    named = {name: record[name] for name in ("protocol", "dataset", "lambda", "seed", "key")}
+    run = config.Run(*list(named.values())[:4])
+    if record["status"] == "diverged":
+        return named | {"measures": {}}
     check_sha256(folder / "params.npz", record["params.npz_sha256"])
-    run = config.Run(*(record[name] for name in tables.RUN))
     settings = config.settings(study, run)
     prepared = splits.prepare(datasets.load(data), settings)
     model = models.build(settings["model"], prepared.classes)
     params = load_params(folder / "params.npz")
     x, y = measure.subsets(prepared, study["measure"])["train"]
-    named = {name: record[name] for name in (*tables.RUN, "key")}
-    return [
-        named | {"measure": name, "value": value}
-        for name, value in flatness_measures.of_model(model, params, x, y, study["measure"]).items()
-    ]
+    return named | {"measures": flatness_measures.of_model(model, params, x, y, study["measure"])}
 
 
 def _parse() -> argparse.Namespace:
@@ -61,7 +53,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, required=True, nargs="+", help="the runs' folders")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
     runtime.add_flags(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the table (CSV)")
+    parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from flatreg import config, tables
+from flatreg.evidence import generalization
 from flatreg.evidence.reparametrization import FACTORS
-from flatreg.evidence.tables import FLATNESS_TABLE, REPARAMETRIZATION_TABLE
+from flatreg.evidence.tables import REPARAMETRIZATION_TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """
@@ -78,10 +79,10 @@ def test_what_a_rescaling_changes_and_what_not(study: Path, tmp_path: Path) -> N
 def test_flatness_has_a_row_a_measure_and_refuses_what_was_changed(
     study: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "cell.csv"
+    out = tmp_path / "cell.json"
     done = flatreg("flatness", *flags(study, study / "run", "--runs", out))
     assert done.returncode == 0, done.stderr
-    table = tables.read(out, FLATNESS_TABLE)
+    table = generalization.read_cells([out])
     settings = json.loads((study / "config.json").read_text())["measure"]
     radii = len(settings["sharpness_radii"]) + len(settings["adaptive_radii"])
     assert len(table) == radii + 2
@@ -90,8 +91,8 @@ def test_flatness_has_a_row_a_measure_and_refuses_what_was_changed(
     changed.mkdir()
     record = json.loads((study / "run/metrics.json").read_text())
     (changed / "metrics.json").write_text(json.dumps(record | {"test_accuracy": 1.0}))
-    refused = flatreg("flatness", *flags(study, changed, "--runs", tmp_path / "none.csv"))
+    refused = flatreg("flatness", *flags(study, changed, "--runs", tmp_path / "none.json"))
     assert refused.returncode == 2
     assert str(changed / "metrics.json") in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert not (tmp_path / "none.csv").exists()
+    assert not (tmp_path / "none.json").exists()

@@ -114,7 +114,7 @@ FIGURES = expand(
     ],
     kind=["pdf", "svg"],
 )
-FLATNESS = f"{RESULTS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.csv"
+FLATNESS = f"{RESULTS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.json"
 EVIDENCE = expand(
     f"{RESULTS}/tables/{{name}}.csv",
     name=[

@@ -1,7 +1,7 @@
 # Purpose: what the runs say of the original's claims, and how sure that is.
 # Inputs: tables/{metrics,times}.csv, metrics.json and params.npz of runs, the ledger of claims,
 #     paper/original.json
-# Outputs: flatness/{protocol}/{dataset}/lambda-{lambda}.csv; tables/: flatness.csv correlations.csv
+# Outputs: flatness/{protocol}/{dataset}/lambda-{lambda}.json; tables/: flatness.csv correlations.csv
 #     reparametrization.csv estimates.csv variance.csv grim.csv grim_denominators.csv triples.csv
 #     checks.csv calibration.csv claims.csv claim_runs.csv
 
@@ -23,7 +23,6 @@ rule measure_flatness:
         library=library("flatness"),
     output:
         flatness=FLATNESS,
-        checksum=f"{FLATNESS}.sha256",
     log:
         f"{LOGS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.log",
     benchmark:

@@ -19,7 +19,7 @@ from flatreg.config import main_protocols
 from flatreg.errors import UserError, run_command
 from flatreg.evidence import correlation, quantities
 from flatreg.evidence.tables import CORRELATIONS_TABLE, ESTIMATES_TABLE, FLATNESS_TABLE
-from flatreg.files import read_json
+from flatreg.files import read_json, read_sealed
 
 # Measures that metrics.csv has.
 CURVATURE = ("tr_h", "tr_h2", "lambda_max", "parameter_norm")
@@ -32,13 +32,27 @@ def main() -> None:
     arguments = _parse()
     study = read_json(arguments.config)
     metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    cells = [tables.read(path, FLATNESS_TABLE) for path in arguments.cells]
-    flatness = in_order(metrics, pd.concat(cells, ignore_index=True))
+    flatness = in_order(metrics, read_cells(arguments.cells))
     runs = with_measures(metrics, flatness)
     measures = [*CURVATURE, *flatness["measure"].unique()]
     done = correlate(runs, measures, main_protocols(study), study["analysis"]["alpha"])
     tables.write(arguments.out_flatness, flatness, FLATNESS_TABLE)
     tables.write(arguments.out, done, CORRELATIONS_TABLE)
+
+
+def read_cells(paths: list[Path]) -> pd.DataFrame:
+    """FLATNESS_TABLE from the files of `flatreg.flatness`.
+
+    Raises:
+        UserError: one is missing, or was changed after it was made.
+    """
+    runs = [run for path in paths for run in read_sealed(path)["runs"]]
+    rows = [
+        {name: run[name] for name in (*tables.RUN, "key")} | {"measure": measure, "value": value}
+        for run in runs
+        for measure, value in run["measures"].items()
+    ]
+    return pd.DataFrame(rows, columns=list(FLATNESS_TABLE.columns))
 
 
 def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
