@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strat
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo paper test verify bench lint lock help tex
+.PHONY: setup demo paper test verify bench lint lock help tex chromium
 
 setup: .venv/installed tex ## set up .venv and TeX (every other target does it too)
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
@@ -23,7 +23,7 @@ demo: .venv/installed tex ## the whole pipeline on small data, to PDF and report
 paper: .venv/installed tex ## the whole study, to PDF and report
 	@sh workflow/run.sh results paper/main.pdf
 
-test: .venv/installed tex ## the whole test suite
+test: .venv/installed tex chromium ## the whole test suite
 	@$(BIN)/python -m pytest
 
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
@@ -53,6 +53,9 @@ help: ## this list
 
 tex:
 	@sh envs/setup.sh tex
+
+chromium:
+	@sh envs/setup.sh chromium
 
 .venv/installed: envs/requirements.txt pyproject.toml
 	@sh envs/setup.sh venv $(PYTHON) .venv

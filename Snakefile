@@ -34,11 +34,12 @@ include: "workflow/rules/evidence.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/notebooks.smk"
+include: "workflow/rules/explore.smk"
 include: "workflow/rules/share.smk"
 
 
 rule all:
-    """Everything the study makes: the paper, its tables, the notebooks."""
+    """Everything the study makes: the paper, its tables, the pages to explore it."""
     default_target: True
     input:
         TABLES,
@@ -46,4 +47,5 @@ rule all:
         FIGURES,
         PDF,
         NOTEBOOKS,
+        EXPLORE,
         CRATE,

@@ -3,6 +3,7 @@
 #   envs/setup.sh venv PYTHON FOLDER   environment from the lock, and flatreg
 #   envs/setup.sh torch PYTHON FOLDER  environment with PyTorch, for the bench
 #   envs/setup.sh tex                  LaTeX with what the paper uses
+#   envs/setup.sh chromium             the browser in which the tests open the Explore page
 set -eu
 
 TEX_PACKAGES="latexmk texlive-latex-base texlive-latex-recommended texlive-latex-extra \
@@ -99,6 +100,18 @@ install_tex() {
     fi
 }
 
+install_chromium() {
+    if command -v chromium >/dev/null 2>&1; then
+        return
+    fi
+    if apt_command >/dev/null; then
+        echo "Installing Chromium with apt, for the tests (about a minute, once) …"
+        apt_install chromium
+        return
+    fi
+    fail "Chromium is missing, which the tests need; put chromium on PATH (Debian: sudo apt-get install chromium)"
+}
+
 case ${1-} in
 venv)
     make_venv "$2" "$3"
@@ -109,5 +122,6 @@ torch)
     $pip -r envs/torch.txt
     ;;
 tex) install_tex ;;
-*) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, or tex" ;;
+chromium) install_chromium ;;
+*) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, tex, or chromium" ;;
 esac

@@ -31,7 +31,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         times = {"begun": BEGUN + 60 * number, "ended": BEGUN + 60 * number + 50}
         commit = {"commit": "d" * 40 if run == runs[-1] else "c" * 40, "dirty": False}
         write_json(where / "facts.json", facts.describe() | commit | times)
-    for name in ("results/figures/accuracy.pdf", "results/figures/accuracy.svg", "paper/main.pdf"):
+    for name in (
+        "results/figures/accuracy.pdf",
+        "results/figures/accuracy.svg",
+        "results/explore.html",
+        "paper/main.pdf",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(name.encode())
     return folder

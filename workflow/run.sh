@@ -25,5 +25,6 @@ fi
 
 echo
 echo "paper   $pdf"
+echo "explore $results/explore.html"
 echo "report  $report"
 echo "tables  $results/tables/"

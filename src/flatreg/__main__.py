@@ -36,7 +36,9 @@ def commands() -> dict[str, str]:
     for path in sorted(LIBRARY.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if path != Path(__file__) and '\nif __name__ == "__main__":' in text:
-            name = ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
+            name = ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(
+                ".__main__"
+            )
             line = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
             found[name] = re.sub(r":? `python -m .*|\.$", "", line)
     return found

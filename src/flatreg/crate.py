@@ -35,6 +35,7 @@ from flatreg.runs import run_dir
 TABLES = tables.RESULTS | EVIDENCE
 FORMATS = {
     ".csv": "text/csv",
+    ".html": "text/html",
     ".json": "application/json",
     ".pdf": "application/pdf",
     ".svg": "image/svg+xml",
@@ -112,6 +113,7 @@ def describe(config_path: Path, citation_path: Path, workflow_path: Path, folder
             if path.suffix in FORMATS
         ),
         _file(crate, Path(study["paths"]["pdf"]), folder, "The paper"),
+        _file(crate, results / "explore.html", folder, "The evidence, to explore"),
     ]
     for number, making in enumerate(made):
         _action(crate, number, making, {"instrument": workflow, "object": data, "result": products})

@@ -34,13 +34,17 @@ def signs(frame: pd.DataFrame) -> float:
 
 def test_tau_counts_pairs() -> None:
     runs = study()
-    assert correlation.tau(runs, "x", "y") == pytest.approx(signs(runs), abs=1e-12)
+    assert correlation.tau(runs, "x", "y", correlation.NOTHING) == pytest.approx(
+        signs(runs), abs=1e-12
+    )
 
 
 def test_partial_tau_is_the_mean_over_cells() -> None:
     runs = study()
     cells = [signs(cell) for _, cell in runs.groupby(["protocol", "dataset", "lambda"])]
-    assert correlation.partial_tau(runs, "x", "y") == pytest.approx(np.mean(cells), abs=1e-12)
+    assert correlation.tau(runs, "x", "y", correlation.CELL) == pytest.approx(
+        np.mean(cells), abs=1e-12
+    )
 
 
 def test_granulated_tau_lets_one_hyperparameter_vary_at_a_time() -> None:
@@ -59,19 +63,25 @@ def test_granulated_tau_lets_one_hyperparameter_vary_at_a_time() -> None:
 
 def test_a_column_that_does_not_vary_has_no_tau() -> None:
     runs = study().assign(x=1.0)
-    assert np.isnan(correlation.tau(runs, "x", "y"))
-    assert np.isnan(correlation.partial_tau(runs, "x", "y"))
+    assert np.isnan(correlation.tau(runs, "x", "y", correlation.NOTHING))
+    assert np.isnan(correlation.tau(runs, "x", "y", correlation.CELL))
     assert np.isnan(correlation.granulated_tau(runs, "x", "y"))
 
 
 def test_pseudo_values_leave_out_one_seed_of_one_data_set_each() -> None:
     runs = study()
-    values = correlation.pseudo_values(runs, "x", "y", correlation.tau)
+    values = correlation.pseudo_values(runs, "x", "y", correlation.NOTHING)
     assert len(values) == 2 * 5
     left = runs[~((runs["dataset"] == "one") & (runs["seed"] == 2))]
     expected = 10 * signs(runs) - 9 * signs(left)
     assert values[2] == pytest.approx(expected, abs=1e-12)
-    assert len(correlation.pseudo_values(study(seeds=1), "x", "y", correlation.tau)) == 0
+    partial = correlation.pseudo_values(runs, "x", "y", correlation.CELL)
+    whole, without = (
+        np.mean([signs(cell) for _, cell in some.groupby(["protocol", "dataset", "lambda"])])
+        for some in (runs, left)
+    )
+    assert partial[2] == pytest.approx(10 * whole - 9 * without, abs=1e-12)
+    assert len(correlation.pseudo_values(study(seeds=1), "x", "y", correlation.NOTHING)) == 0
 
 
 def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() -> None:
@@ -80,7 +90,7 @@ def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() ->
     truth = np.mean([signs(runs) for runs in one])
     covered = 0
     for runs in one:
-        values = correlation.pseudo_values(runs, "x", "y", correlation.tau)
+        values = correlation.pseudo_values(runs, "x", "y", correlation.NOTHING)
         low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
         covered += low <= truth <= high
     assert covered / 300 > 0.9
@@ -128,7 +138,7 @@ def test_a_row_has_the_numbers_of_its_scope() -> None:
     done = generalization.correlate(runs, ["x"], ["b"], 0.05)
     row = done[(done["protocol"] == "b") & (done["dataset"] == "two")].set_index("target")
     chosen = runs[(runs["protocol"] == "b") & (runs["dataset"] == "two")]
-    values = correlation.pseudo_values(chosen, "x", "y", correlation.tau)
+    values = correlation.pseudo_values(chosen, "x", "y", correlation.NOTHING)
     test = stats.ttest_1samp(values, 0)
     interval = test.confidence_interval(0.95)
     first = row.loc["test_accuracy"]

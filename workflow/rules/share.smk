@@ -1,6 +1,6 @@
 # Purpose: describe the finished study for machines, so that it can be shared and found.
 # Inputs: config.json, tables/*.csv, figures/*, data/*.json, facts.json of every run, the paper,
-#     CITATION.cff, Snakefile
+#     explore.html, CITATION.cff, Snakefile
 # Outputs: ro-crate-metadata.json
 
 
@@ -15,9 +15,10 @@ rule write_crate:
     """Write the RO-Crate: products, columns, data, licences, workflow, commit and versions."""
     input:
         config=ancient(CONFIG),
-        tables=TABLES,
+        tables=[*TABLES, *EVIDENCE],
         figures=FIGURES,
         pdf=PDF,
+        page=EXPLORE,
         manifests=CITED["manifests"],
         facts=run_files("facts.json"),
         citation=str(HOME / "CITATION.cff"),

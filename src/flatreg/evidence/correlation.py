@@ -9,56 +9,43 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from flatreg import tables
 
+# Held for a plain and for a partial correlation.
+NOTHING: list[str] = []
+CELL = tables.CELL
 # What a granulated coefficient lets vary, one after another.
 HYPERPARAMETERS = ["protocol", "lambda"]
 # Runs that share these share what a seed fixes, and are not independent.
 CLUSTER = ["dataset", "seed"]
 
-Coefficient = Callable[[pd.DataFrame, str, str], float]
 
+def tau(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> float:
+    """Kendall's tau-b of two columns, the mean over the groups in which all of `held` are alike.
 
-def tau(runs: pd.DataFrame, x: str, y: str) -> float:
-    """Kendall's tau-b of two columns; NaN where one of them does not vary."""
-    if len(runs) < 2:
-        return float("nan")
-    return float(stats.kendalltau(runs[x], runs[y]).statistic)
-
-
-def partial_tau(runs: pd.DataFrame, x: str, y: str) -> float:
-    """The mean of tau over cells: protocol, data set and lambda are held fixed."""
-    return _mean_tau(runs, tables.CELL, x, y)
+    Returns:
+        NaN if in no group both columns vary.
+    """
+    pairs = runs[[x, y]].to_numpy(float)
+    return _mean([_tau(pairs[rows]) for rows in _groups(runs, held)])
 
 
 def granulated_tau(runs: pd.DataFrame, x: str, y: str) -> float:
     """The mean over hyperparameters of the mean tau where that one alone varies (Jiang et al.)."""
-    whole = [*tables.RUN]
-    means = [
-        _mean_tau(runs, [name for name in whole if name != varied], x, y)
-        for varied in HYPERPARAMETERS
-    ]
-    return _mean(means)
+    return _mean(
+        [
+            tau(runs, x, y, [name for name in tables.RUN if name != varied])
+            for varied in HYPERPARAMETERS
+        ]
+    )
 
 
-def _mean_tau(runs: pd.DataFrame, held: list[str], x: str, y: str) -> float:
-    return _mean([tau(group, x, y) for _, group in runs.groupby(held, sort=False)])
-
-
-def _mean(values: list[float]) -> float:
-    """The mean of those that are there; NaN of none."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def pseudo_values(runs: pd.DataFrame, x: str, y: str, coefficient: Coefficient) -> np.ndarray:
-    """A number for each data set's seed, whose mean is the jackknifed coefficient: [clusters].
+def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.ndarray:
+    """A number for each data set's seed, whose mean is the jackknifed `tau`: [clusters].
 
     A coefficient that cannot be had of a sample counts as 0: no order is no correlation.
 
@@ -66,20 +53,46 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, coefficient: Coefficient) 
         runs: with the columns of `tables.RUN`, x and y.
         x: column, of which missing values are left out with their runs.
         y: the other one.
-        coefficient: of the above.
+        held: as of `tau`.
 
     Returns:
         Empty if there are fewer than 3 clusters.
     """
     known = runs.dropna(subset=[x, y])
-    clusters = known.groupby(CLUSTER, sort=True).ngroup()
-    n = clusters.nunique()
+    pairs, groups = known[[x, y]].to_numpy(float), _groups(known, held)
+    clusters = known.groupby(CLUSTER, sort=True).ngroup().to_numpy()
+    n = len(np.unique(clusters))
     if n < 3:
         return np.empty(0)
+    whole = [_tau(pairs[rows]) for rows in groups]
 
-    def found(chosen: pd.DataFrame) -> float:
-        value = coefficient(chosen, x, y)
-        return 0.0 if np.isnan(value) else value
+    def without(cluster: int) -> float:
+        # A group that has no run of the cluster stays as it is.
+        left = [rows[clusters[rows] != cluster] for rows in groups]
+        taus = [
+            found if len(some) == len(rows) else _tau(pairs[some])
+            for found, rows, some in zip(whole, groups, left, strict=True)
+        ]
+        return np.nan_to_num(_mean(taus))
 
-    without = np.array([found(known[clusters != cluster]) for cluster in range(n)])
-    return n * found(known) - (n - 1) * without
+    return n * np.nan_to_num(_mean(whole)) - (n - 1) * np.array([without(i) for i in range(n)])
+
+
+def _groups(runs: pd.DataFrame, held: list[str]) -> list[np.ndarray]:
+    """Row numbers of the runs that are alike in `held`."""
+    if not held:
+        return [np.arange(len(runs))]
+    numbers = runs.groupby(held, sort=False).ngroup().to_numpy()
+    return [np.flatnonzero(numbers == number) for number in range(numbers.max(initial=-1) + 1)]
+
+
+def _tau(pairs: np.ndarray) -> float:
+    if len(pairs) < 2:
+        return float("nan")
+    return float(stats.kendalltau(pairs[:, 0], pairs[:, 1]).statistic)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of those that are there; NaN of none."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

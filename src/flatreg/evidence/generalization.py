@@ -117,10 +117,8 @@ def scopes(runs: pd.DataFrame, protocols: list[str]) -> Iterator[tuple[str, str,
 def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> dict[str, Any]:
     known = runs.dropna(subset=[measure, target])
     whole, partial = (
-        statistics.compare_mean(
-            correlation.pseudo_values(known, measure, target, coefficient), 0.0, alpha
-        )
-        for coefficient in (correlation.tau, correlation.partial_tau)
+        statistics.compare_mean(correlation.pseudo_values(known, measure, target, held), 0.0, alpha)
+        for held in (correlation.NOTHING, correlation.CELL)
     )
     return {
         "n": len(known),

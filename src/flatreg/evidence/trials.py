@@ -184,10 +184,10 @@ def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
     """Kendall's correlation of a measure with its target, jackknifed over seeds."""
     names = claim.metric, str(claim.target)
     if claim.test == "partial_correlation":
-        values = correlation.pseudo_values(runs, *names, correlation.partial_tau)
+        values = correlation.pseudo_values(runs, *names, correlation.CELL)
         return Sample(values, "", NAN, NAN, None)
     known = runs.dropna(subset=list(names))
-    values = correlation.pseudo_values(known, *names, correlation.tau)
+    values = correlation.pseudo_values(known, *names, correlation.NOTHING)
     check_p = stats.kendalltau(*(known[name] for name in names)).pvalue if len(values) else NAN
     return Sample(values, "Kendall", float(check_p), NAN, None)
 

@@ -1,0 +1,69 @@
+"""Write the page that shows the whole evidence: `python -m flatreg.page --help`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from flatreg import page, tables
+from flatreg.datasets.prepared import read_arrays
+from flatreg.errors import UserError, run_command
+from flatreg.evidence import quantities
+from flatreg.evidence.tables import (
+    CLAIM_RUNS_TABLE,
+    CLAIMS_TABLE,
+    ESTIMATES_TABLE,
+    FLATNESS_TABLE,
+)
+from flatreg.files import read_json, write_text
+
+
+def main() -> None:
+    """Read the tables, write the page."""
+    arguments = _parse()
+    runs = quantities.of_runs(
+        tables.read(arguments.metrics, tables.METRICS_TABLE),
+        tables.read(arguments.times, tables.TIMES_TABLE),
+        tables.read(arguments.estimates, ESTIMATES_TABLE),
+    )
+    content = page.gather(
+        read_json(arguments.config),
+        runs,
+        tables.read(arguments.epochs, tables.EPOCHS_TABLE),
+        read_ledger(arguments.claims, arguments.claim_runs),
+        tables.read(arguments.flatness, FLATNESS_TABLE),
+        {path.stem: read_arrays(path) for path in arguments.surfaces},
+    )
+    write_text(arguments.out, page.render(content))
+
+
+def read_ledger(
+    claims: Path | None, claim_runs: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The claims and the runs behind them, of a study that has a ledger.
+
+    Raises:
+        UserError: one of the two is given alone, or is missing or broken.
+    """
+    if claims is None and claim_runs is None:
+        return None
+    if claims is None or claim_runs is None:
+        raise UserError("--claims and --claim-runs go together; give both or none")
+    return tables.read(claims, CLAIMS_TABLE), tables.read(claim_runs, CLAIM_RUNS_TABLE)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flatreg.page", description=__doc__)
+    for name in ("config", "metrics", "epochs", "times", "estimates", "flatness"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--claims", type=Path, help="claims.csv, where there is a ledger")
+    parser.add_argument("--claim-runs", type=Path, help="claim_runs.csv, with it")
+    parser.add_argument("--surfaces", type=Path, nargs="*", default=[], help="the .npz files")
+    parser.add_argument("--out", type=Path, required=True, help="the HTML file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)

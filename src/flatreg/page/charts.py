@@ -1,0 +1,188 @@
+"""The page's charts as Vega-Lite specifications; the page gives them rows, and titles for @x, @y.
+
+Colours are those of the paper's figures. Black is the page's own ink, so that it shows on a dark
+page too; shapes and dashes say again what colours say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+INK = "currentColor"
+COLORS = [INK, "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left"]
+DASHES = [[1, 0], [6, 3], [6, 2, 1, 2], [2, 2], [10, 3], [4, 1, 1, 1], [1, 1]]
+FONT = "system-ui, sans-serif"
+HEIGHT = 260
+
+CONFIG = {
+    "background": None,
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "domainColor": INK,
+        "domainOpacity": 0.5,
+        "tickColor": INK,
+        "tickOpacity": 0.5,
+        "gridColor": INK,
+        "gridOpacity": 0.12,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "labelOverlap": True,
+    },
+    "legend": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "orient": "top",
+        "symbolStrokeWidth": 1.5,
+    },
+}
+
+_LAMBDA = "\u03bb"
+_WHO = ["protocol:N", "dataset:N", alt.Tooltip("lambda:N", title=_LAMBDA), "seed:O"]
+
+
+def specs() -> dict[str, dict[str, Any]]:
+    """Every chart's specification, by the name that page.js calls it."""
+    made = {
+        "dots": dots(),
+        "sides": sides(),
+        "scatter": scatter(),
+        "curves": curves(),
+        "plane": plane(),
+        "line": line(),
+    }
+    return {
+        name: chart.properties(width="container", height=HEIGHT).configure(**CONFIG).to_dict()
+        for name, chart in made.items()
+    }
+
+
+def dots() -> alt.LayerChart:
+    """A dot a run over its group, the mean of a group as a stroke."""
+    x = alt.X("group:N", sort=None, axis=alt.Axis(labelAngle=0, title=_LAMBDA))
+    runs = _runs().encode(xOffset=alt.XOffset("seed:O"), tooltip=_tooltip("y"))
+    return alt.layer(runs, _mean()).encode(x=x, y=_y())
+
+
+def sides() -> alt.LayerChart:
+    """The same, the sides of a comparison told apart."""
+    x = alt.X("group:N", sort=None, axis=alt.Axis(labelAngle=0, title=_LAMBDA))
+    names = ["treated", "baseline", "run"]
+    runs = _runs().encode(
+        xOffset=alt.XOffset("seed:O"),
+        color=alt.Color("side:N", title=None, scale=alt.Scale(domain=names, range=_sides())),
+        shape=alt.Shape("side:N", title=None, scale=alt.Scale(domain=names, range=SHAPES[:3])),
+        tooltip=_tooltip("y"),
+    )
+    return alt.layer(runs, _mean()).encode(x=x, y=_y())
+
+
+def scatter() -> alt.Chart:
+    """A dot a run, one quantity against another."""
+    return _runs().encode(
+        x=alt.X("x:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, title="@x")),
+        y=_y(),
+        tooltip=_tooltip("x", "y"),
+        **_by_lambda(alt.Shape, SHAPES),
+    )
+
+
+def curves() -> alt.Chart:
+    """A line a run over its epochs."""
+    return (
+        _named("rows")
+        .mark_line(strokeWidth=1.2, opacity=0.65, clip=True)
+        .encode(
+            x=alt.X("x:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d")),
+            y=_y(),
+            detail="seed:O",
+            tooltip=[*_WHO, alt.Tooltip("x:Q", title="epoch"), alt.Tooltip("y:Q", title="value")],
+            **_by_lambda(alt.StrokeDash, DASHES),
+        )
+    )
+
+
+def plane() -> alt.Chart:
+    """Loss on a plane of directions, the solution in its middle."""
+    axis = {"labelAngle": 0, "values": [-1, -0.5, 0, 0.5, 1], "grid": False}
+    return (
+        _named("rows")
+        .mark_rect()
+        .encode(
+            x=alt.X("x:O", axis=alt.Axis(title="first direction", **axis)),
+            y=alt.Y("y:O", sort="descending", axis=alt.Axis(title="second direction", **axis)),
+            color=alt.Color(
+                "z:Q",
+                scale=alt.Scale(scheme="cividis", type="log"),
+                legend=alt.Legend(title="loss (nats)", gradientLength=160, tickCount=3),
+            ),
+            tooltip=["x:O", "y:O", alt.Tooltip("z:Q", title="loss (nats)", format=".5g")],
+        )
+    )
+
+
+def line() -> alt.Chart:
+    """Loss from the plain to the penalized solution and beyond."""
+    names = ["training", "test"]
+    return (
+        _named("rows")
+        .mark_line(strokeWidth=1.6)
+        .encode(
+            x=alt.X("x:Q", axis=alt.Axis(title="0: plain solution, 1: penalized solution")),
+            y=_y(),
+            color=alt.Color("split:N", title=None, scale=_scale(names, COLORS[:2])),
+            strokeDash=alt.StrokeDash("split:N", title=None, scale=_scale(names, DASHES[:2])),
+            tooltip=["split:N", alt.Tooltip("x:Q", title="position"), "y:Q"],
+        )
+    )
+
+
+def _named(name: str) -> alt.Chart:
+    return alt.Chart(alt.NamedData(name))
+
+
+def _runs() -> alt.Chart:
+    return _named("rows").mark_point(size=34, strokeWidth=1.4, color=COLORS[1])
+
+
+def _mean() -> alt.Chart:
+    return (
+        _named("rows")
+        .transform_aggregate(y="mean(y)", groupby=["group"])
+        .mark_tick(thickness=2, bandSize=34, color=INK)
+        .encode(tooltip=[alt.Tooltip("y:Q", title="mean", format=".5g")])
+    )
+
+
+def _y() -> alt.Y:
+    return alt.Y("y:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6, title="@y"))
+
+
+def _tooltip(*values: str) -> list[Any]:
+    return [*_WHO, *(alt.Tooltip(f"{name}:Q", format=".6g") for name in values)]
+
+
+def _by_lambda(channel: type, values: list[Any]) -> dict[str, Any]:
+    second = "shape" if channel is alt.Shape else "strokeDash"
+    return {
+        "color": alt.Color("lambda:N", title=_LAMBDA, sort=None, scale=alt.Scale(range=COLORS)),
+        second: channel("lambda:N", title=_LAMBDA, sort=None, scale=alt.Scale(range=values)),
+    }
+
+
+def _scale(names: list[str], values: list[Any]) -> alt.Scale:
+    return alt.Scale(domain=names, range=values)
+
+
+def _sides() -> list[str]:
+    return [COLORS[1], COLORS[4], COLORS[0]]
