@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from importlib import resources
 from string import Template
@@ -91,16 +92,22 @@ def render(content: dict[str, Any]) -> str:
         style=part("page.css"),
         libraries=in_script(vl_convert.javascript_bundle()),
         script=in_script(part("page.js")),
-        data=in_script(json.dumps(content, allow_nan=False, separators=(",", ":"))),
+        data=as_data(content),
     )
 
 
 def in_script(text: str) -> str:
-    """JSON or JavaScript that cannot end the script element around it, nor open a comment.
+    """JavaScript that cannot end the script element around it, nor open a comment.
 
-    In both languages a backslash before these characters is without effect within a string.
+    Within a string, where alone these words stand, a backslash before / or ! is without effect.
     """
-    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+    return re.sub(r"</(?=script)", r"<\\/", text, flags=re.IGNORECASE).replace("<!--", "<\\!--")
+
+
+def as_data(content: dict[str, Any]) -> str:
+    """JSON that may stand in a script element: no < is left as such."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def gather(

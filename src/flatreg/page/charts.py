@@ -1,4 +1,4 @@
-"""The page's charts as Vega-Lite specifications; the page gives them rows, and titles for @x, @y.
+"""The page's charts as Vega-Lite specifications; the page gives rows, and what @words stand for.
 
 Colours are those of the paper's figures. Black is the page's own ink, so that it shows on a dark
 page too; shapes and dashes say again what colours say.
@@ -16,9 +16,10 @@ SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 DASHES = [[1, 0], [6, 3], [6, 2, 1, 2], [2, 2], [10, 3], [4, 1, 1, 1], [1, 1]]
 FONT = "system-ui, sans-serif"
 HEIGHT = 260
+HEIGHTS = {"plane": 400}
 
 CONFIG = {
-    "background": None,
+    "background": "transparent",
     "font": FONT,
     "view": {"stroke": None},
     "axis": {
@@ -62,34 +63,48 @@ def specs() -> dict[str, dict[str, Any]]:
         "line": line(),
     }
     return {
-        name: chart.properties(width="container", height=HEIGHT).configure(**CONFIG).to_dict()
+        name: chart.properties(width="container", height=HEIGHTS.get(name, HEIGHT))
+        .configure(**CONFIG)
+        .to_dict()
         for name, chart in made.items()
     }
 
 
 def dots() -> alt.LayerChart:
-    """A dot a run over its group, the mean of a group as a stroke."""
-    x = alt.X("group:N", sort=None, axis=alt.Axis(labelAngle=0, title=_LAMBDA))
-    runs = _runs().encode(xOffset=alt.XOffset("seed:O"), tooltip=_tooltip("y"))
-    return alt.layer(runs, _mean()).encode(x=x, y=_y())
+    """A dot a run over its group, their mean as strokes."""
+    return _grouped(_points(alt.Chart()).encode(tooltip=_tooltip("y")))
 
 
 def sides() -> alt.LayerChart:
     """The same, the sides of a comparison told apart."""
-    x = alt.X("group:N", sort=None, axis=alt.Axis(labelAngle=0, title=_LAMBDA))
-    names = ["treated", "baseline", "run"]
-    runs = _runs().encode(
-        xOffset=alt.XOffset("seed:O"),
-        color=alt.Color("side:N", title=None, scale=alt.Scale(domain=names, range=_sides())),
-        shape=alt.Shape("side:N", title=None, scale=alt.Scale(domain=names, range=SHAPES[:3])),
+    runs = _points(alt.Chart()).encode(
+        color=alt.Color("side:N", title=None, scale=_scale(["@sides"], COLORS[1:])),
+        shape=alt.Shape("side:N", title=None, scale=_scale(["@sides"], SHAPES)),
         tooltip=_tooltip("y"),
     )
-    return alt.layer(runs, _mean()).encode(x=x, y=_y())
+    return _grouped(runs)
+
+
+def _grouped(runs: alt.Chart) -> alt.LayerChart:
+    """Runs beside one another in their groups, the mean of a group as a stroke at each."""
+    mean = (
+        alt.Chart()
+        .mark_tick(thickness=1.5, bandSize=9, color=INK, orient="horizontal")
+        .encode(tooltip=[alt.Tooltip("mean:Q", title="mean", format=".5g")])
+    )
+    x = {
+        "x": alt.X("group:N", sort=None, axis=alt.Axis(labelAngle=0, title=_LAMBDA)),
+        "xOffset": alt.XOffset("seed:O", sort=None),
+    }
+    layers = mean.encode(y=_y("mean:Q"), **x), runs.encode(y=_y(), **x)
+    return alt.layer(*layers, data=alt.NamedData("rows")).transform_joinaggregate(
+        mean="mean(y)", groupby=["group"]
+    )
 
 
 def scatter() -> alt.Chart:
     """A dot a run, one quantity against another."""
-    return _runs().encode(
+    return _points(_named("rows")).encode(
         x=alt.X("x:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, title="@x")),
         y=_y(),
         tooltip=_tooltip("x", "y"),
@@ -123,8 +138,8 @@ def plane() -> alt.Chart:
             y=alt.Y("y:O", sort="descending", axis=alt.Axis(title="second direction", **axis)),
             color=alt.Color(
                 "z:Q",
-                scale=alt.Scale(scheme="cividis", type="log"),
-                legend=alt.Legend(title="loss (nats)", gradientLength=160, tickCount=3),
+                scale=alt.Scale(scheme="cividis", type="log", domain=["@levels"]),
+                legend=alt.Legend(title="loss (nats)", gradientLength=160, format=".3~g"),
             ),
             tooltip=["x:O", "y:O", alt.Tooltip("z:Q", title="loss (nats)", format=".5g")],
         )
@@ -151,21 +166,12 @@ def _named(name: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name))
 
 
-def _runs() -> alt.Chart:
-    return _named("rows").mark_point(size=34, strokeWidth=1.4, color=COLORS[1])
+def _points(chart: alt.Chart) -> alt.Chart:
+    return chart.mark_point(size=34, strokeWidth=1.4, color=COLORS[1])
 
 
-def _mean() -> alt.Chart:
-    return (
-        _named("rows")
-        .transform_aggregate(y="mean(y)", groupby=["group"])
-        .mark_tick(thickness=2, bandSize=34, color=INK)
-        .encode(tooltip=[alt.Tooltip("y:Q", title="mean", format=".5g")])
-    )
-
-
-def _y() -> alt.Y:
-    return alt.Y("y:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6, title="@y"))
+def _y(field: str = "y:Q") -> alt.Y:
+    return alt.Y(field, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6, title="@y"))
 
 
 def _tooltip(*values: str) -> list[Any]:
@@ -182,7 +188,3 @@ def _by_lambda(channel: type, values: list[Any]) -> dict[str, Any]:
 
 def _scale(names: list[str], values: list[Any]) -> alt.Scale:
     return alt.Scale(domain=names, range=values)
-
-
-def _sides() -> list[str]:
-    return [COLORS[1], COLORS[4], COLORS[0]]

@@ -48,8 +48,8 @@ function distinct(values) {
 function written(value) {
   if (value === null || value === undefined || value === "") return "–";
   if (typeof value !== "number") return value;
-  if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e6) return value.toLocaleString("en");
   return size >= 1e5 || (size < 1e-3 && size > 0) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
@@ -69,21 +69,21 @@ function download(name, rows) {
 
 // ── Charts ───────────────────────────────────────────────────────────────────
 
-// A specification with `@x` and `@y` of its titles replaced.
-function titled(specification, titles) {
-  const text = JSON.stringify(specification, (_, value) =>
-    typeof value === "string" && value in titles ? titles[value] : value,
-  );
-  return JSON.parse(text);
+// A specification whose `@words` are replaced: titles, and the domain in ["@word"].
+function completed(specification, words) {
+  const meant = (value) => (typeof value === "string" && value in words ? words[value] : undefined);
+  return JSON.parse(JSON.stringify(specification, (_, value) =>
+    meant(Array.isArray(value) && value.length === 1 ? value[0] : value) ?? value,
+  ));
 }
 
-async function draw(place, name, rows, titles = {}) {
+async function draw(place, name, rows, words = {}) {
   place.replaceChildren();
   if (!rows.length) {
     place.append(element("p", { class: "none" }, "Nothing to show here: no run has a value."));
     return;
   }
-  const specification = { ...titled(content.charts[name], titles), datasets: { rows } };
+  const specification = { ...completed(content.charts[name], words), datasets: { rows } };
   await vegaEmbed(place, specification, { renderer: "svg", actions: false });
 }
 
@@ -205,7 +205,7 @@ async function drawClaim(place, claim, behind) {
     [alike("protocol") ? "" : run.protocol, alike("dataset") ? "" : content.datasets[run.dataset], run.lambda]
       .filter((part) => part !== "").join(" ");
   const points = known.map((run) => shownRun(run, { group: group(run), side: run.side, y: run[claim.metric] }));
-  await draw(place, "sides", points, { "@y": title(claim.metric) });
+  await draw(place, "sides", points, { "@y": title(claim.metric), "@sides": distinct(points.map((p) => p.side)) });
 }
 
 function runTable(claim, behind) {
@@ -294,8 +294,10 @@ async function showSurfaces() {
   tell("plane", [...plain.map((p) => ({ lambda: "0", ...p })), ...penalized.map((p) => ({ lambda: of.lambda, ...p }))], names);
   byId("penalized-title").textContent = `penalized, λ = ${of.lambda}`;
   await draw(byId("line"), "line", line, { "@y": "loss (nats)" });
-  await draw(byId("plain"), "plane", plain);
-  await draw(byId("penalized"), "plane", penalized);
+  const losses = [...plain, ...penalized].map((point) => point.z);
+  const levels = { "@levels": [Math.min(...losses), Math.max(...losses)] };
+  await draw(byId("plain"), "plane", plain, levels);
+  await draw(byId("penalized"), "plane", penalized, levels);
 }
 
 function lineOf(surface) {
