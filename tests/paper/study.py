@@ -17,9 +17,10 @@ PROTOCOLS = {"stated": range(3), "tuned": range(5)}
 STUDY = {
     "protocols": {
         name: {
+            "extends": None,
             "datasets": {
                 "digits": {"lambdas": LAMBDAS, "seeds": list(seeds), "source": "digits"},
-            }
+            },
         }
         for name, seeds in PROTOCOLS.items()
     },
@@ -54,7 +55,12 @@ def study_tables() -> dict[str, pd.DataFrame]:
     times = runs.reindex(columns=list(tables.TIMES_TABLE.columns)).assign(steps=10, resumed=0)
     times["train_seconds"] = random.uniform(1.0, 2.0, len(runs))
     claim = {"claim": "gain", "protocol": "stated"}
-    correlation = {"scope": "digits", "measure": "sharpness", "target": "test_accuracy"}
+    correlation = {"protocol": "all", "dataset": "digits", "measure": "sharpness"}
+    correlation |= {"target": "test_accuracy"}
+    check = {"check": "difference", "dataset": "digits", "lambda": "0.01", "against": "lambda 0"}
+    check |= {"column": "test_accuracy", "images": 4.0}
+    rescaled = {"protocol": "tuned", "dataset": "digits", "lambda": "0", "seed": 0}
+    rescaled |= {"key": f"{9:016x}", "factor": 4.0, "measure": "tr_h2", "ratio": 95.5}
     variance = {"dataset": "digits", "metric": "test_loss", "source": "all", "protocol": "tuned"}
     measured = runs.assign(key=metrics["key"], measure="sharpness", value=metrics["tr_h2"])
     return {
@@ -70,6 +76,17 @@ def study_tables() -> dict[str, pd.DataFrame]:
         "variance": _row("variance", variance | {"lambda": "1", "sd": 0.25, "n": 4}),
         "correlations": _row("correlations", correlation | {"tau": -0.5, "n": 23}),
         "flatness": measured.dropna(),
+        "reparametrization": _row("reparametrization", rescaled),
+        "grim": _row("grim", {"dataset": "digits", "n_test": 200, "runs": 3, "fitting": 10}),
+        "checks": pd.concat(
+            [
+                _row("checks", check | {"n_test": 200, "runs": 3}),
+                _row("checks", {"check": "smallest", "dataset": "digits", "value": 600.0}),
+            ]
+        ),
+        "calibration": _row(
+            "calibration", {"interval": "t: mean", "n": 3, "coverage": 0.94, "ok": "yes"}
+        ),
     }
 
 

@@ -48,7 +48,9 @@ def found() -> Sources:
     summary += [summary_row("0.1", m, 0.8, diverged=1) for m in metrics]
     return Sources(
         config={
-            "protocols": {"stated": {"datasets": {"digits": ENTRY}, "seeds": [0, 1]}},
+            "protocols": {
+                "stated": {"extends": None, "datasets": {"digits": ENTRY}, "seeds": [0, 1]}
+            },
             "analysis": {"alpha": 0.05},
             "paths": {"results": "results/demo", "pdf": "results/demo/paper.pdf"},
         },
@@ -113,11 +115,13 @@ def test_macros_hold_what_the_text_names_and_no_more(found: Sources, tmp_path: P
     text = tmp_path / "main.tex"
     text.write_text(
         "Of \\val{count/runs} runs% not \\val{nothing/here}\n"
-        "\\whendataset{cifar100}{\\val{summary/stated/cifar100/0/test_accuracy/mean}}\n"
-        "\\whendataset{cifar100}{\\val{claim/loss/stated/p}}\n"
+        "\\when{cifar100}{\\val{summary/stated/cifar100/0/test_accuracy/mean}}\n"
+        "\\when{cifar100}{\\val{claim/loss/stated/p}}\n"
     )
     written = numbers.macros(text, found).text
-    assert written.startswith("\\defval{@count/runs}{2}\n\\hasdataset{digits}\n\\defdatafile")
+    assert written.startswith("\\defval{@count/runs}{2}\n\\defpart{")
+    assert "\\defpart{digits}\n" in written
+    assert "\\defpart{stated}\n" in written
     assert written.count("\\defval") == 1
 
 
@@ -136,7 +140,7 @@ def test_data_files_are_named_from_the_folder_of_the_pdf(found: Sources) -> None
     "place",
     [
         *["count/cats", "summary/stated/digits/7/test_accuracy/mean", "config/no", "what/is"],
-        *["claim/gain/tuned/p", "claim/gain/stated/q", "variance/digits/test_accuracy/all/sd"],
+        *["claim/gain/tuned/p", "claim/gain/stated/q"],
         *["summary/stated/digits", "data/digits/splits/train/examples/1"],
     ],
 )

@@ -17,7 +17,15 @@ from statsmodels.stats.multitest import multipletests
 from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.files import write_json
-from flatreg.paper import appendix, places, provenance, result_tables, sources
+from flatreg.paper import (
+    appendix,
+    ledger_table,
+    places,
+    provenance,
+    result_tables,
+    sources,
+    variance_table,
+)
 from flatreg.paper.sources import Sources
 from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
 
@@ -95,9 +103,23 @@ def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
         ("claim/gain/stated/p", 0.04, 2, ["claims.csv", "claim_runs.csv"]),
         ("variance/digits/test_loss/all/sd", 0.25, 4, ["variance.csv", "metrics.csv"]),
         (
-            "correlation/digits/sharpness/test_accuracy/tau",
-            *(-0.5, 23, ["correlations.csv", "flatness.csv"]),
+            "correlation/all/digits/sharpness/test_accuracy/tau",
+            *(-0.5, 23, ["correlations.csv", "flatness.csv", "metrics.csv"]),
         ),
+        ("claims/supported", 1, 2, ["claims.csv", "claim_runs.csv"]),
+        ("claims/undetermined", 0, 0, ["claims.csv", "claim_runs.csv"]),
+        ("claims/decided", 1, 2, ["claims.csv", "claim_runs.csv"]),
+        ("rescaled/4/tr_h2/ratio", 95.5, 1, ["reparametrization.csv"]),
+        ("grim/digits/200/3/fitting", 10, 0, ["grim.csv", "original.json"]),
+        (
+            "check/difference/digits/0.01/test_accuracy/lambda 0/200/3/images",
+            *(4.0, 0, ["checks.csv", "original.json"]),
+        ),
+        (
+            "check/smallest/digits/words/words/words/-/-/value",
+            *(600.0, 0, ["checks.csv", "original.json"]),
+        ),
+        ("coverage/t: mean/words/3/coverage", 0.94, 0, ["calibration.csv"]),
         ("config/protocols/stated/datasets/digits/lambdas/2", "1", 0, ["config.json"]),
         ("data/digits/classes", 10, 0, ["digits.json"]),
         ("original/digits/0/seconds", 2.0, 0, ["original.json"]),
@@ -124,6 +146,8 @@ def test_other_places(
         ),
         ("claim/loss/stated/p", "claims.csv has nothing at loss/stated"),
         ("count/cats", "'cats' is not counted"),
+        ("claims/nice", "'nice' is no verdict; known are supported, contradicted"),
+        ("grim/digits/100/3/fitting", "grim.csv has nothing at digits/100/3"),
     ],
 )
 def test_a_lost_place(found: Sources, place: str, message: str) -> None:
@@ -151,6 +175,34 @@ def test_every_number_of_a_table_has_an_item(found: Sources) -> None:
             for word in row.removesuffix(r"\\").replace("(", "& ").replace(")", "").split("&"):
                 word = word.strip().replace("$", "").replace(r"^{\dagger1}", "")
                 assert word in shown | {"", "--"}, row
+
+
+def test_the_ledger_shows_each_claim_and_its_signs_elsewhere(found: Sources) -> None:
+    first = found.evidence["claims"].assign(
+        statement="tr(H^2) falls with lambda.", unit="ratio", estimate=0.5, low=0.25, high=1234.5
+    )
+    other = first.assign(protocol="tuned", verdict="undetermined")
+    claims = pd.concat([first, other], ignore_index=True)
+    done = ledger_table.table(found._replace(evidence=found.evidence | {"claims": claims}))
+    (row,) = [line for line in done.text.splitlines() if "falls" in line]
+    assert row == (
+        r"$\mathrm{tr}(H^2)$ falls with $\lambda$. & $\times$ 0.5 [0.25, 1{,}234] & -- & -- & 3 & "
+        r"\textbf{supported} & \emph{stated}; tuned ? \\"
+    )
+    by_id = {item.id: item for item in done.items}
+    assert by_id["ledger/gain/stated/low"].value == 0.25
+    assert by_id["ledger/gain/stated/estimate"].runs == [f"{n:016x}" for n in (0, 1)]
+    assert by_id["ledger/gain/tuned/verdict"].printed == "?"
+
+
+def test_the_spread_shows_each_source_with_its_runs(found: Sources) -> None:
+    row = found.evidence["variance"].assign(share=1.0, sampling_sd=0.0125)
+    rows = pd.concat([row.assign(metric=metric) for metric in ("test_accuracy", "tr_h2")])
+    done = variance_table.table(found._replace(evidence=found.evidence | {"variance": rows}))
+    assert "0.2500" in done.text
+    assert all(item.printed for item in done.items)
+    sd = next(item for item in done.items if item.id.endswith("/sd"))
+    assert (sd.value, len(sd.runs)) == (0.25, 4)
 
 
 def test_the_appendix_has_every_cell(found: Sources) -> None:
