@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
@@ -36,6 +37,16 @@ def test_dropout_is_on_in_training_only() -> None:
         for k in range(2)
     ]
     assert not np.allclose(draws[0], draws[1])
+
+
+def test_a_model_may_have_fewer_outputs_than_classes() -> None:
+    model = models.build({"name": "logistic_regression", "outputs": 1}, classes=20)
+    params = model.init(jax.random.key(0), jnp.ones((2, 4)), train=False)["params"]
+    assert params["Dense_0"]["kernel"].shape == (4, 1)
+    # It can name but two of them.
+    logits = jnp.array([[-1.0], [1.0], [3.0]])
+    assert models.predict(logits).tolist() == [0, 1, 1]
+    assert models.correct(logits, jnp.array([0, 1, 19])).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(("classes", "outputs"), [(2, 1), (3, 3), (100, 100)])

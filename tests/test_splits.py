@@ -108,3 +108,36 @@ def test_what_cannot_be_had_is_one_line(
     with pytest.raises(UserError, match=message) as caught:
         prepare(dataset, inputs, validation_fraction=fraction)
     assert "\n" not in str(caught.value)
+
+
+def rows(split: splits.Split) -> set[bytes]:
+    return {row.tobytes() for row in inputs(split)}
+
+
+def test_fewer_test_examples_are_the_same_for_every_seed() -> None:
+    few = [prepare(PICTURES, "raw", test_examples=4, seed=seed).test for seed in (1, 2)]
+    assert len(few[0].y) == 4
+    assert np.array_equal(inputs(few[0]), inputs(few[1]))
+    assert rows(few[0]) < rows(prepare(PICTURES, "raw").test)
+    with pytest.raises(UserError, match="test_examples 10 is more than its 9 test examples"):
+        prepare(PICTURES, "raw", test_examples=10)
+
+
+def test_a_split_that_varies_moves_validation_examples_alone() -> None:
+    fixed = [prepare(PICTURES, "raw", seed=seed) for seed in (1, 2)]
+    assert rows(fixed[0].validation) == rows(fixed[1].validation)
+    one, two = (prepare(PICTURES, "raw", seed=seed, varies=["split"]) for seed in (1, 2))
+    assert rows(one.validation) != rows(two.validation)
+    assert rows(one.train) | rows(one.validation) == rows(two.train) | rows(two.validation)
+    assert rows(one.test) == rows(two.test) == rows(fixed[0].test)
+
+
+def test_a_test_split_that_varies_is_drawn_from_all_examples_stratified() -> None:
+    one, two = (prepare(PICTURES, "raw", seed=seed, varies=["test_split"]) for seed in (1, 2))
+    assert rows(one.test) != rows(two.test)
+    assert np.bincount(one.test.y).tolist() == [3, 3, 3]
+    whole = rows(prepare(PICTURES, "raw").test) | rows(prepare(PICTURES, "raw").train)
+    whole |= rows(prepare(PICTURES, "raw").validation)
+    for done in (one, two):
+        assert rows(done.train) | rows(done.validation) | rows(done.test) == whole
+        assert not rows(done.test) & (rows(done.train) | rows(done.validation))
