@@ -21,6 +21,7 @@ _SIGNS = {
     r"\mathrm{tr}(H^2)": "tr(H2)",
     r"\lambda": "λ",
     r"\dagger": "†",
+    r"\approx": "≈",
     "{,}": ",",
     "$": "",
 }

@@ -15,7 +15,7 @@ from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
 # Verdicts where room is short.
-SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": "$=$", "undetermined": "?"}
+SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": r"$\approx$", "undetermined": "?"}
 # What an estimate is, by its unit; a difference or a mean of another unit by its test.
 KINDS = {"ratio": r"$\times$", "Spearman's rho": r"$\rho$", "Kendall's tau": r"$\tau$"}
 
