@@ -11,6 +11,7 @@ import pytest
 
 from flatreg import readme, tables
 from flatreg.errors import UserError
+from flatreg.evidence.tables import CLAIMS_TABLE
 from flatreg.files import read_json
 
 BEGIN, END = readme.markers("results")
@@ -118,16 +119,23 @@ def test_every_target_it_names_is_one_of_make(root):
 
 
 @pytest.mark.parametrize(
-    ("page", "reference"),
+    ("page", "reference", "protocols"),
     [
-        ("README.md", "results/reference/summary.csv"),
-        ("docs/penalty-under-adam.md", "results/reference/adam/summary.csv"),
+        ("README.md", "results/reference/summary.csv", ["stated", "tuned"]),
+        ("docs/penalty-under-adam.md", "results/reference/adam/summary.csv", None),
     ],
 )
-def test_a_page_shows_the_reference(root, page, reference):
+def test_a_page_shows_the_reference(root, page, reference, protocols):
     summary = tables.read(root / reference, tables.SUMMARY_TABLE)
     text = (root / page).read_text(encoding="utf-8")
-    assert readme.with_block(text, "results", readme.results(summary)) == text
+    shown = readme.results(readme.of_protocols(summary, protocols))
+    assert readme.with_block(text, "results", shown) == text
+
+
+def test_the_readme_shows_the_ledger(root):
+    ledger = tables.read(root / "results/reference/claims.csv", CLAIMS_TABLE)
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert readme.with_block(text, "claims", readme.claims(ledger)) == text
 
 
 def test_the_readme_shows_the_bench(root):

@@ -495,6 +495,7 @@ def test_intervals_need_a_level(made: Path, root: Path) -> None:
     command = [sys.executable, "-m", "flatreg.evidence.forensics", "--alpha", "5"]
     command += ["--original", str(root / "paper/original.json"), "--manifests", "cifar100.json"]
     command += ["--out-grim", "g.csv", "--out-checks", "c.csv"]
+    command += ["--out-denominators", "d.csv", "--out-triples", "t.csv"]
     done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--alpha 5.0 is not between 0 and 1" in done.stderr
