@@ -42,6 +42,7 @@ STUDY = {
             "lambdas": ["0", "0.1"],
             "seeds": [0],
             "datasets": {
+                "breast_cancer": {"seeds": [0]},
                 "cifar100": None,
                 "imdb_reviews": None,
                 "newsgroups20": None,

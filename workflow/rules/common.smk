@@ -136,6 +136,33 @@ ESTIMATED = estimated_runs(STUDY)
 BENCH = str(HOME / "bench/results/cost.json")
 
 
+# What the paper may cite, by the flags of flatreg.paper.sources.
+CITED = {
+    **{
+        name: f"{RESULTS}/tables/{name}.csv"
+        for name in ("metrics", "summary", "tests", "times")
+    },
+    **{
+        name: f"{RESULTS}/tables/{name}.csv"
+        for name in (
+            "claims",
+            "claim_runs",
+            "variance",
+            "correlations",
+            "flatness",
+            "reparametrization",
+            "grim",
+            "checks",
+            "calibration",
+        )
+        if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
+    },
+    "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
+    "original": ORIGINAL,
+    "bench": BENCH,
+}
+
+
 @cache
 def library(*modules):
     """The library's files that these modules are made of, by the imports in their text.
@@ -234,6 +261,13 @@ def cell_runs(wildcards):
     """The runs of a cell, all its seeds."""
     cell = (wildcards.protocol, wildcards.dataset, wildcards.lam)
     return [run for run in RUNS if run[:3] == cell]
+
+
+def cited_flags(wildcards, input):
+    """The flags that name all that the paper may cite, as flatreg.paper.sources reads them."""
+    named = {name: getattr(input, name) for name in ["config", *CITED]}
+    files = {k: [v] if isinstance(v, str) else v for k, v in named.items()}
+    return [w for k, v in files.items() for w in (f"--{k.replace('_', '-')}", *v)]
 
 
 def notebook_inputs(wildcards):

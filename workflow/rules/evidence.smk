@@ -232,7 +232,7 @@ rule inspect_reported:
         "python -m flatreg.evidence.forensics --original {input.original:q}"
         " --manifests {input.manifests:q} --out-grim {output.grim:q}"
         " --out-denominators {output.denominators:q} --out-triples {output.triples:q}"
-        " --out-checks {output.checks:q} --alpha {params.alpha} &> {log:q}"
+        " --out-checks {output.checks:q} --alpha {params.alpha:q} &> {log:q}"
 
 
 rule calibrate_intervals:
@@ -260,7 +260,7 @@ rule calibrate_intervals:
     params:
         rounds=2000,
     shell:
-        "python -m flatreg.evidence.calibration --rounds {params.rounds} --seed 0"
+        "python -m flatreg.evidence.calibration --rounds {params.rounds:q} --seed 0"
         " --out {output.calibration:q} &> {log:q}"
 
 

@@ -16,30 +16,6 @@ localrules:
     compile_paper,
 
 
-CITED = {
-    **{
-        name: f"{RESULTS}/tables/{name}.csv"
-        for name in ("metrics", "summary", "tests", "times")
-    },
-    **{
-        name: f"{RESULTS}/tables/{name}.csv"
-        for name in (
-            "claims",
-            "claim_runs",
-            "variance",
-            "correlations",
-            "flatness",
-            "reparametrization",
-            "grim",
-            "checks",
-            "calibration",
-        )
-        if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
-    },
-    "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
-    "original": ORIGINAL,
-    "bench": BENCH,
-}
 PAPER = HOME / "paper"
 # Files of generated LaTeX; what made the numbers of each is beside it.
 WRITTEN = [
@@ -52,13 +28,6 @@ WRITTEN = [
     "flow_models",
     "flow_step",
 ]
-
-
-def cited_flags(wildcards, input):
-    """The flags that name all that the paper may cite, as flatreg.paper.sources reads them."""
-    named = {name: getattr(input, name) for name in ["config", *CITED]}
-    files = {k: [v] if isinstance(v, str) else v for k, v in named.items()}
-    return [w for k, v in files.items() for w in (f"--{k.replace('_', '-')}", *v)]
 
 
 rule write_numbers:
