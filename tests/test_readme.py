@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from flatreg import readme, tables
+from flatreg import readme, stages, tables
 from flatreg.errors import UserError
 from flatreg.evidence.tables import CLAIMS_TABLE
 from flatreg.files import read_json
@@ -136,6 +136,12 @@ def test_the_readme_shows_the_ledger(root):
     ledger = tables.read(root / "results/reference/claims.csv", CLAIMS_TABLE)
     text = (root / "README.md").read_text(encoding="utf-8")
     assert readme.with_block(text, "claims", readme.claims(ledger)) == text
+
+
+def test_the_readme_shows_the_times(root):
+    times = tables.read(root / "results/reference/stages.csv", stages.TABLE)
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert readme.with_block(text, "stages", stages.markdown(times)) == text
 
 
 def test_the_readme_shows_the_bench(root):

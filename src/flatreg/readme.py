@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from flatreg import labels, tables
+from flatreg import labels, stages, tables
 from flatreg.errors import UserError, run_command
 from flatreg.evidence.tables import CLAIMS_TABLE, VERDICTS
 from flatreg.files import read_json, write_text
@@ -26,17 +26,21 @@ def main() -> None:
     parser.add_argument("--claims", type=Path, help="claims.csv, for the ledger")
     parser.add_argument("--summary", type=Path, help="summary.csv, for the results")
     parser.add_argument("--protocols", nargs="+", help="of the results; all, if not given")
+    parser.add_argument("--stages", type=Path, help="stages.csv, for the times")
     parser.add_argument("--bench", type=Path, help="bench/results/cost.json, for the cost")
     parser.add_argument("--readme", type=Path, required=True, help="the file to rewrite")
     arguments = parser.parse_args()
-    if not (arguments.claims or arguments.summary or arguments.bench):
-        raise UserError("there is nothing to write; give --claims, --summary or --bench")
+    if not (arguments.claims or arguments.summary or arguments.stages or arguments.bench):
+        raise UserError("there is nothing to write; give --claims, --summary, --stages or --bench")
     text = arguments.readme.read_text(encoding="utf-8")
     if arguments.claims:
         text = with_block(text, "claims", claims(tables.read(arguments.claims, CLAIMS_TABLE)))
     if arguments.summary:
         summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
         text = with_block(text, "results", results(of_protocols(summary, arguments.protocols)))
+    if arguments.stages:
+        times = tables.read(arguments.stages, stages.TABLE)
+        text = with_block(text, "stages", stages.markdown(times))
     if arguments.bench:
         text = with_block(text, "cost", cost(read_json(arguments.bench)))
     write_text(arguments.readme, text)

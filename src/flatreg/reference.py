@@ -1,8 +1,8 @@
 """Keep a finished study as the reference: `python -m flatreg.reference --help`.
 
-Copied are the config, the tables with their checksums, the manifests and the facts of the runs'
-making. Runs of several commits may stand together, each commit with their number; runs of several
-machines or of code that no commit has are no reference.
+Copied are the config, the tables with their checksums, the manifests, the facts of the runs' making
+and the times of the stages. Runs of several commits may stand together, each commit with their
+number; runs of several machines or of code that no commit has are no reference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flatreg import config, tables
+from flatreg import config, stages, tables
 from flatreg.checksums import write_checksum
 from flatreg.errors import UserError, run_command
 from flatreg.evidence.tables import EVIDENCE
@@ -42,6 +42,8 @@ def main() -> None:
     for path in kept:
         shutil.copyfile(path, arguments.out / path.name)
         write_checksum(arguments.out / path.name)
+    times = stages.by_stage(stages.read(results / "benchmarks"))
+    tables.write(arguments.out / "stages.csv", times, stages.TABLE)
     for manifest in sorted((results / "data").glob("*.json")):
         shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
     shutil.copyfile(arguments.config, arguments.out / "config.json")

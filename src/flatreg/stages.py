@@ -10,8 +10,11 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+import pandera.pandas as pa
 
+from flatreg import tables
 from flatreg.errors import UserError, run_command
+from flatreg.tables import count, number, text
 
 # Stages by the folder of their benchmarks, and, of a run's, by the file; in order.
 STAGES = {
@@ -27,6 +30,19 @@ STAGES = {
     "paper": "paper",
     "notebooks": "notebooks",
 }
+
+
+TABLE = pa.DataFrameSchema(
+    {
+        "stage": text("stage of the study, or all"),
+        "jobs": count("jobs of the stage"),
+        "clock": number("minutes by the clock, one job after another", least=0),
+        "processor": number("minutes of processor time", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=["stage"],
+)
 
 
 def main() -> None:
@@ -62,18 +78,20 @@ def stage(folder: Path, path: Path) -> str:
 
 
 def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Jobs, minutes by the clock and of the processor of each stage, and of all."""
+    """`TABLE` of the jobs, a row a stage, and one of all."""
     order = [name for name in [*STAGES.values(), "other"] if name in set(jobs["stage"])]
     groups = jobs.groupby("stage")
+    minutes = groups[["s", "cpu_time"]].sum().loc[order] / 60
     found = pd.DataFrame(
         {
-            "jobs": groups.size(),
-            "clock": groups["s"].sum() / 60,
-            "processor": groups["cpu_time"].sum() / 60,
+            "stage": order,
+            "jobs": groups.size()[order].to_numpy(),
+            "clock": minutes["s"].to_numpy(),
+            "processor": minutes["cpu_time"].to_numpy(),
         }
-    ).loc[order]
-    found.loc["all"] = found.sum()
-    return found
+    )
+    total = {"stage": "all", **found[["jobs", "clock", "processor"]].sum()}
+    return tables.check(pd.concat([found, pd.DataFrame([total])]), TABLE, "stages")
 
 
 def markdown(stages: pd.DataFrame) -> str:
@@ -82,11 +100,9 @@ def markdown(stages: pd.DataFrame) -> str:
         "| stage | jobs | minutes, one after another | minutes of processor |",
         "| --- | --- | --- | --- |",
     ]
-    for name, row in stages.iterrows():
-        lines.append(
-            f"| {name} | {int(row['jobs'])} | {row['clock']:.1f} | {row['processor']:.1f} |"
-        )
-    return "\n".join(lines)
+    for row in stages.itertuples():
+        lines.append(f"| {row.stage} | {row.jobs} | {row.clock:.1f} | {row.processor:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
