@@ -83,6 +83,8 @@ def matching(wanted: str, items: list[Item]) -> list[Item]:
 def nearest(wanted: str, items: list[Item]) -> list[str]:
     """A few places, or numbers, that come near to what was asked for."""
     printed = {number.lstrip("+-") for item in items for number in latex.numbers_in(item.printed)}
+    # Digits of a run's key are no number.
+    printed -= {number for number in printed if number[:1] == "0" and number[1:2].isdigit()}
     try:
         value = _value(_number(wanted))
     except ValueError:
