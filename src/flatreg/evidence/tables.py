@@ -113,7 +113,7 @@ VARIANCE_TABLE = pa.DataFrameSchema(
         "diverged": count("runs that diverged"),
         "mean": number("mean over the runs"),
         "sd": number("standard deviation over the runs", least=0),
-        "low": number("lower end of its bootstrap interval", least=0),
+        "low": number("lower end of its bootstrap interval, too short: calibration.csv", least=0),
         "high": number("upper end of it", least=0),
         "share": number("its variance over that of all sources", least=0),
         "sampling_sd": number("of an accuracy on a test set of that size (binomial)", least=0),
