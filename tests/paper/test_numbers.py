@@ -125,6 +125,18 @@ def test_macros_hold_what_the_text_names_and_no_more(found: Sources, tmp_path: P
     assert written.count("\\defval") == 1
 
 
+def test_a_source_that_no_run_varies_is_left_out(found: Sources, tmp_path: Path) -> None:
+    row = {"dataset": "digits", "metric": "test_loss", "source": "all", "protocol": "stated"}
+    variance = pd.DataFrame([row | {"lambda": "0.1", "sd": 0.25}])
+    found = found._replace(evidence=found.evidence | {"variance": variance})
+    text = tmp_path / "main.tex"
+    text.write_text("\\val{variance/digits/test_loss/order/sd}\n", encoding="utf-8")
+    assert "\\defval" not in numbers.macros(text, found).text
+    text.write_text("\\val{variance/digits/test_loss/ordre/sd}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="nothing at digits/test_loss/ordre"):
+        numbers.macros(text, found)
+
+
 def test_data_files_are_named_from_the_folder_of_the_pdf(found: Sources) -> None:
     paths = {name: Path("results/demo/tables") / f"{name}.csv" for name in sources.FLAGS}
     named = numbers.data_files(

@@ -45,6 +45,7 @@ import pandas as pd
 
 from flatreg import labels
 from flatreg.errors import UserError, run_command
+from flatreg.evidence.variance import SOURCES
 from flatreg.files import write_text
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
@@ -203,6 +204,10 @@ def _is_left_out(place: str, found: Sources) -> bool:
         return True
     if kind == "claim":
         return rest[0] not in set(found.evidence["claims"]["claim"])
+    if kind == "variance":
+        varied = found.evidence["variance"]
+        sources_there = set(varied.loc[varied["dataset"] == rest[0], "source"])
+        return _is_of_other_study(rest[2], sources_there, SOURCES)
     if kind == "data":
         return rest[0] not in found.manifests and rest[0] in labels.DATASETS
     return _is_of_other_study(_dataset_of(kind, rest), datasets(found.config), labels.DATASETS) or (
