@@ -182,6 +182,22 @@ def test_a_value_that_was_edited_by_hand_stops_the_next_stage(
     assert not (tmp_path / "summary.csv").exists()
 
 
+def test_a_metric_that_was_edited_by_hand_is_not_collected(
+    study: dict[str, Any], tmp_path: Path
+) -> None:
+    path = run_dir(tmp_path, "stated", "digits", "0", 1) / "metrics.json"
+    path.write_text(path.read_text().replace("0.91", "0.92"))
+    command = [sys.executable, "-m", "flatreg.collect", "--config", tmp_path / "config.json"]
+    command += ["--out", tmp_path / "tables"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {path} was changed after it was made (its seal is broken); "
+        "delete it and run again\n"
+    )
+    assert not (tmp_path / "tables").exists()
+
+
 def test_checksums_are_those_of_sha256sum(
     study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

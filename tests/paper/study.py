@@ -77,6 +77,10 @@ def study_tables() -> dict[str, pd.DataFrame]:
         "correlations": _row("correlations", correlation | {"tau": -0.5, "n": 23}),
         "flatness": measured.dropna(),
         "reparametrization": _row("reparametrization", rescaled),
+        "overall": _row("overall", {"protocol": "tuned", "lambda": "0.01", "iqm": 0.5}),
+        "test_sets": _row(
+            "test_sets", {"protocol": "tuned", "dataset": "digits", "lambda": "0", "low": 0.25}
+        ),
         "grim": _row("grim", {"dataset": "digits", "n_test": 200, "runs": 3, "fitting": 10}),
         "checks": pd.concat(
             [

@@ -110,6 +110,8 @@ def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
         ("claims/undetermined", 0, 0, ["claims.csv", "claim_runs.csv"]),
         ("claims/decided", 1, 2, ["claims.csv", "claim_runs.csv"]),
         ("rescaled/4/tr_h2/ratio", 95.5, 1, ["reparametrization.csv"]),
+        ("overall/tuned/0.01/iqm", 0.5, 10, ["overall.csv", "metrics.csv"]),
+        ("test_set/tuned/digits/0/low", 0.25, 5, ["test_sets.csv", "metrics.csv"]),
         ("grim/digits/200/3/fitting", 10, 0, ["grim.csv", "original.json"]),
         (
             "check/difference/digits/0.01/test_accuracy/lambda 0/200/3/images",

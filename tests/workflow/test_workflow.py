@@ -38,6 +38,22 @@ def test_a_finished_study_has_nothing_to_do(made):
     assert made.plan() == []
 
 
+@pytest.mark.parametrize(
+    ("edited", "rebuilt"),
+    [
+        (
+            "results/runs/stated/breast_cancer/lambda-0/seed-0/metrics.json",
+            {"collect_tables", "measure_curvature", "write_numbers", "compile_paper"},
+        ),
+        ("results/tables/metrics.csv", {"summarize_cells", "write_numbers", "compile_paper"}),
+        ("results/tables/correlations.csv", {"draw_correlations", "write_numbers"}),
+    ],
+)
+def test_a_number_that_was_edited_by_hand_rebuilds_what_shows_it(made, edited, rebuilt):
+    made.append(edited, "0.99\n")
+    assert rebuilt <= set(rules(made.plan()))
+
+
 def test_one_lambda_of_one_data_set_reruns_its_cell_and_its_readers(made):
     jobs = made.plan(study=stated("breast_cancer", lambdas=["0", "0.2"]))
     cell = {("stated", "breast_cancer", "0.2", seed) for seed in "01"}

@@ -3,12 +3,13 @@
 #     paper/original.json
 # Outputs: flatness/{protocol}/{dataset}/lambda-{lambda}.json; tables/: flatness.csv correlations.csv
 #     reparametrization.csv estimates.csv variance.csv grim.csv grim_denominators.csv triples.csv
-#     checks.csv calibration.csv claims.csv claim_runs.csv
+#     checks.csv calibration.csv overall.csv test_sets.csv claims.csv claim_runs.csv
 
 
 localrules:
     correlate_flatness,
     decompose_variance,
+    pool_datasets,
     inspect_reported,
     judge_claims,
 
@@ -189,6 +190,47 @@ rule decompose_variance:
     shell:
         "python -m flatreg.evidence.variance --config {input.config:q} --metrics {input.metrics:q}"
         " --manifests {input.manifests:q} --out {output.variance:q} &> {log:q}"
+
+
+rule pool_datasets:
+    """Take all data sets of a protocol together, and tell what the size of each test set leaves open."""
+    input:
+        config=ancient(CONFIG),
+        metrics=f"{RESULTS}/tables/metrics.csv",
+        manifests=expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
+        library=library("evidence.overall"),
+    output:
+        overall=report(
+            f"{RESULTS}/tables/overall.csv",
+            caption="../report/overall.rst",
+            category="Evidence",
+            labels={"table": "all data sets at once"},
+        ),
+        test_sets=report(
+            f"{RESULTS}/tables/test_sets.csv",
+            caption="../report/test_sets.rst",
+            category="Evidence",
+            labels={"table": "what test sets leave open"},
+        ),
+        checksums=expand(
+            f"{RESULTS}/tables/{{name}}.csv.sha256", name=["overall", "test_sets"]
+        ),
+    log:
+        f"{LOGS}/tables/overall.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/overall.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=digest([STUDY["analysis"], STUDY["protocols"]]),
+    shell:
+        "python -m flatreg.evidence.overall --config {input.config:q} --metrics {input.metrics:q}"
+        " --manifests {input.manifests:q} --out {output.overall:q}"
+        " --out-test-sets {output.test_sets:q} &> {log:q}"
 
 
 rule inspect_reported:

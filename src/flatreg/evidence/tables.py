@@ -101,6 +101,42 @@ CORRELATIONS_TABLE = pa.DataFrameSchema(
     unique=["protocol", "dataset", "measure", "target"],
 )
 
+# A row a protocol and lambda above 0, over all its data sets.
+OVERALL_TABLE = pa.DataFrameSchema(
+    {
+        "protocol": text("protocol of the runs"),
+        "lambda": text("lambda of the runs"),
+        "datasets": text("data sets with runs at this lambda and at 0"),
+        "n": count("runs at this lambda"),
+        "iqm": number("interquartile mean of test accuracies over their data set's at lambda 0"),
+        "iqm_low": number("lower end of its stratified bootstrap interval"),
+        "iqm_high": number("upper end of it"),
+        "improvement": share("probability that a run is more accurate than one at lambda 0"),
+        "improvement_low": share("lower end of its stratified bootstrap interval"),
+        "improvement_high": share("upper end of it"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["protocol", "lambda"],
+)
+
+# A row a cell: what the size of the test set leaves open, beside the spread over seeds.
+TEST_SETS_TABLE = pa.DataFrameSchema(
+    {
+        **_CELL,
+        "examples": count("examples of the test set", nullable=True),
+        "n": count("runs with a value"),
+        "mean": number("mean test accuracy over the runs"),
+        "sd": number("standard deviation over the runs", least=0),
+        "low": number("lower end of Wilson's interval of one accuracy like the mean"),
+        "high": number("upper end of it"),
+    },
+    strict=True,
+    ordered=True,
+    unique=list(_CELL),
+)
+
 # A row a data set, metric and source of randomness.
 VARIANCE_TABLE = pa.DataFrameSchema(
     {
@@ -279,7 +315,9 @@ EVIDENCE = {
     "flatness": FLATNESS_TABLE,
     "grim": GRIM_TABLE,
     "grim_denominators": GRIM_DENOMINATORS_TABLE,
+    "overall": OVERALL_TABLE,
     "reparametrization": REPARAMETRIZATION_TABLE,
+    "test_sets": TEST_SETS_TABLE,
     "triples": TRIPLES_TABLE,
     "variance": VARIANCE_TABLE,
 }

@@ -20,6 +20,8 @@ does not exist is an error that names file and line. Places are
     claims/VERDICT, claims/all, claims/decided            claims by the verdict that decides
     variance/DATASET/METRIC/SOURCE/COLUMN                 of variance.csv
     correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN    of correlations.csv
+    overall/PROTOCOL/LAMBDA/COLUMN                        of overall.csv
+    test_set/PROTOCOL/DATASET/LAMBDA/COLUMN               of test_sets.csv
     rescaled/FACTOR/MEASURE/COLUMN                        of reparametrization.csv
     grim/DATASET/N_TEST/RUNS/COLUMN                       of grim.csv
     check/CHECK/DATASET/LAMBDA/REPORTED/AGAINST/N_TEST/RUNS/COLUMN   of checks.csv
@@ -64,6 +66,7 @@ _WITH_DATASET = {
         "verdict": 2,
     },
     **{"variance": 1, "correlation": 2, "lambda": 2, "grim": 1, "check": 2},
+    "test_set": 2,
 }
 # Which table of the evidence a kind of place is in.
 _TABLES = {
@@ -72,6 +75,8 @@ _TABLES = {
     "variance": "variance",
     "correlation": "correlations",
     "rescaled": "reparametrization",
+    "overall": "overall",
+    "test_set": "test_sets",
     "grim": "grim",
     "check": "checks",
     "coverage": "calibration",

@@ -17,7 +17,9 @@ from flatreg.evidence.tables import (
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
     GRIM_TABLE,
+    OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
+    TEST_SETS_TABLE,
     VARIANCE_TABLE,
     VERDICTS,
 )
@@ -226,6 +228,24 @@ def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
     return Fact(row[column], said, [row["key"]], _files(found, "reparametrization"))
 
 
+def of_overall(found: Sources, protocol: str, lam: str, column: str) -> Fact:
+    """What a lambda does over all data sets of a protocol."""
+    value = _row(found, "overall", protocol=protocol, **{"lambda": lam})[column]
+    runs = _with_value(_chosen(found.metrics, protocol=protocol), "test_accuracy")
+    runs = runs[runs["lambda"].isin([lam, BASELINE])]
+    said = f"lambda {lam} over all data sets: {_described(OVERALL_TABLE, column)}"
+    return Fact(value, said, _keys(runs), _files(found, "overall", "metrics"))
+
+
+def of_test_set(found: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
+    """What the size of a test set leaves open of a cell's accuracy."""
+    cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
+    value = _row(found, "test_sets", **cell)[column]
+    runs = _with_value(_chosen(found.metrics, **cell), "test_accuracy")
+    said = f"test accuracy over {len(runs)} runs: {_described(TEST_SETS_TABLE, column)}"
+    return Fact(value, said, _keys(runs), _files(found, "test_sets", "metrics"))
+
+
 def of_variance(found: Sources, dataset: str, metric: str, source: str, column: str) -> Fact:
     """How much of the spread over runs one source of randomness makes."""
     row = _row(found, "variance", dataset=dataset, metric=metric, source=source)
@@ -269,6 +289,8 @@ KINDS: dict[str, Callable[..., Fact]] = {
     "check": of_check,
     "coverage": of_coverage,
     "rescaled": of_rescaled,
+    "overall": of_overall,
+    "test_set": of_test_set,
     "variance": of_variance,
     "correlation": of_correlation,
 }

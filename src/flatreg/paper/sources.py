@@ -18,7 +18,9 @@ from flatreg.evidence.tables import (
     CORRELATIONS_TABLE,
     FLATNESS_TABLE,
     GRIM_TABLE,
+    OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
+    TEST_SETS_TABLE,
     VARIANCE_TABLE,
 )
 from flatreg.figures import cost_ratios
@@ -33,6 +35,8 @@ EVIDENCE = {
     "correlations": CORRELATIONS_TABLE,
     "flatness": FLATNESS_TABLE,
     "reparametrization": REPARAMETRIZATION_TABLE,
+    "overall": OVERALL_TABLE,
+    "test_sets": TEST_SETS_TABLE,
     "grim": GRIM_TABLE,
     "checks": CHECKS_TABLE,
     "calibration": CALIBRATION_TABLE,

@@ -1,0 +1,128 @@
+"""All data sets at once, and what their test sets leave open: `python -m flatreg.evidence.overall`.
+
+Over data sets an accuracy counts as its ratio to the mean at lambda 0 on the same data set, so that
+no data set counts more for being easy. Beside it stands, for each cell, how far the accuracy of one
+trained model may be from that on all examples of its kind: the test set's part, which no spread
+over seeds shows.
+
+References:
+    R. Agarwal et al. Deep reinforcement learning at the edge of the statistical precipice. 2021.
+    arXiv:2108.13264.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flatreg import statistics, tables
+from flatreg.config import BASELINE, Config, main_protocols
+from flatreg.errors import run_command
+from flatreg.evidence.tables import OVERALL_TABLE, TEST_SETS_TABLE
+from flatreg.evidence.variance import Cell, size_of_test_set
+from flatreg.files import read_json
+
+ACCURACY = "test_accuracy"
+
+
+def main() -> None:
+    """Write overall.csv and test_sets.csv."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flatreg.evidence.overall", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
+    parser.add_argument("--manifests", type=Path, nargs="*", default=[], help="data/SOURCE.json")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--out", type=Path, required=True, help="overall.csv")
+    parser.add_argument("--out-test-sets", type=Path, required=True, help="test_sets.csv")
+    arguments = parser.parse_args()
+    study = read_json(arguments.config)
+    metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
+    manifests = map(read_json, arguments.manifests)
+    examples = {m["source"]: m["splits"]["test"]["examples"] for m in manifests}
+    alpha = study["analysis"]["alpha"]
+    done = overall(metrics, main_protocols(study), alpha, arguments.seed)
+    tables.write(arguments.out, done, OVERALL_TABLE)
+    tables.write(arguments.out_test_sets, test_sets(study, metrics, examples), TEST_SETS_TABLE)
+
+
+def overall(metrics: pd.DataFrame, protocols: list[str], alpha: float, seed: int) -> pd.DataFrame:
+    """A row a protocol and lambda above 0: interquartile mean, probability of improvement.
+
+    Args:
+        metrics: of metrics.csv.
+        protocols: with rows of their own.
+        alpha: of the intervals.
+        seed: of the bootstrap, which begins anew in each row.
+    """
+    finished = metrics[metrics["status"] != tables.DIVERGED]
+    rows = [
+        {"protocol": protocol, "lambda": lam} | _row(own, lam, alpha, seed)
+        for protocol in protocols
+        for own in [finished[finished["protocol"] == protocol]]
+        for lam in dict.fromkeys(own["lambda"])
+        if lam != BASELINE
+    ]
+    return pd.DataFrame(rows, columns=list(OVERALL_TABLE.columns))
+
+
+def _row(runs: pd.DataFrame, lam: str, alpha: float, seed: int) -> dict[str, Any]:
+    samples = {str(name): group for name, group in runs.groupby("dataset", sort=False)}
+    sides = {
+        name: (_ratios(group, lam), _ratios(group, BASELINE)) for name, group in samples.items()
+    }
+    both = {name: pair for name, pair in sides.items() if all(len(side) for side in pair)}
+    treated, baseline = ([pair[i] for pair in both.values()] for i in (0, 1))
+    middle = statistics.interquartile_mean(treated, alpha, np.random.default_rng(seed))
+    better = statistics.probability_of_improvement(
+        treated, baseline, alpha, np.random.default_rng(seed)
+    )
+    return {
+        "datasets": " ".join(both) or "none",
+        "n": sum(map(len, treated)),
+        "iqm": middle.estimate,
+        "iqm_low": middle.low,
+        "iqm_high": middle.high,
+        "improvement": better.estimate,
+        "improvement_low": better.low,
+        "improvement_high": better.high,
+        "note": middle.note or better.note,
+    }
+
+
+def _ratios(runs: pd.DataFrame, lam: str) -> np.ndarray:
+    """Accuracies at a lambda over their data set's mean at lambda 0."""
+    plain = runs.loc[runs["lambda"] == BASELINE, ACCURACY].mean()
+    return (runs.loc[runs["lambda"] == lam, ACCURACY].dropna() / plain).to_numpy(float)
+
+
+def test_sets(study: Config, metrics: pd.DataFrame, examples: dict[str, int]) -> pd.DataFrame:
+    """A row a cell: the interval that the size of the test set leaves around its mean accuracy.
+
+    Args:
+        study: resolved config.
+        metrics: of metrics.csv.
+        examples: of the test set of each of the config's sources of data.
+    """
+    alpha = study["analysis"]["alpha"]
+    rows = []
+    for (protocol, dataset, lam), cell in metrics.groupby(tables.CELL, sort=False):
+        sample = cell.loc[cell["status"] != tables.DIVERGED, ACCURACY].dropna()
+        size = size_of_test_set(study, Cell(dataset, "all", protocol, lam), examples)
+        row = {"protocol": protocol, "dataset": dataset, "lambda": lam, "examples": size}
+        row |= {"n": len(sample), "mean": sample.mean(), "sd": sample.std()}
+        if len(sample) and size:
+            correct = round(float(sample.mean()) * size)
+            interval = statistics.accuracy_interval(correct, size, alpha)
+            row |= {"low": interval.low, "high": interval.high}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(TEST_SETS_TABLE.columns))
+
+
+if __name__ == "__main__":
+    run_command(main)
