@@ -184,19 +184,25 @@ def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
     significant = {lam: row for lam, row in tested.items() if row["welch_p_holm"] < alpha}
     if not significant:
         return (
-            f"no $\\lambda$ changed it detectably (smallest adjusted $p$ = "
-            f"{latex.p_value(smallest['welch_p_holm'])}, at $\\lambda={lam}$, {sizes}){tail}"
+            f"no $\\lambda$ changed it detectably (smallest adjusted "
+            f"{_equals(smallest['welch_p_holm'])}, at $\\lambda={lam}$, {sizes}){tail}"
         )
     clauses = []
     for sign, verb in _DIRECTIONS.items():
         chosen = {lam: row for lam, row in significant.items() if row["difference"] * sign > 0}
         if chosen:
             names = ", ".join(
-                f"$\\lambda={name}$ ($p$ = {latex.p_value(row['welch_p_holm'])})"
+                f"$\\lambda={name}$ ({_equals(row['welch_p_holm'])})"
                 for name, row in chosen.items()
             )
             clauses.append(f"{names} {verb} it")
     return f"{' and '.join(clauses)} ({sizes}){tail}"
+
+
+def _equals(p: float) -> str:
+    """What p is, or below which number."""
+    written = latex.p_value(p)
+    return f"$p$ {written}" if "<" in written else f"$p$ = {written}"
 
 
 def _is_p(column: str) -> bool:
