@@ -24,7 +24,7 @@ paper: .venv/installed tex ## the whole study, to PDF and report
 	@sh workflow/run.sh results paper/main.pdf
 
 test: .venv/installed tex chromium ## the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
 	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \
