@@ -121,69 +121,6 @@ def test_the_demo_overlay_takes_data_sets_away_and_adds_one():
     assert resolved["paths"]["results"] == "results/demo"
 
 
-def extending(**protocols: Any) -> dict[str, Any]:
-    """The study with more protocols."""
-    given = study()
-    given["protocols"] |= protocols
-    return given
-
-
-def test_a_protocol_is_laid_over_the_one_that_it_extends():
-    more = {
-        "extends": "stated",
-        "seeds": [7],
-        "datasets": {"breast_cancer": {"lambdas": ["0.1"], "test_examples": 20}, "posts": None},
-    }
-    resolved = load(extending(other=more))
-    base, other = (resolved["protocols"][name]["datasets"] for name in ("stated", "other"))
-    assert set(other) == {"breast_cancer", "digits"}
-    changed = {"lambdas": ["0.1"], "seeds": [7], "test_examples": 20}
-    assert other["breast_cancer"] == base["breast_cancer"] | changed
-    assert other["digits"] == base["digits"] | {"seeds": [7]}
-    assert config.main_protocols(resolved) == ["stated"]
-
-
-def test_extensions_form_a_chain_and_share_a_search():
-    resolved = load(
-        extending(
-            second={"extends": "stated", "training": {"epochs": 7}},
-            third={"extends": "second", "datasets": {"digits": {"batch": 16}}},
-            fourth={
-                "extends": "stated",
-                "datasets": {"digits": {"search": {"learning_rate": [3]}}},
-            },
-        )
-    )
-    digits = {name: p["datasets"]["digits"] for name, p in resolved["protocols"].items()}
-    assert (digits["third"]["epochs"], digits["third"]["batch"]) == (7, 16)
-    assert config.search_of(resolved, "third", "digits") == "stated"
-    assert config.search_of(resolved, "fourth", "digits") == "fourth"
-    assert config.search_of(resolved, "third", "breast_cancer") is None
-
-
-@pytest.mark.parametrize(
-    ("protocols", "line"),
-    [
-        (
-            {"other": {"extends": "statet"}},
-            "config: protocols.other.extends: there is no protocol 'statet'; did you mean stated?",
-        ),
-        (
-            {"one": {"extends": "two"}, "two": {"extends": "one"}},
-            "config: protocols.two.extends: 'one' comes back to itself; extend another",
-        ),
-    ],
-)
-def test_an_extension_of_nothing_or_of_itself_is_refused(protocols, line):
-    assert message(extending(**protocols)) == line
-
-
-def test_a_seed_sets_what_varies_and_nothing_else():
-    chosen = {"seed": 5, "varies": ["order", "probes"]}
-    names = ("initialization", "order", "dropout", "probes", "split", "test_split")
-    assert [config.seed_of(chosen, name) for name in names] == [0, 5, 0, 5, 0, 0]
-
-
 def test_loading_again_changes_nothing():
     resolved = load(study())
     assert load(resolved) == resolved

@@ -422,8 +422,9 @@ _Validator = jsonschema.validators.extend(
 )
 
 
-# How deep in the config a missing key is a mistake.
+# How deep in the config it is a mistake that a key is missing, or that a section has none.
 _STUDY, _PROTOCOLS, _ALL = 2, 3, math.inf
+_LACKING = ("required", "minProperties")
 
 
 def _check(config: Config, schema: Config, *, missing: float, where: str = "config") -> None:
@@ -431,7 +432,7 @@ def _check(config: Config, schema: Config, *, missing: float, where: str = "conf
     error = jsonschema.exceptions.best_match(
         error
         for error in errors
-        if error.validator != "required" or len(error.absolute_path) < missing
+        if error.validator not in _LACKING or len(error.absolute_path) < missing
     )
     if error is not None:
         raise UserError(f"{where}: {_path(error.absolute_path)}{_reason(error)}")

@@ -1,0 +1,283 @@
+"""Protocols that extend others: what is laid over what, and what a seed of them fixes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flatreg import config
+from flatreg.config import Run
+from flatreg.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+STUDY = """
+paths: {results: results, generated: paper/generated, pdf: paper.pdf}
+surface: {protocol: tuned, lambda: "0.1", seed: 0}
+protocols:
+  tuned:
+    lambdas: ["0", "0.1"]
+    seeds: [0, 1, 2]
+    training:
+      epochs: 5
+      penalty: {probes: 3, interval: 10}
+    datasets:
+      breast_cancer:
+        model: {name: mlp, hidden: [8], dropout: 0.1}
+        batch: 32
+        search: {learning_rate: [0.1, 0.2], weight_decay: [0.01]}
+      digits:
+        model: {name: logistic_regression}
+        batch: 32
+        learning_rate: 0.1
+        weight_decay: 0.01
+  every_batch:
+    extends: tuned
+    lambdas: ["0.1"]
+    training: {penalty: {interval: 1}}
+    datasets:
+      digits: {seeds: [5]}
+  long:
+    extends: every_batch
+    training: {epochs: 50}
+    datasets:
+      breast_cancer: null
+      digits: {lambdas: ["1"], model: {outputs: 1}}
+"""
+
+
+def study(changes: str = "{}") -> dict[str, Any]:
+    return config.merge(yaml.safe_load(STUDY), yaml.safe_load(changes))
+
+
+def load(changes: str = "{}") -> dict[str, Any]:
+    return config.load(study(changes), SCHEMA)
+
+
+def refusal(changes: str) -> str:
+    """The one line that a study with these changes is refused with."""
+    with pytest.raises(UserError) as caught:
+        load(changes)
+    line = str(caught.value)
+    assert line.startswith("config: ")
+    assert "\n" not in line
+    return line
+
+
+def runs(resolved: dict[str, Any], protocol: str) -> set[tuple[str, str, int]]:
+    return {run[1:] for run in config.runs(resolved) if run.protocol == protocol}
+
+
+def test_what_is_not_said_is_as_there() -> None:
+    """All settings of an extended cell are the base's but the one that is changed."""
+    resolved = load()
+    ours, theirs = (
+        config.cell_settings(resolved, name, "breast_cancer") for name in ("every_batch", "tuned")
+    )
+    assert ours["penalty"] == theirs["penalty"] | {"interval": 1}
+    same = {"protocol": "", "penalty": {}}
+    assert ours | same == theirs | same
+
+
+def test_a_chain_is_laid_over_link_by_link() -> None:
+    chosen = config.cell_settings(load(), "long", "digits")
+    assert chosen["epochs"] == 50
+    assert (chosen["penalty"]["interval"], chosen["penalty"]["probes"]) == (1, 3)
+    assert chosen["model"] == {"name": "logistic_regression", "outputs": 1}
+    assert chosen["learning_rate"] == 0.1
+
+
+def test_a_data_set_that_is_null_is_left_out_and_its_own_lists_replace() -> None:
+    resolved = load()
+    assert runs(resolved, "every_batch") == (
+        {("breast_cancer", "0.1", seed) for seed in (0, 1, 2)} | {("digits", "0.1", 5)}
+    )
+    assert runs(resolved, "long") == {("digits", "1", 5)}
+
+
+def test_an_extended_protocol_may_do_no_more_than_leave_out_a_data_set() -> None:
+    resolved = load("protocols: {small: {extends: tuned, datasets: {breast_cancer: null}}}")
+    assert {dataset for dataset, *_ in runs(resolved, "small")} == {"digits"}
+    none = "{extends: tuned, datasets: {breast_cancer: null, digits: null}}"
+    assert "protocols.small.datasets: must not be empty" in refusal(f"protocols: {{small: {none}}}")
+
+
+def test_the_base_is_as_without_what_extends_it() -> None:
+    alone = load("protocols: {every_batch: null, long: null}")
+    assert load()["protocols"]["tuned"] == alone["protocols"]["tuned"]
+    assert config.main_protocols(load()) == ["tuned"]
+
+
+def test_an_overlay_of_the_base_reaches_what_extends_it() -> None:
+    resolved = load("protocols: {tuned: {training: {epochs: 7}, datasets: {digits: {batch: 8}}}}")
+    epochs = {
+        name: config.cell_settings(resolved, name, "digits") for name in ("every_batch", "long")
+    }
+    assert [chosen["epochs"] for chosen in epochs.values()] == [7, 50]
+    assert [chosen["batch"] for chosen in epochs.values()] == [8, 8]
+
+
+def test_the_runs_of_two_protocols_have_keys_of_their_own() -> None:
+    resolved = load()
+    keys = {config.settings_key(config.settings(resolved, run)) for run in config.runs(resolved)}
+    assert len(keys) == len(config.runs(resolved))
+
+
+def test_order_in_the_file_does_not_matter() -> None:
+    given = study()
+    given["protocols"] = dict(reversed(given["protocols"].items()))
+    assert config.load(given, SCHEMA)["protocols"] == load()["protocols"]
+
+
+def test_lambda_0_may_be_left_out_by_what_extends_alone() -> None:
+    assert "0" not in load()["protocols"]["every_batch"]["lambdas"]
+    missing = 'lambda "0", the plain training, is missing'
+    assert missing in refusal('protocols: {tuned: {lambdas: ["0.1"]}}')
+    assert missing in refusal(
+        "protocols: {every_batch: {extends: null, seeds: [0], datasets: "
+        "{breast_cancer: null, digits: {model: {name: logistic_regression}, "
+        "batch: 8, epochs: 5, learning_rate: 1, weight_decay: 0}}}, long: null}"
+    )
+
+
+# ── The search of a protocol that extends another ─────────────────────────────
+
+
+def test_a_search_is_that_of_the_first_in_the_chain_with_the_same_grid() -> None:
+    own = "search: {learning_rate: [0.3], weight_decay: [0.01]}"
+    resolved = load(f"""
+protocols:
+  again: {{extends: every_batch, datasets: {{digits: null}}}}
+  other: {{extends: tuned, datasets: {{digits: null, breast_cancer: {{{own}}}}}}}
+  on_other: {{extends: other}}
+""")
+    found = {
+        name: config.search_of(resolved, name, "breast_cancer")
+        for name in ("tuned", "every_batch", "again", "other", "on_other")
+    }
+    assert found == {
+        **dict.fromkeys(["tuned", "every_batch", "again"], "tuned"),
+        **dict.fromkeys(["other", "on_other"], "other"),
+    }
+    assert config.search_of(resolved, "every_batch", "digits") is None
+
+
+def test_a_data_set_that_the_base_lacks_has_a_search_of_its_own() -> None:
+    added = """
+protocols:
+  long:
+    datasets:
+      breast_cancer:
+        source: breast_cancer
+        model: {name: mlp, hidden: [8], dropout: 0.1}
+        batch: 32
+        search: {learning_rate: [0.1, 0.2], weight_decay: [0.01]}
+  tuned: {datasets: {breast_cancer: null}}
+  every_batch: {datasets: {breast_cancer: null}}
+"""
+    assert config.search_of(load(added), "long", "breast_cancer") == "long"
+
+
+# ── What is refused ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            "protocols: {long: {extends: tund}}",
+            "protocols.long.extends: there is no protocol 'tund'; did you mean tuned?",
+        ),
+        (
+            "protocols: {every_batch: null}",
+            "protocols.long.extends: there is no protocol 'every_batch'; known are tuned",
+        ),
+        ("protocols: {long: {extends: long}}", "long.extends: 'long' comes back to itself"),
+        ("protocols: {tuned: {extends: long}}", "comes back to itself; extend another"),
+        ("protocols: {long: {extends: [tuned]}}", "long.extends: must be text or null"),
+        ("protocols: {long: {training: {epoch: 5}}}", "protocols.long.training: unknown key"),
+        ("protocols: {long: {datasets: {posts: {batch: 8}}}}", "long.datasets.posts: unknown"),
+        ('protocols: {long: {lambdas: ["much"]}}', "protocols.long.lambdas"),
+        ("protocols: {tuned: {seeds: null}}", "protocols.tuned: 'seeds' is missing"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_where(changes: str, words: str) -> None:
+    assert words in refusal(changes)
+
+
+def test_the_order_of_a_loop_does_not_matter() -> None:
+    """Each protocol of a loop is refused, whichever is looked at first."""
+    given = study("protocols: {tuned: {extends: long}}")
+    for names in (("tuned", "every_batch", "long"), ("long", "tuned", "every_batch")):
+        turned = given | {"protocols": {name: given["protocols"][name] for name in names}}
+        with pytest.raises(UserError, match="comes back to itself"):
+            config.load(turned, SCHEMA)
+
+
+# ── What a seed fixes ─────────────────────────────────────────────────────────
+
+SOURCES = ("initialization", "order", "dropout", "probes", "split", "test_split")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_does_not_vary_has_seed_0(source: str) -> None:
+    resolved = load(f"protocols: {{long: {{training: {{varies: [{source}]}}}}}}")
+    chosen = config.settings(resolved, Run("long", "digits", "1", 5))
+    seeds = {name: config.seed_of(chosen, name) for name in SOURCES}
+    assert seeds == dict.fromkeys(SOURCES, 0) | {source: 5}
+
+
+def test_a_seed_fixes_training_and_no_split_where_nothing_is_said() -> None:
+    chosen = config.settings(load(), Run("tuned", "digits", "0", 2))
+    seeds = [config.seed_of(chosen, name) for name in SOURCES]
+    assert seeds == [2, 2, 2, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ("{varies: []}", "varies: must not be empty"),
+        ("{varies: [order, order]}", '"order" is there twice'),
+        ("{varies: [ordr]}", 'did you mean "order"?'),
+        ("{varies: order}", "must be a list"),
+        ("{test_examples: 0}", "test_examples: must be at least 1"),
+        ("{test_examples: 0.5}", "must be a whole number or null"),
+        ("{model: {outputs: 0}}", "model.outputs: must be at least 1"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(changes: str, words: str) -> None:
+    assert words in refusal(f"protocols: {{tuned: {{datasets: {{digits: {changes}}}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("source", "more"), [("cifar100", ""), ("imdb_reviews", "reading: whole, ")]
+)
+def test_a_standard_test_split_does_not_vary(source: str, more: str) -> None:
+    entry = f"{{source: {source}, {more}varies: [test_split]}}"
+    line = refusal(f"protocols: {{tuned: {{datasets: {{digits: {entry}}}}}}}")
+    assert f"digits.varies: {source} has a standard test split; leave test_split out" in line
+
+
+def test_the_protocols_of_the_study_are_laid_over_as_they_say() -> None:
+    resolved = config.read([ROOT / "config.yaml"], ROOT / "workflow/schemas/config.schema.json")
+    written = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["protocols"]
+    assert set(config.main_protocols(resolved)) == {
+        name for name, protocol in written.items() if "extends" not in protocol
+    }
+    assert {"only_order", "only_dropout", "as_reported"} <= set(resolved["protocols"])
+    for name, protocol in resolved["protocols"].items():
+        if not name.startswith("only_"):
+            continue
+        source = name.removeprefix("only_")
+        for dataset in protocol["datasets"]:
+            ours, theirs = (
+                copy.deepcopy(config.cell_settings(resolved, p, dataset)) for p in (name, "tuned")
+            )
+            assert ours.pop("varies") == [source]
+            theirs.pop("varies")
+            assert ours | {"protocol": ""} == theirs | {"protocol": ""}
