@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from flatreg import config, datasets, models, splits, tables
+from flatreg import config, datasets, models, tables, trained
 from flatreg.datasets.prepared import read_arrays
 from flatreg.files import read_json
-from flatreg.runs import load_params, run_dir
+from flatreg.runs import run_dir
 
 WORDS_SHOWN = 12
 BLOCK = 1000
@@ -49,11 +49,10 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
         return pd.DataFrame(columns=["row", "loss", "label", "predicted"])
     first = finished.iloc[0]
     run = config.Run(first["protocol"], first["dataset"], first["lambda"], int(first["seed"]))
-    settings = config.settings(study, run)
-    data = splits.prepare(datasets.load(data_path(study, settings)), settings)
-    folder = run_dir(Path(study["paths"]["results"]), *run)
-    params = load_params(folder / "params.npz")
-    model = models.build(settings["model"], data.classes)
+    source = datasets.load(data_path(study, config.settings(study, run)))
+    _, settings, data, model, params = trained.load(
+        study, run_dir(Path(study["paths"]["results"]), *run), source
+    )
     every = np.arange(len(data.test.y))
     # In blocks: all texts at once would be gigabytes of zeros.
     blocks = np.array_split(every, -(-len(every) // BLOCK))

@@ -6,45 +6,40 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from flatreg import config, datasets, flatness_measures, measure, models, runtime, splits
+from flatreg import datasets, flatness_measures, measure, runtime, trained
 from flatreg.config import Config
+from flatreg.datasets import Dataset
 from flatreg.errors import run_command
-from flatreg.files import check_sha256, read_json, read_sealed, write_sealed
-from flatreg.runs import load_params
+from flatreg.files import read_json, write_sealed
 
 
 def main() -> None:
     """Measure each run and write the cell's file."""
     arguments = _parse()
     runtime.set_up(arguments)
-    study = read_json(arguments.config)
-    found = [of_run(study, folder, arguments.data) for folder in arguments.runs]
+    study, dataset = read_json(arguments.config), datasets.load(arguments.data)
+    found = [of_run(study, folder, dataset) for folder in arguments.runs]
     write_sealed(arguments.out, {"runs": found})
 
 
-def of_run(study: Config, folder: Path, data: Path) -> dict[str, Any]:
+def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
     """A run's name and key, and its measures on the training examples whose curvature is measured.
 
     Args:
         study: resolved config.
         folder: of the run; one that diverged has no measures.
-        data: prepared data or features of the run.
+        dataset: what the run reads.
 
     Raises:
         UserError: the run's files are missing or were changed.
     """
-    record = read_sealed(folder / "metrics.json")
-    named = {name: record[name] for name in ("protocol", "dataset", "lambda", "seed", "key")}
-    run = config.Run(*list(named.values())[:4])
-    if record["status"] == "diverged":
-        return named | {"measures": {}}
-    check_sha256(folder / "params.npz", record["params.npz_sha256"])
-    settings = config.settings(study, run)
-    prepared = splits.prepare(datasets.load(data), settings)
-    model = models.build(settings["model"], prepared.classes)
-    params = load_params(folder / "params.npz")
-    x, y = measure.subsets(prepared, study["measure"])["train"]
-    return named | {"measures": flatness_measures.of_model(model, params, x, y, study["measure"])}
+    record = trained.read_record(folder)
+    if trained.has_diverged(record):
+        return trained.named(record) | {"measures": {}}
+    done = trained.load(study, folder, dataset)
+    x, y = measure.subsets(done.data, study["measure"])["train"]
+    found = flatness_measures.of_model(done.model, done.params, x, y, study["measure"])
+    return trained.named(record) | {"measures": found}
 
 
 def _parse() -> argparse.Namespace:

@@ -45,22 +45,23 @@ def of_model(
         y: labels [n].
         settings: `sharpness_radii` and `adaptive_radii` of the config's `measure`.
     """
-    rises = jax.jit(partial(_sharpness_of_model, model))
     ones, sizes = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.abs, params)
     balls = {
         "sam_sharpness": (ones, settings["sharpness_radii"]),
         "asam_sharpness": (sizes, settings["adaptive_radii"]),
     }
     found = {
-        f"{name}_{radius:g}": rises(params, scale, x, y, radius)
+        f"{name}_{radius:g}": _sharpness_of_model(model, params, scale, x, y, radius)
         for name, (scale, radii) in balls.items()
         for radius in radii
     }
-    found["relative_flatness"] = jax.jit(partial(relative_flatness, model))(params, x)
-    found["fisher_rao_norm"] = jax.jit(partial(fisher_rao_norm, model))(params, x, y)
+    found["relative_flatness"] = relative_flatness(model, params, x)
+    found["fisher_rao_norm"] = fisher_rao_norm(model, params, x, y)
     return {name: float(value) for name, value in found.items()}
 
 
+# Compiled once for all runs of a cell, whose models are equal.
+@partial(jax.jit, static_argnums=0)
 def _sharpness_of_model(
     model: nn.Module, params: Params, scale: Params, x: jax.Array, y: jax.Array, radius: jax.Array
 ) -> jax.Array:
@@ -99,6 +100,7 @@ def sharpness(loss: Loss, params: Params, scale: Params, radius: jax.Array) -> j
     return jnp.maximum(jnp.max(losses) - at_params, 0)
 
 
+@partial(jax.jit, static_argnums=0)
 def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Array:
     """Relative flatness of the last layer (Petzka et al. 2021, definition 3).
 
@@ -140,6 +142,7 @@ def _variance_of_weights(logits: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.einsum("ns,st,nt->n", p, apart, p) / 2
 
 
+@partial(jax.jit, static_argnums=0)
 def fisher_rao_norm(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
     """Root of w^T I w, with I the mean of the examples' squared gradients (Liang et al. 2019).
 

@@ -24,12 +24,18 @@ MEASURES = {
 }
 
 
-def measure(name: str) -> str:
-    """A measure of flatness, its radius behind it; one that is not known as it is."""
-    kind, _, radius = name.rpartition("_")
-    if kind in MEASURES and name not in MEASURES:
-        return rf"{MEASURES[kind]}, $\rho={radius}$"
-    return MEASURES.get(name, name)
+def measure(name: str, titles: dict[str, str] = MEASURES, radius: str = r"$\rho={}$") -> str:
+    """A measure of flatness, its radius behind it; one that is not known as it is.
+
+    Args:
+        name: as tables have it, a radius after its last underscore.
+        titles: of the measures, without radius.
+        radius: how one is written.
+    """
+    kind, _, number = name.rpartition("_")
+    if kind in titles and name not in titles:
+        return f"{titles[kind]}, {radius.format(number)}"
+    return titles.get(name, name)
 
 
 def dataset(name: str, after_comma: str = " ") -> str:

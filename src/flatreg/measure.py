@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flatreg import config, curvature, datasets, models, runtime, splits
+from flatreg import curvature, datasets, models, runtime, splits, trained
 from flatreg.errors import run_command
-from flatreg.files import check_sha256, read_json, read_sealed, write_sealed
+from flatreg.files import read_json, write_sealed
 from flatreg.penalty import ModelError, linen
 from flatreg.penalty.gram import gram_factor
-from flatreg.runs import load_params
 
 # One stream of random numbers for the choice of examples and one for the probes of each split.
 STREAMS = {"train": 0, "test": 1}
@@ -29,18 +28,13 @@ def main() -> None:
     arguments = _parse()
     runtime.set_up(arguments)
     resolved = read_json(arguments.config)
-    record = read_sealed(arguments.run / "metrics.json")
+    record = trained.read_record(arguments.run)
     result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
-    if record["status"] != "diverged":
-        run = config.Run(*(record[name] for name in ("protocol", "dataset", "lambda", "seed")))
-        settings = config.settings(resolved, run)
-        data = splits.prepare(datasets.load(arguments.data), settings)
-        model = models.build(settings["model"], data.classes)
-        check_sha256(arguments.run / "params.npz", record["params.npz_sha256"])
-        params = load_params(arguments.run / "params.npz")
-        for split, (x, y) in subsets(data, resolved["measure"]).items():
-            key = probe_key(resolved["measure"]["subset_seed"], split, run.seed)
-            result[split] = measure(model, params, x, y, key, resolved["measure"])
+    if not trained.has_diverged(record):
+        done = trained.load(resolved, arguments.run, datasets.load(arguments.data))
+        for split, (x, y) in subsets(done.data, resolved["measure"]).items():
+            key = probe_key(resolved["measure"]["subset_seed"], split, done.run.seed)
+            result[split] = measure(done.model, done.params, x, y, key, resolved["measure"])
     write_sealed(arguments.out, result)
 
 

@@ -17,12 +17,10 @@ from typing import Any
 from flatreg import config, stages, tables
 from flatreg.checksums import write_checksum
 from flatreg.errors import UserError, run_command
-from flatreg.evidence.tables import EVIDENCE
+from flatreg.evidence.tables import EVIDENCE, WORKINGS
 from flatreg.files import read_json, write_json
 from flatreg.runs import run_dir
 
-# Large, and made in a second from the original's numbers.
-LEFT_OUT = ("grim_denominators", "triples")
 # Facts of one run that say nothing of the study.
 OF_ONE_RUN = ("command", "begun", "ended", "commit")
 
@@ -57,7 +55,7 @@ def kept_tables(folder: Path) -> list[Path]:
         UserError: a result table is missing, or one was changed by hand.
     """
     made = {n: t for n, t in EVIDENCE.items() if (folder / f"{n}.csv").exists()}
-    kept = {n: t for n, t in (tables.RESULTS | made).items() if n not in LEFT_OUT}
+    kept = {n: t for n, t in (tables.RESULTS | made).items() if n not in WORKINGS}
     for name, table in kept.items():
         tables.read(folder / f"{name}.csv", table)
     return [folder / f"{name}.csv" for name in kept]

@@ -31,7 +31,6 @@ STAGES = {
     "notebooks": "notebooks",
 }
 
-
 TABLE = pa.DataFrameSchema(
     {
         "stage": text("stage of the study, or all"),
@@ -72,8 +71,6 @@ def read(folder: Path) -> pd.DataFrame:
 def stage(folder: Path, path: Path) -> str:
     """The stage that a benchmark is of."""
     first = path.relative_to(folder).parts[0]
-    if len(path.relative_to(folder).parts) == 1:
-        return "other"
     return STAGES.get(first, STAGES.get(f"{first}/{path.stem}", "other"))
 
 

@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flatreg import config, datasets, loss_surface, models, runtime, splits
+from flatreg import datasets, loss_surface, models, runtime, splits, trained
 from flatreg.datasets.prepared import write_arrays
 from flatreg.errors import run_command
-from flatreg.files import read_json, read_sealed
+from flatreg.files import read_json
 from flatreg.measure import subsets
-from flatreg.runs import load_params
 
 PLAIN, PENALIZED = "plain", "penalized"
 
@@ -30,23 +29,22 @@ def main() -> None:
     runtime.set_up(arguments)
     resolved = read_json(arguments.config)
     folders = {PLAIN: arguments.plain, PENALIZED: arguments.penalized}
-    diverged = [n for n, f in folders.items() if _record(f)["status"] == "diverged"]
+    records = {name: trained.read_record(folder) for name, folder in folders.items()}
+    diverged = [name for name, record in records.items() if trained.has_diverged(record)]
     if diverged:
         write_arrays(arguments.out, {"diverged": np.array(diverged)})
         return
-    record = _record(arguments.plain)
-    run = config.Run(*(record[name] for name in ("protocol", "dataset", "lambda", "seed")))
-    settings = config.settings(resolved, run)
-    data = splits.prepare(datasets.load(arguments.data), settings)
-    solutions = {name: load_params(folder / "params.npz") for name, folder in folders.items()}
+    plain = trained.load(resolved, arguments.plain, datasets.load(arguments.data))
+    penalized = trained.kept_params(arguments.penalized, records[PENALIZED])
+    solutions = {PLAIN: plain.params, PENALIZED: penalized}
     write_arrays(
-        arguments.out, surfaces(data, settings["model"], solutions, _subset_settings(resolved))
+        arguments.out, surfaces(plain.data, plain.model, solutions, _subset_settings(resolved))
     )
 
 
 def surfaces(
     data: splits.Splits,
-    model_settings: dict[str, Any],
+    model: Any,
     solutions: dict[str, Any],
     settings: dict[str, Any],
 ) -> dict[str, np.ndarray]:
@@ -54,7 +52,7 @@ def surfaces(
 
     Args:
         data: of both runs.
-        model_settings: the config's `model`.
+        model: of both.
         solutions: parameters of "plain" and "penalized".
         settings: the config's `surface`, and `subset_seed`.
 
@@ -63,7 +61,6 @@ def surfaces(
         `train_accuracy`, `test_loss`, `test_accuracy` [a]; `coordinates` [c]; `plain_surface` and
         `penalized_surface` [c, c], loss of the training examples.
     """
-    model = models.build(model_settings, data.classes)
     examples = subsets(data, settings)
     reach = settings["reach_1d"]
     alphas = jnp.linspace(-reach, 1 + reach, settings["points_1d"])
@@ -118,10 +115,6 @@ def _plane(
         return loss_surface.on_plane(loss, params, first, second, coordinates)
 
     return run(params, x, y)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    return read_sealed(folder / "metrics.json")
 
 
 def _subset_settings(resolved: dict[str, Any]) -> dict[str, Any]:

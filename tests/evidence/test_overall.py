@@ -83,7 +83,7 @@ def test_a_lambda_without_runs_has_no_number(metrics: pd.DataFrame) -> None:
 
 
 def test_what_the_size_of_a_test_set_leaves_open(metrics: pd.DataFrame) -> None:
-    done = overall.test_sets(STUDY, metrics, {"easy": 200, "hard": 1000})
+    done = overall.left_open_by_size(STUDY, metrics, {"easy": 200, "hard": 1000})
     checked = tables.check(done, TEST_SETS_TABLE, "test").set_index(["dataset", "lambda"])
     easy = checked.loc[("easy", "0")]
     assert easy["examples"] == 200

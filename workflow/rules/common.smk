@@ -32,6 +32,7 @@ from flatreg.config import (
 )
 from flatreg.errors import UserError
 from flatreg.evidence import ledger
+from flatreg.evidence import tables as evidence
 from flatreg.files import read_json, write_json
 
 HOME = Path(os.path.relpath(workflow.basedir))
@@ -115,24 +116,13 @@ FIGURES = expand(
     kind=["pdf", "svg"],
 )
 FLATNESS = f"{RESULTS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.json"
-EVIDENCE = expand(
-    f"{RESULTS}/tables/{{name}}.csv",
-    name=[
-        "calibration",
-        "checks",
-        "correlations",
-        "estimates",
-        "flatness",
-        "grim",
-        "grim_denominators",
-        "overall",
-        "test_sets",
-        *(["claims", "claim_runs"] if LEDGER else []),
-        *(["reparametrization"] if rescaled_run() else []),
-        "triples",
-        "variance",
-    ],
-)
+# Tables that a study without a ledger, or without a perceptron, does not make.
+UNMADE = {
+    *([] if LEDGER else ["claims", "claim_runs"]),
+    *([] if rescaled_run() else ["reparametrization"]),
+}
+MADE = [name for name in evidence.EVIDENCE if name not in UNMADE]
+EVIDENCE = expand(f"{RESULTS}/tables/{{name}}.csv", name=MADE)
 ESTIMATED = estimated_runs(STUDY)
 # Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
 BENCH = str(HOME / "bench/results/cost.json")
@@ -142,24 +132,8 @@ BENCH = str(HOME / "bench/results/cost.json")
 CITED = {
     **{
         name: f"{RESULTS}/tables/{name}.csv"
-        for name in ("metrics", "summary", "tests", "times")
-    },
-    **{
-        name: f"{RESULTS}/tables/{name}.csv"
-        for name in (
-            "claims",
-            "claim_runs",
-            "variance",
-            "correlations",
-            "flatness",
-            "reparametrization",
-            "overall",
-            "test_sets",
-            "grim",
-            "checks",
-            "calibration",
-        )
-        if f"{RESULTS}/tables/{name}.csv" in EVIDENCE
+        for name in ["metrics", "summary", "tests", "times", *MADE]
+        if name not in evidence.WORKINGS
     },
     "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
     "original": ORIGINAL,

@@ -9,6 +9,7 @@ localrules:
     draw_flatness,
     draw_flatness_and_accuracy,
     draw_correlations,
+    draw_grim,
     draw_learning_curves,
     draw_interpolation,
     draw_surface,

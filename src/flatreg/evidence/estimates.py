@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from flatreg import config, datasets, models, objective, runtime, splits, tables
-from flatreg.config import Config, Run
+from flatreg import datasets, objective, runtime, splits, tables, trained
+from flatreg.config import Config
+from flatreg.datasets import Dataset
 from flatreg.errors import run_command
 from flatreg.evidence.tables import ESTIMATES_TABLE
-from flatreg.files import check_sha256, read_json, read_sealed
-from flatreg.runs import load_params
+from flatreg.files import read_json
+from flatreg.trained import Trained
 
 
 def main() -> None:
@@ -36,32 +37,26 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime.set_up(arguments)
     study = read_json(arguments.config)
-    rows = [check_run(study, folder, arguments.data) for folder in arguments.runs]
+    dataset = datasets.load(arguments.data) if arguments.runs else None
+    rows = [check_run(study, folder, dataset) for folder in arguments.runs]
     frame = pd.DataFrame(rows, columns=list(ESTIMATES_TABLE.columns))
     tables.write(arguments.out, frame, ESTIMATES_TABLE)
 
 
-def check_run(study: Config, folder: Path, data: Path) -> dict[str, Any]:
+def check_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
     """The estimates' mean over the exact value, summed over mini-batches of one run.
 
     Raises:
         UserError: the run's files were changed, or its model has no closed form.
     """
-    record = read_sealed(folder / "metrics.json")
-    check_sha256(folder / "params.npz", record["params.npz_sha256"])
-    run = Run(record["protocol"], record["dataset"], record["lambda"], record["seed"])
-    settings, named = config.settings(study, run), study["estimates"]
-    prepared = splits.prepare(datasets.load(data), settings)
-    params = load_params(folder / "params.npz")
-    batches = draw_batches(prepared.train, settings, named["batches"])
-    found = np.array(
-        [compare(settings, prepared.classes, params, *batch, named["draws"]) for batch in batches]
-    )
+    done, asked = trained.load(study, folder, dataset), study["estimates"]
+    batches = draw_batches(done.data.train, done.settings, asked["batches"])
+    found = np.array([compare(done, *batch, asked["draws"]) for batch in batches])
     estimated, exact = found.sum(axis=0)
     return {
-        **{name: record[name] for name in (*tables.RUN, "key")},
-        "batches": named["batches"],
-        "draws": named["draws"],
+        **trained.named(trained.read_record(folder)),
+        "batches": asked["batches"],
+        "draws": asked["draws"],
         "exact": exact / len(found),
         "estimate_ratio": estimated / exact,
     }
@@ -78,21 +73,15 @@ def draw_batches(
 
 
 def compare(
-    settings: Config,
-    classes: int,
-    params: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    key: jax.Array,
-    draws: int,
+    done: Trained, x: np.ndarray, y: np.ndarray, key: jax.Array, draws: int
 ) -> tuple[float, float]:
     """The mean of `draws` estimates of tr(H^2) of one mini-batch, and the exact value.
 
     Each estimate is by automatic differentiation from the protocol's probes, as the original's.
     """
-    model = models.build(settings["model"], classes)
+    chosen = done.settings["penalty"]
     by_probes, exact = (
-        objective.build(model, jnp.asarray(x), settings["penalty"] | {"estimator": name}).estimator
+        objective.build(done.model, jnp.asarray(x), chosen | {"estimator": name}).estimator
         for name in ("autodiff", "exact")
     )
 
@@ -100,9 +89,9 @@ def compare(
     def mean(params: Any, x: jax.Array, y: jax.Array, keys: jax.Array) -> jax.Array:
         return jnp.mean(jax.lax.map(lambda key: by_probes(params, x, y, key=key), keys))
 
-    estimated = mean(params, x, y, jax.random.split(key, draws))
+    estimated = mean(done.params, x, y, jax.random.split(key, draws))
     with jax.enable_x64(True):
-        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), done.params)
         truth = exact(wide, jnp.asarray(x, jnp.float64), jnp.asarray(y), key=key)
     return float(estimated), float(truth)
 

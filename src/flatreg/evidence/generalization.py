@@ -18,7 +18,7 @@ from flatreg import statistics, tables
 from flatreg.config import main_protocols
 from flatreg.errors import UserError, run_command
 from flatreg.evidence import correlation, quantities
-from flatreg.evidence.tables import CORRELATIONS_TABLE, ESTIMATES_TABLE, FLATNESS_TABLE
+from flatreg.evidence.tables import CORRELATIONS_TABLE, FLATNESS_TABLE
 from flatreg.files import read_json, read_sealed
 
 # Measures that metrics.csv has.
@@ -76,11 +76,8 @@ def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
 
 def with_measures(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
     """A row a run: metrics.csv, the gaps, and a column a measure."""
-    times = pd.DataFrame(columns=list(tables.TIMES_TABLE.columns))
-    estimates = pd.DataFrame(columns=list(ESTIMATES_TABLE.columns))
-    runs = quantities.of_runs(metrics, times, estimates)
     wide = flatness.pivot(index="key", columns="measure", values="value")
-    return runs.join(wide, on="key")
+    return quantities.of_metrics(metrics).join(wide, on="key")
 
 
 def correlate(

@@ -22,8 +22,8 @@ import pandas as pd
 from flatreg import statistics, tables
 from flatreg.config import BASELINE, Config, main_protocols
 from flatreg.errors import run_command
+from flatreg.evidence import sizes
 from flatreg.evidence.tables import OVERALL_TABLE, TEST_SETS_TABLE
-from flatreg.evidence.variance import Cell, size_of_test_set
 from flatreg.files import read_json
 
 ACCURACY = "test_accuracy"
@@ -43,12 +43,12 @@ def main() -> None:
     arguments = parser.parse_args()
     study = read_json(arguments.config)
     metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    manifests = map(read_json, arguments.manifests)
-    examples = {m["source"]: m["splits"]["test"]["examples"] for m in manifests}
+    examples = sizes.of_test_splits(arguments.manifests)
     alpha = study["analysis"]["alpha"]
     done = overall(metrics, main_protocols(study), alpha, arguments.seed)
     tables.write(arguments.out, done, OVERALL_TABLE)
-    tables.write(arguments.out_test_sets, test_sets(study, metrics, examples), TEST_SETS_TABLE)
+    left_open = left_open_by_size(study, metrics, examples)
+    tables.write(arguments.out_test_sets, left_open, TEST_SETS_TABLE)
 
 
 def overall(metrics: pd.DataFrame, protocols: list[str], alpha: float, seed: int) -> pd.DataFrame:
@@ -101,7 +101,9 @@ def _ratios(runs: pd.DataFrame, lam: str) -> np.ndarray:
     return (runs.loc[runs["lambda"] == lam, ACCURACY].dropna() / plain).to_numpy(float)
 
 
-def test_sets(study: Config, metrics: pd.DataFrame, examples: dict[str, int]) -> pd.DataFrame:
+def left_open_by_size(
+    study: Config, metrics: pd.DataFrame, examples: dict[str, int]
+) -> pd.DataFrame:
     """A row a cell: the interval that the size of the test set leaves around its mean accuracy.
 
     Args:
@@ -113,7 +115,7 @@ def test_sets(study: Config, metrics: pd.DataFrame, examples: dict[str, int]) ->
     rows = []
     for (protocol, dataset, lam), cell in metrics.groupby(tables.CELL, sort=False):
         sample = cell.loc[cell["status"] != tables.DIVERGED, ACCURACY].dropna()
-        size = size_of_test_set(study, Cell(dataset, "all", protocol, lam), examples)
+        size = sizes.of_test_set(study, protocol, dataset, examples)
         row = {"protocol": protocol, "dataset": dataset, "lambda": lam, "examples": size}
         row |= {"n": len(sample), "mean": sample.mean(), "sd": sample.std()}
         if len(sample) and size:

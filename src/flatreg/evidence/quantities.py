@@ -16,16 +16,28 @@ def of_runs(metrics: pd.DataFrame, times: pd.DataFrame, estimates: pd.DataFrame)
         estimates: of estimates.csv.
 
     Returns:
-        metrics.csv with `seconds_per_step` (s), `accuracy_gap` (training minus test accuracy),
-        `loss_gap` (test minus training loss, nats) and `estimate_ratio`; a diverged run has none of
-        them, nor any metric.
+        `of_metrics` with `seconds_per_step` (s) and `estimate_ratio`.
     """
     steps = times["steps"].where(times["steps"] > 0).astype(float)
     seconds = times[tables.RUN].assign(seconds_per_step=times["train_seconds"] / steps)
     runs = metrics.merge(seconds, on=tables.RUN, how="left")
-    runs = runs.merge(estimates[["key", "estimate_ratio"]], on="key", how="left")
-    runs["accuracy_gap"] = runs["train_accuracy"] - runs["test_accuracy"]
-    runs["loss_gap"] = runs["test_loss"] - runs["train_loss"]
+    return of_metrics(runs.merge(estimates[["key", "estimate_ratio"]], on="key", how="left"))
+
+
+def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The quantities that metrics.csv alone gives.
+
+    Args:
+        metrics: of metrics.csv; further columns are kept.
+
+    Returns:
+        It with `accuracy_gap` (training minus test accuracy) and `loss_gap` (test minus training
+        loss, nats); a diverged run has none of them, nor any other number that was measured.
+    """
+    runs = metrics.assign(
+        accuracy_gap=metrics["train_accuracy"] - metrics["test_accuracy"],
+        loss_gap=metrics["test_loss"] - metrics["train_loss"],
+    )
     measured = [name for name in runs.columns if pd.api.types.is_float_dtype(runs[name])]
     runs[measured] = runs[measured].where(runs["status"] != tables.DIVERGED)
     return runs

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 
-from flatreg import config, datasets, flatness_measures, measure, models, runtime, splits, tables
+from flatreg import datasets, flatness_measures, measure, models, runtime, tables, trained
 from flatreg.config import Config
+from flatreg.datasets import Dataset
 from flatreg.errors import UserError, run_command
 from flatreg.evidence.tables import REPARAMETRIZATION_TABLE
-from flatreg.files import check_sha256, read_json, read_sealed
-from flatreg.runs import load_params
+from flatreg.files import read_json
 
 # Powers of two are exact in floating point: what changes is no rounding.
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -40,40 +40,35 @@ def main() -> None:
     arguments = _parse()
     runtime.set_up(arguments)
     study = read_json(arguments.config)
-    done = rescale_run(study, arguments.run, arguments.data)
+    done = rescale_run(study, arguments.run, datasets.load(arguments.data))
     tables.write(arguments.out, done, REPARAMETRIZATION_TABLE)
 
 
-def rescale_run(study: Config, folder: Path, data: Path) -> pd.DataFrame:
+def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
     """REPARAMETRIZATION_TABLE of one run.
 
     Args:
         study: resolved config.
         folder: of the run, a perceptron's.
-        data: prepared data of the run.
+        dataset: what the run reads.
 
     Raises:
         UserError: the run diverged, its model has no hidden layer, or its files were changed.
     """
-    record = read_sealed(folder / "metrics.json")
-    run = config.Run(*(record[name] for name in tables.RUN))
-    settings = config.settings(study, run)
-    if record["status"] == tables.DIVERGED or not settings["model"].get("hidden"):
+    record = trained.read_record(folder)
+    done = None if trained.has_diverged(record) else trained.load(study, folder, dataset)
+    if done is None or not done.settings["model"].get("hidden"):
         raise UserError(
             f"{folder}: no layers to rescale, as it diverged or has no hidden one; let the "
             "config's `surface` name a seed and protocol with a trained mlp"
         )
-    check_sha256(folder / "params.npz", record["params.npz_sha256"])
-    prepared = splits.prepare(datasets.load(data), settings)
-    model = models.build(settings["model"], prepared.classes)
-    x, y = measure.subsets(prepared, study["measure"])["train"]
-    key = measure.probe_key(study["measure"]["subset_seed"], "train", run.seed)
-    params = load_params(folder / "params.npz")
+    x, y = measure.subsets(done.data, study["measure"])["train"]
+    key = measure.probe_key(study["measure"]["subset_seed"], "train", done.run.seed)
     found = {
-        factor: of_params(model, rescaled(params, factor), x, y, key, study["measure"])
+        factor: of_params(done.model, rescaled(done.params, factor), x, y, key, study["measure"])
         for factor in FACTORS
     }
-    named = {name: record[name] for name in (*tables.RUN, "key")}
+    named = trained.named(record)
     rows = [
         named | {"factor": factor, "measure": name, "value": value, "ratio": _ratio(value, own)}
         for factor, values in found.items()
@@ -105,11 +100,10 @@ def of_params(
 ) -> dict[str, float]:
     """Loss, curvature, norm and all other measures by name; arguments as of `measure.measure`."""
     measured = measure.measure(model, params, x, y, key, settings)
-    squares = sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(params))
     return {
         "loss": float(models.loss_without_dropout(model, params, x, y)),
         **{name: measured[name] for name in CURVATURE},
-        "parameter_norm": squares**0.5,
+        "parameter_norm": float(optax.tree.norm(params)),
         **flatness_measures.of_model(model, params, x, y, settings),
     }
 

@@ -304,6 +304,8 @@ TRIPLES_TABLE = pa.DataFrameSchema(
     unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
 )
 
+# What others are made from: nothing cites them, and the reference does without.
+WORKINGS = ("grim_denominators", "triples")
 # All tables of the evidence by name; a study may do without some.
 EVIDENCE = {
     "calibration": CALIBRATION_TABLE,

@@ -26,6 +26,7 @@ import pandas as pd
 
 from flatreg import statistics, tables
 from flatreg.errors import UserError, run_command
+from flatreg.evidence import sizes
 from flatreg.evidence.tables import VARIANCE_TABLE
 from flatreg.files import read_json
 
@@ -58,8 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = read_json(arguments.config)
     metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    manifests = map(read_json, arguments.manifests)
-    examples = {m["source"]: m["splits"]["test"]["examples"] for m in manifests}
+    examples = sizes.of_test_splits(arguments.manifests)
     done = variance(config, metrics, examples, arguments.seed)
     tables.write(arguments.out, done, VARIANCE_TABLE)
 
@@ -83,14 +83,15 @@ def variance(
     rows = []
     for whole, parts in found.items():
         usual = _settings(config, whole)["varies"]
-        size = size_of_test_set(config, whole, examples)
+        size = sizes.of_test_set(config, whole.protocol, whole.dataset, examples)
         for metric in METRICS:
             first = _row(metrics, whole, metric, alpha, seed) | {"share": 1.0}
             rows.append(_with_sampling_sd(first, size))
             for part in parts:
                 row = _row(metrics, part, metric, alpha, seed)
                 row = _with_share(row, first["sd"], whole, usual)
-                rows.append(_with_sampling_sd(row, size_of_test_set(config, part, examples)))
+                own = sizes.of_test_set(config, part.protocol, part.dataset, examples)
+                rows.append(_with_sampling_sd(row, own))
     return pd.DataFrame(rows, columns=list(VARIANCE_TABLE.columns))
 
 
@@ -122,13 +123,6 @@ def cells(config: dict[str, Any]) -> dict[Cell, list[Cell]]:
         for group in found.values()
         for whole, parts in group.items()
     }
-
-
-def size_of_test_set(config: dict[str, Any], cell: Cell, examples: dict[str, int]) -> int | None:
-    """Examples of the test split of a cell's runs; None where nothing says how many."""
-    settings = _settings(config, cell)
-    own = settings.get("test_examples")
-    return examples.get(settings["source"]) if own is None else own
 
 
 def _check_alike(where: str, whole: Cell, source: str, parts: dict[Cell, list[Cell]]) -> None:

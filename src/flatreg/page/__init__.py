@@ -149,7 +149,10 @@ def gather(
         },
         **_ledger(rows, ledger),
         "flatness": _measures(rows, flatness),
-        "measures": {name: measure(name) for name in flatness["measure"].unique()},
+        "measures": {
+            name: labels.measure(name, MEASURES, "radius {}")
+            for name in flatness["measure"].unique()
+        },
         "surfaces": {name: _surface(arrays) for name, arrays in surfaces.items()},
         "charts": charts.specs(),
     }
@@ -168,14 +171,6 @@ def _ledger(
             **columns(behind[["claim", "protocol", "side"]], DIGITS),
         },
     }
-
-
-def measure(name: str) -> str:
-    """A measure of flatness in words, its radius behind it."""
-    kind, _, radius = name.rpartition("_")
-    if kind in MEASURES:
-        return f"{MEASURES[kind]}, radius {radius}"
-    return MEASURES.get(name, name)
 
 
 def columns(frame: pd.DataFrame, digits: int) -> Columns:

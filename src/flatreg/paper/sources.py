@@ -10,37 +10,13 @@ import pandas as pd
 
 from flatreg import tables
 from flatreg.errors import UserError
-from flatreg.evidence.tables import (
-    CALIBRATION_TABLE,
-    CHECKS_TABLE,
-    CLAIM_RUNS_TABLE,
-    CLAIMS_TABLE,
-    CORRELATIONS_TABLE,
-    FLATNESS_TABLE,
-    GRIM_TABLE,
-    OVERALL_TABLE,
-    REPARAMETRIZATION_TABLE,
-    TEST_SETS_TABLE,
-    VARIANCE_TABLE,
-)
+from flatreg.evidence import tables as evidence
 from flatreg.figures import cost_ratios
 from flatreg.files import read_json
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
-# Tables of the evidence, which a study may do without.
-EVIDENCE = {
-    "claims": CLAIMS_TABLE,
-    "claim_runs": CLAIM_RUNS_TABLE,
-    "variance": VARIANCE_TABLE,
-    "correlations": CORRELATIONS_TABLE,
-    "flatness": FLATNESS_TABLE,
-    "reparametrization": REPARAMETRIZATION_TABLE,
-    "overall": OVERALL_TABLE,
-    "test_sets": TEST_SETS_TABLE,
-    "grim": GRIM_TABLE,
-    "checks": CHECKS_TABLE,
-    "calibration": CALIBRATION_TABLE,
-}
+# Tables of the evidence that may be cited; a study may do without some.
+EVIDENCE = {n: t for n, t in evidence.EVIDENCE.items() if n not in evidence.WORKINGS}
 
 
 class Sources(NamedTuple):

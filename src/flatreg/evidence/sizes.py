@@ -1,0 +1,34 @@
+"""How many examples each cell is tested on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flatreg.config import Config
+from flatreg.files import read_json
+
+
+def of_test_splits(manifests: list[Path]) -> dict[str, int]:
+    """Examples of the test split of each source of data.
+
+    Args:
+        manifests: data/SOURCE.json.
+    """
+    read = map(read_json, manifests)
+    return {m["source"]: m["splits"]["test"]["examples"] for m in read}
+
+
+def of_test_set(
+    config: Config, protocol: str, dataset: str, examples: dict[str, int]
+) -> int | None:
+    """Examples of the test split of a cell's runs; None where nothing says how many.
+
+    Args:
+        config: resolved.
+        protocol: of the cell.
+        dataset: of the cell.
+        examples: of `of_test_splits`.
+    """
+    settings = config["protocols"][protocol]["datasets"][dataset]
+    own = settings.get("test_examples")
+    return examples.get(settings["source"]) if own is None else own
