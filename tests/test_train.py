@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flatreg import config, datasets
+from flatreg import config
 
 REPOSITORY = Path(__file__).parents[1]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.json"
@@ -70,21 +73,51 @@ def unbroken(study: Path) -> Path:
     return study / "unbroken"
 
 
-def checkpoint_steps(study: Path) -> list[Path]:
-    found = (study / "checkpoints").glob("*/*")
+def checkpoint_steps(checkpoints: Path) -> list[Path]:
+    found = checkpoints.glob("*/epochs/*")
     return sorted((p for p in found if p.name.isdigit()), key=lambda path: int(path.name))
 
 
-def kill_at_checkpoint(study: Path, out: Path) -> None:
-    """Start a training and kill it once a checkpoint of it is there."""
-    command = [sys.executable, "-m", "flatreg.train", *map(str, train_flags(study, out))]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(checkpoint_steps(study)) < 2:
+def signal_at_checkpoint(study: Path, out: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """Start a training, signal it once two checkpoints are there; its exit code and its words."""
+    checkpoints = out.with_suffix(".checkpoints")
+    flags = train_flags(study, out, checkpoints=checkpoints)
+    command = [sys.executable, "-m", "flatreg.train", *map(str, flags)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    while process.poll() is None and len(checkpoint_steps(checkpoints)) < 2:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    process.send_signal(number)
+    stdout, stderr = process.communicate()
     assert not (out / "metrics.json").exists()
+    return process.returncode, stdout, stderr
+
+
+def kill_at_checkpoint(study: Path, out: Path) -> Path:
+    """A training that was killed at a checkpoint: the folder of its checkpoints."""
+    assert signal_at_checkpoint(study, out, signal.SIGKILL)[0] == -signal.SIGKILL
+    return out.with_suffix(".checkpoints")
+
+
+def train_again(study: Path, out: Path) -> str:
+    """What the next attempt of a training says."""
+    done = flatreg("train", *train_flags(study, out, checkpoints=out.with_suffix(".checkpoints")))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def assert_same_bytes(out: Path, unbroken: Path) -> None:
+    for name in COMPARED:
+        assert (out / name).read_bytes() == (unbroken / name).read_bytes()
+
+
+def flip_bits(path: Path) -> None:
+    """Flip a bit in each of ten bytes spread over a file."""
+    content = bytearray(path.read_bytes())
+    for place in np.linspace(0, len(content) - 1, 10).astype(int):
+        content[place] ^= 1 << (place % 8)
+    path.write_bytes(content)
 
 
 def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken: Path) -> None:
@@ -96,49 +129,129 @@ def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken:
     assert metrics["status"] == "completed"
     facts = json.loads((unbroken / "facts.json").read_text())
     assert facts["packages"]["jax"]
-    assert checkpoint_steps(study) == []
+    assert checkpoint_steps(study / "checkpoints") == []
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(study: Path, unbroken: Path) -> None:
     out = study / "killed"
     kill_at_checkpoint(study, out)
-    done = flatreg("train", *train_flags(study, out))
-    assert done.returncode == 0, done.stderr
-    assert "going on after epoch" in done.stdout
+    assert "going on after epoch" in train_again(study, out)
     assert json.loads((out / "timing.json").read_text())["resumed"] > 0
-    for name in COMPARED:
-        assert (out / name).read_bytes() == (unbroken / name).read_bytes()
+    assert_same_bytes(out, unbroken)
 
 
 @pytest.mark.slow
-def test_a_broken_checkpoint_is_passed_over(study: Path, unbroken: Path) -> None:
-    out = study / "broken"
-    kill_at_checkpoint(study, out)
-    newest = checkpoint_steps(study)[-1]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_end_loses_no_epoch(
+    study: Path, unbroken: Path, number: signal.Signals
+) -> None:
+    out = study / number.name
+    code, stdout, stderr = signal_at_checkpoint(study, out, number)
+    assert code == 128 + number
+    done = re.fullmatch(
+        rf"told to end \({number.name}\): epoch (\d+) of 40 is saved, the next attempt goes on "
+        r"from there\n",
+        stderr,
+    )
+    assert done, stderr
+    assert f"epoch {done[1]}/40" in stdout.splitlines()[-1]
+    assert f"going on after epoch {done[1]} of 40" in train_again(study, out)
+    assert_same_bytes(out, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"rubbish"), flip_bits])
+def test_a_broken_checkpoint_is_passed_over(
+    study: Path, unbroken: Path, damage: Callable[[Path], object]
+) -> None:
+    out = study / f"broken-{damage.__name__}"
+    newest = checkpoint_steps(kill_at_checkpoint(study, out))[-1]
     for path in [p for p in newest.rglob("*") if p.is_file()]:
-        path.write_bytes(b"rubbish")
-    done = flatreg("train", *train_flags(study, out))
-    assert done.returncode == 0, done.stderr
-    assert f"checkpoint of epoch {newest.name} is broken, going back" in done.stdout
-    for name in COMPARED:
-        assert (out / name).read_bytes() == (unbroken / name).read_bytes()
+        damage(path)
+    said = train_again(study, out)
+    assert f"checkpoint of epoch {newest.name} is broken, going back" in said
+    assert_same_bytes(out, unbroken)
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_run_is_refused(study: Path) -> None:
-    kill_at_checkpoint(study, study / "first")
-    (folder,) = (study / "checkpoints").iterdir()
-    resolved = json.loads((study / "config.json").read_text())
-    run = config.Run("stated", "breast_cancer", "0.01", 1)
-    sha256 = datasets.load(study / "data.npz").sha256
-    folder.rename(folder.with_name(config.run_key(config.settings(resolved, run), sha256)))
-    done = flatreg("train", *train_flags(study, study / "second", seed=1))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: checkpoint ")
-    assert "is of run" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (study / "second").exists()
+def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
+    study: Path, unbroken: Path
+) -> None:
+    """Orbax reads it without complaint: what it holds is whole, and not what was saved."""
+    out = study / "changed"
+    newest = checkpoint_steps(kill_at_checkpoint(study, out))[-1]
+    record = newest / "record" / "metadata"
+    text = record.read_text()
+    assert '"kept_epoch": ' in text
+    record.write_text(text.replace('"kept_epoch": ', '"kept_epoch": 1'))
+    assert f"checkpoint of epoch {newest.name} is broken, going back (its checksum differs)" in (
+        train_again(study, out)
+    )
+    assert_same_bytes(out, unbroken)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_run_is_passed_over(study: Path, unbroken: Path) -> None:
+    """The other run's seed is 1."""
+    out, checkpoints = study / "seed-1", study / "seed-1.checkpoints"
+    (theirs,) = kill_at_checkpoint(study, study / "first").iterdir()
+    flags = train_flags(study, out, checkpoints=checkpoints, seed=1)
+    done = flatreg("train", *flags)
+    assert done.returncode == 0, done.stderr
+    (own,) = checkpoints.iterdir()
+    shutil.rmtree(own)
+    shutil.copytree(theirs, own)
+    again = flatreg("train", *train_flags(study, study / "again", seed=1, checkpoints=checkpoints))
+    assert again.returncode == 0, again.stderr
+    assert "is broken, going back (it is of " in again.stdout
+    assert "going on" not in again.stdout
+    assert_same_bytes(study / "again", out)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_done_is_not_trained_again(study: Path, unbroken: Path) -> None:
+    """As when Snakemake has deleted its outputs, for the sake of another job of its group."""
+    again = study / "again-unbroken"
+    done = flatreg("train", *train_flags(study, again))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("this run is done already")
+    assert "epoch" not in done.stdout.partition("taken from")[0]
+    for name in (*COMPARED, "timing.json", "facts.json"):
+        assert (again / name).read_bytes() == (unbroken / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_what_was_kept_of_a_run_and_is_damaged_is_trained_anew(study: Path, unbroken: Path) -> None:
+    out, kept = study / "twice", study / "twice.checkpoints"
+    train_again(study, out)
+    (params,) = kept.glob("*/finished/params.npz")
+    flip_bits(params)
+    said = train_again(study, out)
+    assert "what was kept of this run is broken, training it anew" in said
+    assert "epoch 40/40" in said
+    assert_same_bytes(out, unbroken)
+
+
+@pytest.mark.slow
+def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> None:
+    """As when snakemake was killed and started again while its cluster jobs go on."""
+    flags = [train_flags(study, study / f"turn-{n}", checkpoints=study / "turns") for n in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "flatreg.train", *map(str, own)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for own in flags
+    ]
+    said = sorted(process.communicate()[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert "epoch 40/40" in said[0]
+    assert said[1].startswith("waiting for process ")
+    assert "this run is done already" in said[1]
+    for n in range(2):
+        assert_same_bytes(study / f"turn-{n}", unbroken)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +284,8 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
         done = flatreg(
             *["select", "--config", study / "config.json", "--protocol", "tuned"],
             *["--dataset", "breast_cancer", "--data", study / f"{name}.npz"],
-            *["--threads", 1, "--out", study / f"selected-{name}.json"],
+            *["--checkpoints", study / name, "--threads", 1],
+            *["--out", study / f"selected-{name}.json"],
         )
         assert done.returncode == 0, done.stderr
     real, blind = ((study / f"selected-{n}.json").read_bytes() for n in ("data", "noise"))
@@ -180,6 +294,29 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
     assert len(found["tried"]) == 2
     best = max(found["tried"], key=lambda t: (t["validation_accuracy"], -t["validation_loss"]))
     assert found["selected"]["learning_rate"] == best["learning_rate"]
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on_after_its_last_point(study: Path) -> None:
+    checkpoints, out = study / "searches", study / "selected.json"
+    flags = [
+        *["--config", study / "config.json", "--protocol", "tuned", "--dataset", "breast_cancer"],
+        *["--data", study / "data.npz", "--checkpoints", checkpoints],
+        *["--threads", 1, "--out", out],
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "flatreg.select", *map(str, flags)])
+    while process.poll() is None and not list(checkpoints.glob("*/point-0.json")):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    done = flatreg("select", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("learning_rate") == 1
+    assert list(checkpoints.iterdir()) == []
+    again = flatreg("select", *flags)
+    assert again.stdout.count("learning_rate") == 2
+    assert json.loads(out.read_text())["tried"][0]["learning_rate"] == 0.001
 
 
 @pytest.mark.slow

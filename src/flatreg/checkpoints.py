@@ -1,19 +1,22 @@
-"""Checkpoints of a running training, by orbax.
+"""Checkpoints of a running training, by orbax, each with a checksum of all that is in it.
 
 A resumed run ends in the bytes of an unbroken one.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
-from flatreg.errors import UserError
 from flatreg.training import Kept, State
 
 # Orbax tells each step of its work at level INFO and warns of options left at their defaults.
@@ -21,11 +24,11 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a folder of their own; the newest two are kept.
+    """The checkpoints of one training, in a folder of their own; the newest two are kept.
 
     Args:
-        folder: of this run alone; made if missing.
-        key: of the run; a checkpoint of another is refused.
+        folder: of this training alone; made if missing.
+        key: of the training; a checkpoint of another is passed over.
         every: epochs from one checkpoint to the next.
     """
 
@@ -50,34 +53,31 @@ class Checkpoints:
         """Close the folder."""
         self._manager.close()
 
-    def save(self, state: State) -> None:
+    def save_if_due(self, state: State) -> None:
         """Write a checkpoint if this epoch is due for one."""
-        if state.epoch == 0 or state.epoch % self._every or state.status != "running":
+        if state.epoch and state.epoch % self._every == 0:
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint of a training that goes on, if this epoch has none yet."""
+        if state.status != "running" or state.epoch in self._manager.all_steps():
             return
-        record = {
-            "key": self._key,
-            "kept_epoch": state.kept.epoch,
-            "rows": state.rows,
-            "seconds": state.seconds,
-        }
+        arrays, record = _arrays(state), _record(state) | {"key": self._key}
+        record["sha256"] = _sha256(arrays, record)
         items = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(_arrays(state)), record=ocp.args.JsonSave(record)
+            arrays=ocp.args.StandardSave(arrays), record=ocp.args.JsonSave(record)
         )
         self._manager.save(state.epoch, args=items)
 
     def restore(self, fresh: State) -> State:
         """The state of the last good checkpoint, or `fresh` if there is none.
 
-        A checkpoint that cannot be read is passed over, with a line that says so.
-
-        Raises:
-            UserError: a checkpoint belongs to another run.
+        One that cannot be read, is not what was written, or is of another training is passed over,
+        with a line that says so.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 return self._read(step, fresh)
-            except UserError:
-                raise
             except Exception as error:  # orbax raises what its many storage layers raise
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 print(f"checkpoint of epoch {step} is broken, going back ({reason})", flush=True)
@@ -86,7 +86,7 @@ class Checkpoints:
         return fresh
 
     def remove(self) -> None:
-        """Delete all checkpoints of this run."""
+        """Delete all checkpoints of this training."""
         shutil.rmtree(self._folder)
 
     def _read(self, step: int, fresh: State) -> State:
@@ -94,14 +94,13 @@ class Checkpoints:
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
         )["record"]
         if record["key"] != self._key:
-            raise UserError(
-                f"checkpoint {self._folder / str(step)} is of run {record['key']}, this is run "
-                f"{self._key}; delete the folder or go back to the config that made it"
-            )
+            raise ValueError(f"it is of {record['key']}, this is {self._key}")
         arrays = self._manager.restore(
             step,
             args=ocp.args.Composite(arrays=ocp.args.StandardRestore(_arrays(fresh))),
         )["arrays"]
+        if record.pop("sha256") != _sha256(arrays, record):
+            raise ValueError("its checksum differs")
         self._manager.reload()
         return fresh._replace(
             params=arrays["params"],
@@ -114,3 +113,17 @@ class Checkpoints:
 
 def _arrays(state: State) -> dict[str, Any]:
     return {"params": state.params, "optimizer": state.optimizer, "kept": state.kept.params}
+
+
+def _record(state: State) -> dict[str, Any]:
+    return {"kept_epoch": state.kept.epoch, "rows": state.rows, "seconds": state.seconds}
+
+
+def _sha256(arrays: dict[str, Any], record: dict[str, Any]) -> str:
+    """SHA-256 of a checkpoint's arrays, each with its place, type and shape, and of its record."""
+    total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+        array = np.asarray(leaf)
+        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

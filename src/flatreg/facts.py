@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -14,6 +15,11 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "matfree", "nu
 VECTOR_INSTRUCTIONS = ("amx", "asimd", "avx", "f16c", "fma", "sse", "sve")
 
 
+def making() -> dict[str, Any]:
+    """What, beside its settings, decides how a training goes on: the code and its libraries."""
+    return {"code": _code_sha256(), "python": platform.python_version(), "packages": _versions()}
+
+
 def describe() -> dict[str, Any]:
     """Versions, platform, processor and commit, as they are now."""
     commit, dirty = _commit()
@@ -22,7 +28,7 @@ def describe() -> dict[str, Any]:
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": _versions(),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "processor": _processor(),
@@ -30,6 +36,19 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def _code_sha256() -> str:
+    """SHA-256 of the library's modules."""
+    total = hashlib.sha256()
+    home = Path(__file__).parent
+    for path in sorted(home.rglob("*.py")):
+        total.update(f"{path.relative_to(home)} ".encode() + path.read_bytes())
+    return total.hexdigest()
 
 
 def _commit() -> tuple[str | None, bool | None]:

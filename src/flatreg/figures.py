@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from flatreg import labels, statistics, tables
+from flatreg.checksums import checked_path
 from flatreg.config import main_protocols
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import run_command
 from flatreg.evidence.tables import CORRELATIONS_TABLE, GRIM_DENOMINATORS_TABLE
-from flatreg.files import atomic_path, read_json
+from flatreg.files import read_json
 
 # The paper's text width, in inches.
 WIDTH = 6.69
@@ -80,7 +81,7 @@ def main() -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the same figure gives the same bytes."""
     dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with atomic_path(path) as temporary:
+    with checked_path(path) as temporary:
         figure.savefig(temporary, metadata=dates[path.suffix])
 
 

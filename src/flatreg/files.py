@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from flatreg import locks
 from flatreg.errors import UserError
+
+# Ends the name, before its suffix, of a file that is being written.
+PARTIAL = ".partial"
+# What to do about a generated file that is not what was written.
+AGAIN = "delete it and run again"
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` that takes its place on success.
 
+    The sibling is locked while it is written: one that is not was left by a writer that was
+    killed, and goes when `path` is written again.
+
     Raises:
         UserError: the folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+            dir=path.parent, prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}"
         )
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror}; make its folder writable"
         ) from error
-    os.close(handle)
     temporary = Path(name)
     try:
+        locks.try_lock(handle)
         yield temporary
         temporary.chmod(0o644)
+        os.fsync(handle)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    for temporary in path.parent.glob(f".{glob.escape(path.stem)}-*{PARTIAL}{path.suffix}"):
+        with suppress(FileNotFoundError), temporary.open("rb") as handle:
+            if locks.try_lock(handle.fileno()):
+                temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,7 +69,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in their own order, NaN refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """`value` as indented JSON, keys in their own order, NaN refused."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
@@ -65,9 +91,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     value = read_json(path)
     seal = value.pop("seal", None) if isinstance(value, dict) else None
     if seal is None or seal != _seal(value):
-        raise UserError(
-            f"{path} was changed after it was made (its seal is broken); delete it and run again"
-        )
+        raise UserError(f"{path} was changed after it was made (its seal is broken); {AGAIN}")
     return value
 
 
@@ -84,7 +108,7 @@ def check_sha256(path: Path, expected: str) -> None:
         UserError: it is missing or was changed.
     """
     if not path.exists() or sha256(path) != expected:
-        raise UserError(f"{path} was changed after it was made; delete it and run again")
+        raise UserError(f"{path} was changed after it was made; {AGAIN}")
 
 
 def _seal(value: dict[str, Any]) -> str:
@@ -104,4 +128,4 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the rule that makes it") from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+        raise UserError(f"{path} is not valid JSON ({error}); {AGAIN}") from error

@@ -11,8 +11,8 @@ import papermill
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
+from flatreg.checksums import checked_path, write_checked_text
 from flatreg.errors import UserError, run_command
-from flatreg.files import atomic_path, write_text
 
 # The kernel of this very environment, wherever it lies.
 KERNEL = "python3"
@@ -30,7 +30,7 @@ def main() -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     parameters = {"dataset": arguments.dataset, "config_file": str(arguments.config)}
     execute(arguments.template, parameters, arguments.out)
-    write_text(arguments.html, as_html(arguments.out))
+    write_checked_text(arguments.html, as_html(arguments.out))
 
 
 def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
@@ -41,7 +41,7 @@ def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
             `out` with the ending .failed.ipynb.
     """
     failed = out.with_suffix(".failed.ipynb")
-    with atomic_path(out) as temporary:
+    with checked_path(out) as temporary:
         try:
             papermill.execute_notebook(
                 str(template),

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from flatreg import config, datasets
+from flatreg.checksums import write_checked_json
 from flatreg.datasets import prepared
 from flatreg.errors import run_command
-from flatreg.files import read_json, write_json
+from flatreg.files import read_json
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     settings = config.data_settings(read_json(arguments.config), arguments.dataset)
     done = datasets.reader(arguments.dataset)(settings)
     prepared.save(arguments.out, done)
-    write_json(arguments.manifest, prepared.manifest(done))
+    write_checked_json(arguments.manifest, prepared.manifest(done))
 
 
 if __name__ == "__main__":

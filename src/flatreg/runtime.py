@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from flatreg import scratch
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Name on a command line what `set_up` reads."""
@@ -19,7 +21,8 @@ def set_up(arguments: argparse.Namespace) -> None:
     """Do what the flags of `add_flags` ask for; call it before the first JAX computation."""
     hold_threads(arguments.threads)
     if arguments.compiled is not None:
-        share_compilations(arguments.compiled)
+        here = scratch.folder()
+        share_compilations(here / "compiled" if here else arguments.compiled)
 
 
 def hold_threads(threads: int) -> None:

@@ -2,20 +2,24 @@
 
 Each point of the protocol's committed grid is trained once at lambda 0; the one with the highest
 validation accuracy is chosen, ties by validation loss. The test split is taken away before the
-first step.
+first step. A search that was killed goes on after the last point it has tried.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flatreg import config, datasets, runtime, splits
+from flatreg import config, datasets, facts, locks, runtime, splits
+from flatreg.checksums import write_checked_json
 from flatreg.errors import UserError, run_command
-from flatreg.files import read_json, write_json
+from flatreg.files import read_json, read_sealed, write_sealed
 from flatreg.training import fit, make_trainer, start
 
 PLAIN = "0"
@@ -28,9 +32,29 @@ def main() -> None:
     resolved = read_json(arguments.config)
     cell = config.cell_settings(resolved, arguments.protocol, arguments.dataset)
     settings = cell | {"lambda": PLAIN, "seed": cell["search"]["seed"]}
-    run_splits = splits.without_test(splits.prepare(datasets.load(arguments.data), settings))
-    tried = [try_point(run_splits, settings | point) for point in grid(cell["search"])]
-    write_json(arguments.out, {"selected": choose(tried), "tried": tried})
+    data = datasets.load(arguments.data)
+    run_splits = splits.without_test(splits.prepare(data, settings))
+    search = {"search": settings, "data": data.sha256, "making": facts.making()}
+    place = arguments.checkpoints / config.digest(search)
+    with locks.waiting(place / "lock"):
+        tried = [
+            once(place / f"point-{number}.json", partial(try_point, run_splits, settings | point))
+            for number, point in enumerate(grid(cell["search"]))
+        ]
+        write_checked_json(arguments.out, {"selected": choose(tried), "tried": tried})
+        shutil.rmtree(place)
+
+
+def once(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was kept of some work, or else its result, which is kept then."""
+    if kept.exists():
+        try:
+            return read_sealed(kept)
+        except UserError as error:
+            print(f"trying this point anew ({error})", flush=True)
+    result = work()
+    write_sealed(kept, result)
+    return result
 
 
 def grid(search: dict[str, Any]) -> list[dict[str, float]]:
@@ -80,6 +104,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--protocol", required=True, help="a protocol of the config")
     parser.add_argument("--dataset", required=True, help="a data set of it that has a search")
     parser.add_argument("--data", type=Path, required=True, help="prepared data or features")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
     runtime.add_flags(parser)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()

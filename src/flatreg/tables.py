@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from flatreg.checksums import check_checksum, checksum_path, write_checksum
+from flatreg.checksums import check_checksum, checked_path
 from flatreg.errors import UserError
-from flatreg.files import atomic_path
 
 STATUSES = ["completed", "converged", "diverged"]
 DIVERGED = "diverged"
@@ -251,11 +250,8 @@ def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.Data
 def write(path: Path, frame: pd.DataFrame, table: pa.DataFrameSchema) -> None:
     """Check a table and write it as CSV, its checksum beside it; an empty field is missing."""
     checked = check(frame, table, str(path))
-    # Of an older table: were this one's to stay unwritten, the table would seem changed by hand.
-    checksum_path(path).unlink(missing_ok=True)
-    with atomic_path(path) as temporary:
+    with checked_path(path) as temporary:
         checked.to_csv(temporary, index=False, lineterminator="\n")
-    write_checksum(path)
 
 
 def _typed(frame: pd.DataFrame, table: pa.DataFrameSchema) -> pd.DataFrame:

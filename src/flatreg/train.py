@@ -13,9 +13,10 @@ import optax
 import pandas as pd
 from rich.progress import Progress
 
-from flatreg import config, datasets, facts, runtime, splits
+from flatreg import config, datasets, facts, finished, interruption, locks, runtime, splits
 from flatreg.checkpoints import Checkpoints
-from flatreg.errors import UserError, run_command
+from flatreg.checksums import check_checksum
+from flatreg.errors import StoppedError, UserError, run_command
 from flatreg.files import atomic_path, read_json, sha256, write_json, write_sealed
 from flatreg.runs import save_params
 from flatreg.training import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
@@ -34,20 +35,27 @@ def main() -> None:
     data = datasets.load(arguments.data)
     key = config.run_key(settings, data.sha256)
     settings = with_selection(settings, arguments.selected)
-    run_splits = splits.prepare(data, settings)
-    trainer = make_trainer(run_splits, settings)
-    setup_seconds = time.time() - begun - trainer.compile_seconds
-    with Checkpoints(arguments.checkpoints / key, key, arguments.checkpoint_every) as checkpoints:
-        state = checkpoints.restore(start(trainer))
-        resumed = state.epoch
-        if resumed:
-            print(f"going on after epoch {resumed} of {settings['epochs']}", flush=True)
-        state = _train(trainer, state, checkpoints)
-    record = {"protocol": arguments.protocol, "dataset": arguments.dataset}
-    record |= {"lambda": arguments.lam, "seed": arguments.seed, "key": key}
-    timing = _timing(state, setup_seconds, time.time() - begun, resumed)
-    _write(arguments.out, record | _metrics(trainer, state), state, timing, begun)
-    checkpoints.remove()
+    making = facts.making()
+    training_key = config.digest({"run": key, "settings": settings, "making": making})
+    place = arguments.checkpoints / training_key
+    with locks.waiting(place / "lock"):
+        if finished.restore(place, arguments.out):
+            print(f"this run is done already, its files are taken from {place}", flush=True)
+            return
+        trainer = make_trainer(splits.prepare(data, settings), settings)
+        setup_seconds = time.time() - begun - trainer.compile_seconds
+        with Checkpoints(place / "epochs", training_key, arguments.checkpoint_every) as checkpoints:
+            state = checkpoints.restore(start(trainer))
+            resumed = state.epoch
+            if resumed:
+                print(f"going on after epoch {resumed} of {settings['epochs']}", flush=True)
+            state = _train(trainer, state, checkpoints)
+        record = {"protocol": arguments.protocol, "dataset": arguments.dataset}
+        record |= {"lambda": arguments.lam, "seed": arguments.seed, "key": key}
+        timing = _timing(state, setup_seconds, time.time() - begun, resumed)
+        _write(arguments.out, record | _metrics(trainer, state), state, timing, begun)
+        finished.keep(arguments.out, place)
+        checkpoints.remove()
 
 
 def with_selection(settings: dict[str, Any], selected: Path | None) -> dict[str, Any]:
@@ -63,12 +71,28 @@ def with_selection(settings: dict[str, Any], selected: Path | None) -> dict[str,
             f"{settings['protocol']}/{settings['dataset']} takes its learning rate from a search; "
             "give the search's result with --selected"
         )
+    check_checksum(selected)
     return settings | read_json(selected)["selected"]
 
 
 def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
-    for state in _shown(fit(trainer, state), trainer.settings["epochs"], state.epoch):  # noqa: B020
-        checkpoints.save(state)
+    """Train to the end.
+
+    Raises:
+        StoppedError: a signal told it to end; the last epoch is saved.
+    """
+    epochs = trainer.settings["epochs"]
+    with interruption.noted() as received:
+        for state in _shown(fit(trainer, state), epochs, state.epoch):  # noqa: B020
+            signal = received()
+            if signal and state.status == "running":
+                checkpoints.save(state)
+                raise StoppedError(
+                    f"told to end ({signal.name}): epoch {state.epoch} of {epochs} is saved, "
+                    "the next attempt goes on from there",
+                    signal,
+                )
+            checkpoints.save_if_due(state)
     return state
 
 

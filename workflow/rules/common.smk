@@ -30,6 +30,7 @@ from flatreg.config import (
     settings,
     settings_key,
 )
+from flatreg import finished, intact, locks
 from flatreg.errors import UserError
 from flatreg.evidence import ledger
 from flatreg.evidence import tables as evidence
@@ -75,7 +76,7 @@ STUDY = checked_study()
 LEDGER = STUDY["claims"]
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
-COMPILED = f"{RESULTS}/compiled"
+COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 # All of the config that may change a number somewhere.
 STUDY_KEY = digest(

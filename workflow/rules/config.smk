@@ -18,8 +18,3 @@ def write_config():
 
 if not Path(CONFIG).exists():
     write_config()
-
-
-# Not while planning: jobs of another snakemake may be reading it.
-onstart:
-    write_config()

@@ -26,10 +26,11 @@ rule select_rates:
     params:
         compiled=COMPILED,
         key=lambda wildcards: search_key(wildcards),
+        checkpoints=CHECKPOINTS,
     shell:
         "python -m flatreg.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
-        " --data {input.data:q} --threads {threads}"
+        " --data {input.data:q} --checkpoints {params.checkpoints:q} --threads {threads}"
         " --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
 
 
@@ -64,7 +65,7 @@ rule train_model:
         selected=lambda wildcards, input: (
             ["--selected", input.selection] if input.selection else []
         ),
-        checkpoints=f"{RESULTS}/checkpoints",
+        checkpoints=CHECKPOINTS,
         out=subpath(output.metrics, parent=True),
     shell:
         "python -m flatreg.train --config {input.config:q}"

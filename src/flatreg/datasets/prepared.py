@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from flatreg import scratch
+from flatreg.checksums import check_checksum, checked_path
 from flatreg.errors import UserError
-from flatreg.files import atomic_path
 
 
 class About(NamedTuple):
@@ -140,7 +141,7 @@ def manifest(prepared: Prepared) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays as an .npz; unpacking a compressed one takes longer than a short training."""
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+    with checked_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **arrays)
 
 
@@ -151,7 +152,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         UserError: the file is missing or broken.
     """
     try:
-        with path.open("rb") as handle, np.load(handle) as arrays:
+        near = scratch.near(path)
+        if near == path:
+            check_checksum(path)
+        with near.open("rb") as handle, np.load(handle) as arrays:
             return dict(arrays)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; prepare the data first") from error

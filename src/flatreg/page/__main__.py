@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from flatreg import page, tables
+from flatreg.checksums import write_checked_text
 from flatreg.datasets.prepared import read_arrays
 from flatreg.errors import UserError, run_command
 from flatreg.evidence import quantities
@@ -17,7 +18,7 @@ from flatreg.evidence.tables import (
     ESTIMATES_TABLE,
     FLATNESS_TABLE,
 )
-from flatreg.files import read_json, write_text
+from flatreg.files import read_json
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         tables.read(arguments.flatness, FLATNESS_TABLE),
         {path.stem: read_arrays(path) for path in arguments.surfaces},
     )
-    write_text(arguments.out, page.render(content))
+    write_checked_text(arguments.out, page.render(content))
 
 
 def read_ledger(

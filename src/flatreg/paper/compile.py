@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from flatreg.checksums import checked_path
 from flatreg.errors import UserError, run_command
-from flatreg.files import atomic_path
 from flatreg.paper import audit, provenance
 
 COMMAND = ("latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
@@ -63,7 +63,7 @@ def main() -> None:
         )
         if complaint:
             raise UserError(f"{arguments.text}: {complaint}")
-        with atomic_path(arguments.out) as temporary:
+        with checked_path(arguments.out) as temporary:
             shutil.copyfile(folder / "main.pdf", temporary)
 
 

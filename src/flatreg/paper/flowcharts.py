@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flatreg import labels
+from flatreg.checksums import write_checked_text
 from flatreg.config import main_protocols
 from flatreg.errors import run_command
-from flatreg.files import read_json, write_text
+from flatreg.files import read_json
 from flatreg.models import logits_of
 from flatreg.paper import latex, provenance
 from flatreg.paper.provenance import Fact, Printed
@@ -32,7 +33,7 @@ def main() -> None:
     }
     models, step = models_chart(study, classes, file), step_chart(study, file)
     for path, done in ((arguments.models, models), (arguments.step, step)):
-        write_text(path, done.text)
+        write_checked_text(path, done.text)
         provenance.write(path, done.items)
 
 

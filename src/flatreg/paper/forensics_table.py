@@ -12,12 +12,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from flatreg import labels, tables
+from flatreg.checksums import write_checked_text
 from flatreg.config import BASELINE
 from flatreg.errors import UserError, run_command
 from flatreg.evidence import reported
 from flatreg.evidence.reported import ACCURACIES, Original, Reported
 from flatreg.evidence.tables import CHECKS_TABLE, GRIM_TABLE
-from flatreg.files import write_text
 from flatreg.paper import latex, provenance
 from flatreg.paper.provenance import Fact, Printed
 
@@ -49,7 +49,7 @@ def main() -> None:
             paths={name: str(getattr(arguments, name)) for name in ("grim", "checks", "original")},
         )
     )
-    write_text(arguments.out, done.text)
+    write_checked_text(arguments.out, done.text)
     provenance.write(arguments.out, done.items)
 
 

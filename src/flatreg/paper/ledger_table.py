@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from flatreg.checksums import write_checked_text
 from flatreg.errors import run_command
-from flatreg.files import write_text
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
     arguments = parser.parse_args()
     done = table(sources.read(arguments))
-    write_text(arguments.out, done.text)
+    write_checked_text(arguments.out, done.text)
     provenance.write(arguments.out, done.items)
 
 

@@ -46,9 +46,9 @@ from typing import Any
 import pandas as pd
 
 from flatreg import labels
+from flatreg.checksums import write_checked_text
 from flatreg.errors import UserError, run_command
 from flatreg.evidence.variance import SOURCES
-from flatreg.files import write_text
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="numbers.tex")
     arguments = parser.parse_args()
     done = macros(arguments.text, sources.read(arguments))
-    write_text(arguments.out, done.text)
+    write_checked_text(arguments.out, done.text)
     provenance.write(arguments.out, done.items)
 
 

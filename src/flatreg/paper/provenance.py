@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from flatreg.checksums import write_checked_json
 from flatreg.errors import UserError
-from flatreg.files import read_json, write_json
+from flatreg.files import read_json
 from flatreg.paper import latex
 
 
@@ -107,7 +108,7 @@ def sidecar(path: Path) -> Path:
 def write(path: Path, items: list[Item]) -> None:
     """Write the items of the LaTeX file `path` beside it; what is printed twice alike, once."""
     distinct = {(item.id, item.printed): item for item in items}
-    write_json(sidecar(path), [item._asdict() for item in distinct.values()])
+    write_checked_json(sidecar(path), [item._asdict() for item in distinct.values()])
 
 
 def read(path: Path) -> list[Item]:

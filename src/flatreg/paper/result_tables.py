@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flatreg.checksums import write_checked_text
 from flatreg.config import BASELINE, main_protocols
 from flatreg.errors import run_command
-from flatreg.files import write_text
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Fact, Printed
 from flatreg.paper.sources import Sources
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the table (.tex)")
     arguments = parser.parse_args()
     done = table(arguments.dataset, sources.read(arguments))
-    write_text(arguments.out, done.text)
+    write_checked_text(arguments.out, done.text)
     provenance.write(arguments.out, done.items)
 
 

@@ -1,0 +1,69 @@
+"""Which generated files are no longer what was written: cut short, edited, or rotten.
+
+Whatever reads a file checks it too; this finds it before anything is planned, so that it is made
+anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from flatreg.checksums import SUFFIX, check_checksum
+from flatreg.errors import UserError
+from flatreg.files import check_sha256, read_sealed
+from flatreg.finished import SUMMED
+
+# Of the results, those whose files have checksums beside them, and those with sealed records.
+CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks", "")
+SEALED = ("runs/*/*/*/*/metrics.json", "runs/*/*/*/*/curvature.json", "flatness/*/*/*.json")
+
+
+def damaged(results: Path, *others: Path) -> list[Path]:
+    """The files that are not what was written.
+
+    Args:
+        results: the study's folder of results.
+        others: more folders and files that have checksums beside them.
+    """
+    folders = (folder for pattern in CHECKED for folder in _folders(results, pattern))
+    checked = {path for place in (*folders, *others) for path in _with_checksum(place)}
+    sealed = (path for pattern in SEALED for path in results.glob(pattern))
+    found = [path for path in sorted(checked) if _fails(check_checksum, path)]
+    return [*found, *(path for record in sorted(sealed) for path in _damaged_of(record))]
+
+
+def _folders(results: Path, pattern: str) -> Iterable[Path]:
+    return results.glob(pattern) if pattern else [results]
+
+
+def _with_checksum(place: Path) -> Iterator[Path]:
+    """The files of a folder that have a checksum beside them; a file itself, if it has one."""
+    kept = place.glob(f"*{SUFFIX}") if place.is_dir() else [place.with_name(place.name + SUFFIX)]
+    named = (path.with_name(path.name.removesuffix(SUFFIX)) for path in kept if path.exists())
+    return (path for path in named if path.exists())
+
+
+def _damaged_of(record: Path) -> Iterator[Path]:
+    """A record that is damaged, or those files of its run that are.
+
+    Parameters are as large as they are many: they are read only where newer than their record,
+    which is written after them.
+    """
+    if _fails(read_sealed, record):
+        yield record
+    elif record.name == "metrics.json":
+        sums, written = read_sealed(record), record.stat().st_mtime_ns
+        for name in SUMMED:
+            path = record.with_name(name)
+            changed = path.exists() and path.stat().st_mtime_ns > written
+            if changed and _fails(check_sha256, path, sums[f"{name}_sha256"]):
+                yield path
+
+
+def _fails(check: Callable[..., object], *arguments: object) -> bool:
+    try:
+        check(*arguments)
+    except UserError:
+        return True
+    return False

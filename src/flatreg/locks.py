@@ -1,0 +1,79 @@
+"""Locks that end with the process that holds them, however it ends: none is ever stale.
+
+They are flock's, advisory, and hold across nodes where the file system passes them on, as NFS
+does. Where a file system has none, nothing is held and nobody waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from flatreg.errors import UserError
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, if nobody else has; say whether it is locked now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def claim(path: Path) -> IO[str]:
+    """Hold a lock file until what is returned is closed, or the process ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    file = _open(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        with file:
+            holder = _holder(file)
+        raise UserError(
+            f"{path.parent} is in use by another snakemake, {holder}; wait for it, or stop it"
+        ) from error
+    except OSError:
+        pass
+    _sign(file)
+    return file
+
+
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold a lock file; where another process holds it, say so and wait for it."""
+    with _open(path) as file:
+        if not try_lock(file.fileno()):
+            print(f"waiting for {_holder(file)}, which is at the same", flush=True)
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; make it writable") from error
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip() or "a process that left no name"
+
+
+def _sign(file: IO[str]) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
