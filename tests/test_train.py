@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     overlay = folder / "overlay.yaml"
     overlay.write_text(
-        "protocols: {stated: {datasets: {breast_cancer: {epochs: 40}}}, tuned: {datasets: "
+        "protocols: {stated: {datasets: {breast_cancer: {epochs: 14}}}, tuned: {datasets: "
         "{breast_cancer: {epochs: 2, search: {learning_rate: [0.001, 0.003]}}}}}\n"
     )
     files = [REPOSITORY / "config.yaml", REPOSITORY / "profiles/demo/study.yaml", overlay]
@@ -125,7 +124,7 @@ def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken:
         *["epochs.csv", "facts.json", "metrics.json", "params.npz", "timing.json"],
     ]
     metrics = json.loads((unbroken / "metrics.json").read_text())
-    assert metrics["epochs"] == 40
+    assert metrics["epochs"] == 14
     assert metrics["status"] == "completed"
     facts = json.loads((unbroken / "facts.json").read_text())
     assert facts["packages"]["jax"]
@@ -142,33 +141,27 @@ def test_a_killed_run_goes_on_to_the_same_bytes(study: Path, unbroken: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_end_loses_no_epoch(
-    study: Path, unbroken: Path, number: signal.Signals
-) -> None:
-    out = study / number.name
-    code, stdout, stderr = signal_at_checkpoint(study, out, number)
-    assert code == 128 + number
+def test_a_run_that_is_told_to_end_loses_no_epoch(study: Path, unbroken: Path) -> None:
+    out = study / "told"
+    code, stdout, stderr = signal_at_checkpoint(study, out, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
     done = re.fullmatch(
-        rf"told to end \({number.name}\): epoch (\d+) of 40 is saved, the next attempt goes on "
+        r"told to end \(SIGTERM\): epoch (\d+) of 14 is saved, the next attempt goes on "
         r"from there\n",
         stderr,
     )
     assert done, stderr
-    assert f"epoch {done[1]}/40" in stdout.splitlines()[-1]
-    assert f"going on after epoch {done[1]} of 40" in train_again(study, out)
+    assert f"epoch {done[1]}/14" in stdout.splitlines()[-1]
+    assert f"going on after epoch {done[1]} of 14" in train_again(study, out)
     assert_same_bytes(out, unbroken)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"rubbish"), flip_bits])
-def test_a_broken_checkpoint_is_passed_over(
-    study: Path, unbroken: Path, damage: Callable[[Path], object]
-) -> None:
-    out = study / f"broken-{damage.__name__}"
+def test_a_checkpoint_with_flipped_bits_is_passed_over(study: Path, unbroken: Path) -> None:
+    out = study / "flipped"
     newest = checkpoint_steps(kill_at_checkpoint(study, out))[-1]
     for path in [p for p in newest.rglob("*") if p.is_file()]:
-        damage(path)
+        flip_bits(path)
     said = train_again(study, out)
     assert f"checkpoint of epoch {newest.name} is broken, going back" in said
     assert_same_bytes(out, unbroken)
@@ -229,7 +222,7 @@ def test_what_was_kept_of_a_run_and_is_damaged_is_trained_anew(study: Path, unbr
     flip_bits(params)
     said = train_again(study, out)
     assert "what was kept of this run is broken, training it anew" in said
-    assert "epoch 40/40" in said
+    assert "epoch 14/14" in said
     assert_same_bytes(out, unbroken)
 
 
@@ -247,7 +240,7 @@ def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> Non
     ]
     said = sorted(process.communicate()[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
-    assert "epoch 40/40" in said[0]
+    assert "epoch 14/14" in said[0]
     assert said[1].startswith("waiting for process ")
     assert "this run is done already" in said[1]
     for n in range(2):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,29 @@ def claim(path: Path) -> IO[str]:
     return file
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock file."""
+    with _open(path) as file:
+        return not try_lock(file.fileno())
+
+
+def share(path: Path) -> IO[str]:
+    """Hold a lock file beside others that share it, until what is returned is closed."""
+    file = _open(path)
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def wait_for_sharers(path: Path, waiting_for: str) -> None:
+    """Wait until nobody shares a lock file; if somebody does, print what is waited for."""
+    with _open(path) as file:
+        if not try_lock(file.fileno()):
+            print(f"waiting for {waiting_for}", flush=True)
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+
+
 @contextmanager
 def waiting(path: Path) -> Iterator[None]:
     """Hold a lock file; where another process holds it, say so and wait for it."""
@@ -57,6 +81,12 @@ def waiting(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)
         yield
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock file, or held it last."""
+    with _open(path) as file:
+        return _holder(file)
 
 
 def _open(path: Path) -> IO[str]:
@@ -75,5 +105,5 @@ def _holder(file: IO[str]) -> str:
 def _sign(file: IO[str]) -> None:
     file.seek(0)
     file.truncate()
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.time():.0f}\n")
     file.flush()

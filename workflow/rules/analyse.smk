@@ -50,8 +50,8 @@ rule collect_tables:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         tables=subpath(output.metrics, parent=True),
     shell:
@@ -80,8 +80,8 @@ rule summarize_cells:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -111,8 +111,8 @@ rule compare_lambdas:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         key=digest(STUDY["analysis"]),
     shell:

@@ -1,7 +1,8 @@
 # Purpose: what the rules share: the checked config, where files are, and which
 #     of the library's files a stage is made of. A rule's mem_mb (MB) and runtime
 #     (minutes) are a third and more above the most that was measured, on a busy
-#     two-core machine; downloads have an hour.
+#     two-core machine, and grow with each attempt; downloads have an hour. Jobs of
+#     a `group` go to a cluster's scheduler together, as its profile says.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
@@ -175,6 +176,11 @@ def imported_files(path):
     inside = (n.removeprefix("flatreg.") for n in names if n.startswith("flatreg."))
     # `from flatreg.files import read_json`: the last word may be no module.
     return [path for path in map(module_file, inside) if path.exists()]
+
+
+def growing(first):
+    """A resource of which each attempt asks for as much again: a job that had too little gets more."""
+    return lambda wildcards, attempt: first * attempt
 
 
 def one_of(values):

@@ -16,12 +16,14 @@ rule prepare_data:
         f"{LOGS}/data/{{source}}.log",
     benchmark:
         f"{BENCHMARKS}/data/{{source}}.tsv"
+    group:
+        "data"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         key=lambda wildcards: data_key(wildcards.source),
     shell:
@@ -41,12 +43,14 @@ rule extract_features:
         f"{LOGS}/features/{{source}}-{{reading}}.log",
     benchmark:
         f"{BENCHMARKS}/features/{{source}}-{{reading}}.tsv"
+    group:
+        "data"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),
     shell:

@@ -39,8 +39,8 @@ rule draw_accuracy:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -70,8 +70,8 @@ rule draw_flatness:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -101,8 +101,8 @@ rule draw_flatness_and_accuracy:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         protocol=STUDY["surface"]["protocol"],
     shell:
@@ -132,8 +132,8 @@ rule draw_correlations:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         protocol=STUDY["surface"]["protocol"],
     shell:
@@ -162,8 +162,8 @@ rule draw_grim:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     shell:
         "python -m flatreg.figures grim --denominators {input.denominators:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -191,8 +191,8 @@ rule draw_learning_curves:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     shell:
         "python -m flatreg.figures learning_curves --config {input.config:q} --epochs {input.epochs:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -220,8 +220,8 @@ rule draw_interpolation:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         lam=STUDY["surface"]["lambda"],
     shell:
@@ -251,8 +251,8 @@ rule draw_surface:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         lam=STUDY["surface"]["lambda"],
     shell:
@@ -284,8 +284,8 @@ rule draw_cost:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     shell:
         "python -m flatreg.figures cost --config {input.config:q} --times {input.times:q} --original {input.original:q}"
         " --bench {input.bench:q} --out {output.pdf:q} &> {log:q}"
@@ -312,8 +312,8 @@ rule draw_cost_growth:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     shell:
         "python -m flatreg.figures cost_growth --bench {input.bench:q} --out {output.pdf:q}"
         " &> {log:q}"

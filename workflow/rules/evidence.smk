@@ -28,12 +28,14 @@ rule measure_flatness:
         f"{LOGS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.log",
     benchmark:
         f"{BENCHMARKS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=20,
+        mem_mb=growing(2500),
+        runtime=growing(10),
     params:
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
@@ -71,12 +73,14 @@ rule correlate_flatness:
         f"{LOGS}/tables/correlations.log",
     benchmark:
         f"{BENCHMARKS}/tables/correlations.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest([STUDY["analysis"], STUDY["protocols"]]),
     shell:
@@ -111,8 +115,8 @@ rule rescale_layers:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=20,
+        mem_mb=growing(2500),
+        runtime=growing(20),
     params:
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
@@ -147,8 +151,8 @@ rule check_estimator:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=20,
+        mem_mb=growing(2500),
+        runtime=growing(20),
     params:
         compiled=COMPILED,
         key=digest(STUDY["estimates"]),
@@ -179,12 +183,14 @@ rule decompose_variance:
         f"{LOGS}/tables/variance.log",
     benchmark:
         f"{BENCHMARKS}/tables/variance.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
     shell:
@@ -219,12 +225,14 @@ rule pool_datasets:
         f"{LOGS}/tables/overall.log",
     benchmark:
         f"{BENCHMARKS}/tables/overall.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest([STUDY["analysis"], STUDY["protocols"]]),
     shell:
@@ -262,12 +270,14 @@ rule inspect_reported:
         f"{LOGS}/tables/grim.log",
     benchmark:
         f"{BENCHMARKS}/tables/grim.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         alpha=STUDY["analysis"]["alpha"],
     shell:
@@ -293,12 +303,14 @@ rule calibrate_intervals:
         f"{LOGS}/tables/calibration.log",
     benchmark:
         f"{BENCHMARKS}/tables/calibration.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(20),
     params:
         rounds=2000,
     shell:
@@ -331,12 +343,14 @@ rule judge_claims:
         f"{LOGS}/tables/claims.log",
     benchmark:
         f"{BENCHMARKS}/tables/claims.tsv"
+    group:
+        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["analysis"]),
     shell:

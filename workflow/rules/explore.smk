@@ -40,8 +40,8 @@ rule write_explore_page:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(5),
     params:
         key=STUDY_KEY,
         ledger=lambda wildcards, input: (

@@ -1,14 +1,40 @@
-# Purpose: nothing is built on what is broken. One snakemake at a time works on the results, under
-#     a lock that ends with its process; what is no longer as it was written is made anew; what was
-#     kept for a re-run goes once all is done.
+# Purpose: nothing is built on what is broken, or on what another is at. One snakemake at a time
+#     works on the results, under locks that end with their processes; jobs of one that was killed
+#     are waited for where they run, and end where they have not begun; what is no longer as it was
+#     written is made anew; what was kept for a re-run goes once all is done.
 # Inputs: all results that have checksums
 # Outputs: none
+
+STUDY_LOCK, JOBS_LOCK = (Path(RESULTS) / name for name in (".lock", ".jobs.lock"))
+# Tells a cluster's jobs which snakemake has submitted them: the one that holds STUDY_LOCK.
+SUBMITTER = "FLATREG_SUBMITTER"
+# Open, and so locked, until the process ends.
+HELD = []
+
+
+def begin_study():
+    """Be the one snakemake that works on the results, and write the config down for its jobs."""
+    try:
+        HELD.append(locks.claim(STUDY_LOCK))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    os.environ[SUBMITTER] = locks.holder(STUDY_LOCK)
+    write_config()
+
+
+def begin_job():
+    """Be one of a study's jobs on a cluster, if the snakemake that submitted it still is."""
+    HELD.append(locks.share(JOBS_LOCK))
+    submitter, current = os.environ.get(SUBMITTER), locks.holder(STUDY_LOCK)
+    if submitter not in (None, current):
+        sys.exit(
+            f"error: this job's snakemake, {submitter}, is gone; {current} took over"
+        )
 
 
 def remove_damaged():
     """Delete damaged files, so that Snakemake plans to make them; in a dry run only name them."""
-    places = [Path(GENERATED), Path(PDF)]
-    for path in intact.damaged(Path(RESULTS), *places):
+    for path in intact.damaged(Path(RESULTS), Path(GENERATED), Path(PDF)):
         if workflow.output_settings.dryrun:
             logger.warning(f"{path} is not what was written; a run will make it anew")
         else:
@@ -16,20 +42,19 @@ def remove_damaged():
             path.unlink()
 
 
-if workflow.is_main_process:
+if workflow.remote_exec:
+    begin_job()
+elif workflow.is_main_process and not locks.is_held(STUDY_LOCK):
+    if not workflow.output_settings.dryrun:
+        locks.wait_for_sharers(
+            JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
+        )
     remove_damaged()
-
-# Open, and so locked, until the process ends.
-HELD = []
 
 
 # Not while planning: jobs of another snakemake may be reading the config.
 onstart:
-    try:
-        HELD.append(locks.claim(Path(RESULTS) / ".lock"))
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    write_config()
+    begin_study()
 
 
 onsuccess:

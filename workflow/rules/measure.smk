@@ -17,12 +17,14 @@ rule measure_curvature:
         f"{LOGS}/{RUN}/curvature.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/curvature.tsv"
+    group:
+        "runs"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=20,
+        mem_mb=growing(2500),
+        runtime=growing(5),
     params:
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
@@ -55,8 +57,8 @@ rule map_surface:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=20,
+        mem_mb=growing(2500),
+        runtime=growing(5),
     params:
         compiled=COMPILED,
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),

@@ -33,8 +33,8 @@ rule execute_notebook:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=15,
+        mem_mb=growing(2500),
+        runtime=growing(15),
     params:
         key=digest([STUDY["analysis"], STUDY["surface"]]),
     shell:

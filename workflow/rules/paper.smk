@@ -48,8 +48,8 @@ rule write_numbers:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=STUDY_KEY,
         cited=cited_flags,
@@ -75,8 +75,8 @@ rule write_table:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
@@ -102,8 +102,8 @@ rule write_appendix:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
@@ -129,8 +129,8 @@ rule write_ledger:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
@@ -156,8 +156,8 @@ rule write_variance_table:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
@@ -184,8 +184,8 @@ rule write_forensics_table:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     shell:
         "python -m flatreg.paper.forensics_table --grim {input.grim:q} --checks {input.checks:q}"
         " --original {input.original:q} --out {output.table:q} &> {log:q}"
@@ -209,8 +209,8 @@ rule draw_flowcharts:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         key=digest(STUDY["protocols"]),
     shell:
@@ -243,8 +243,8 @@ rule compile_paper:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
         " --generated {input.generated:q} --provenance {input.provenance:q}"

@@ -34,8 +34,8 @@ rule write_crate:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=growing(500),
+        runtime=growing(5),
     params:
         key=STUDY_KEY,
     shell:

@@ -21,8 +21,8 @@ rule select_rates:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=60,
+        mem_mb=growing(2500),
+        runtime=growing(15),
     params:
         compiled=COMPILED,
         key=lambda wildcards: search_key(wildcards),
@@ -51,13 +51,15 @@ rule train_model:
         f"{LOGS}/{RUN}/metrics.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/metrics.tsv"
+    group:
+        "runs"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     # How often a run is saved changes no number: were it a param, a change would train anew.
     resources:
-        mem_mb=2500,
-        runtime=60,
+        mem_mb=growing(2500),
+        runtime=growing(15),
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
         compiled=COMPILED,

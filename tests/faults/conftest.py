@@ -1,0 +1,59 @@
+"""The demo that the faults are done to copies of, and disks that can be full or read-only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.demo import PDF, RESULTS, ROOT, Demo, copy_demo
+
+SEED = 20261125
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _finished_demo() -> None:
+    if not (ROOT / PDF).exists():
+        pytest.fail("the faults are done to copies of the finished demo; `make demo` first")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """A copy of the finished demo."""
+    yield copy_demo(tmp_path / "demo")
+    shutil.rmtree(tmp_path / "demo", ignore_errors=True)
+
+
+@pytest.fixture
+def moment(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers of this injection alone, the same at every time."""
+    return np.random.default_rng([SEED, *request.node.name.encode()])
+
+
+@pytest.fixture
+def small_disk(demo: Demo) -> Iterator[Callable[..., Path]]:
+    """A function that puts a folder of the demo on a small disk of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    mounted: list[Path] = []
+
+    def mount(folder: Path = RESULTS, megabytes: int = 64) -> Path:
+        place, aside = demo.folder / folder, demo.folder / "aside"
+        place.mkdir(parents=True, exist_ok=True)
+        place.rename(aside)
+        place.mkdir()
+        options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs"]
+        subprocess.run(["mount", *options, place], check=True)
+        mounted.append(place)
+        shutil.copytree(aside, place, dirs_exist_ok=True)
+        shutil.rmtree(aside)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", place], check=True)

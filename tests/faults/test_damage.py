@@ -1,0 +1,219 @@
+"""Files that are damaged after they were made: found by their checksums, and made anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.demo import (
+    PDF,
+    RESULTS,
+    ROOT,
+    SMALL,
+    TABLES,
+    TARGET,
+    TRAINED,
+    Demo,
+    assert_made_up_for,
+    assert_no_traceback,
+    finish,
+    leftovers,
+    wait_for_command,
+)
+
+pytestmark = pytest.mark.slow
+
+
+def cut(path: Path, moment: np.random.Generator) -> None:
+    """Cut a file short."""
+    size = path.stat().st_size
+    os.truncate(path, int(moment.integers(0, size)))
+
+
+def flip(path: Path, moment: np.random.Generator, bits: int = 1) -> None:
+    """Flip some bits of a file and leave its times: a disk does not tell."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    for place in moment.integers(0, len(content), bits):
+        content[place] ^= 1 << int(moment.integers(8))
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+RUN = RESULTS / "runs" / SMALL
+
+
+@pytest.mark.parametrize(
+    ("file", "trained"),
+    [
+        (RUN / "metrics.json", True),
+        (RUN / "params.npz", True),
+        (RUN / "epochs.csv", True),
+        (RUN / "curvature.json", False),
+        (TARGET, False),
+        (TABLES / "epochs.csv", False),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_cut_short_is_made_anew(
+    demo: Demo, moment: np.random.Generator, file: Path, trained: bool
+) -> None:
+    cut(demo.folder / file, moment)
+    said = demo.again()
+    assert f"{file} is not what was written; it is made anew" in " ".join(said.split())
+    assert_made_up_for(demo, retrained=trained)
+
+
+def test_a_dry_run_names_what_is_damaged_and_leaves_it(demo: Demo) -> None:
+    flip(demo.folder / TARGET, np.random.default_rng(0))
+    damaged = (demo.folder / TARGET).read_bytes()
+    said = demo.again("--dry-run")
+    assert f"{TARGET} is not what was written; a run will make it anew" in " ".join(said.split())
+    assert (demo.folder / TARGET).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("injection", range(4))
+def test_prepared_data_with_flipped_bits_are_made_anew(
+    demo: Demo, moment: np.random.Generator, injection: int
+) -> None:
+    data = RESULTS / "data/digits.npz"
+    flip(demo.folder / data, moment, bits=int(moment.integers(1, 20)))
+    demo.take_away()
+    said = demo.again()
+    assert f"{data} is not what was written; it is made anew" in " ".join(said.split())
+    assert (demo.folder / data).read_bytes() == (ROOT / data).read_bytes()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(6))
+def test_a_checkpoint_with_flipped_bits(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    checkpoints, out = tmp_path / "checkpoints", tmp_path / "killed"
+    stopped(demo, checkpoints, out, moment)
+    files = sorted(p for p in checkpoints.glob("*/epochs/*/**/*") if p.is_file())
+    for path in files:
+        if path.stat().st_size:
+            flip(path, moment, bits=4)
+    code, said = finish(demo.do(demo.train(checkpoints, out)))
+    assert code == 0, said
+    assert "is broken, going back" in said
+    assert_same(out)
+
+
+@pytest.mark.parametrize("injection", range(2))
+def test_a_checkpoint_of_another_run_in_its_place(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    """Of the same shapes, whole, and with a checksum that is right: another seed's."""
+    other = SMALL.replace("seed-1", "seed-0")
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    stopped(demo, theirs, tmp_path / "other", moment, other)
+    stopped(demo, ours, tmp_path / "killed", moment)
+    (their_place,), (our_place,) = theirs.iterdir(), ours.iterdir()
+    shutil.rmtree(our_place)
+    shutil.copytree(their_place, our_place)
+    code, said = finish(demo.do(demo.train(ours, tmp_path / "killed")))
+    assert code == 0, said
+    assert_same(tmp_path / "killed")
+    assert "is broken, going back (it is of " in said
+
+
+@pytest.mark.parametrize("injection", range(2))
+def test_the_cache_of_compiled_programs_is_removed_in_the_middle(
+    demo: Demo, moment: np.random.Generator, injection: int
+) -> None:
+    demo.take_away()
+    process = demo.start()
+    wait_for_command(process, "flatreg.train")
+    time.sleep(moment.uniform(0, 3))
+    shutil.rmtree(demo.folder / RESULTS / "compiled", ignore_errors=True)
+    code, said = finish(process)
+    assert code == 0, said
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("damage", [cut, flip])
+def test_the_cache_of_compiled_programs_is_damaged(
+    demo: Demo, moment: np.random.Generator, damage: object
+) -> None:
+    demo.take_away()
+    demo.again()
+    for path in (demo.folder / RESULTS / "compiled").rglob("*"):
+        if path.is_file() and path.stat().st_size:
+            damage(path, moment)
+    demo.take_away()
+    demo.again()
+    assert_made_up_for(demo)
+
+
+# ── LaTeX ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("injection", range(2))
+def test_latex_fails_on_one_table(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+    """A line that says where; no PDF, no half of one; and the re-run makes the table anew."""
+    tables = sorted((demo.folder / RESULTS / "paper").glob("table_*.tex"))
+    table = tables[moment.integers(len(tables))]
+    demo.take_away_paper()
+    table.write_text(table.read_text().replace(r"\toprule", r"\toprul"))
+    code, said = finish(demo.do(compile_command(demo)))
+    assert code == 2
+    assert said.startswith("error: paper/main.tex: LaTeX stops: Undefined control sequence")
+    assert said.count("\n") == 1
+    assert not (demo.folder / PDF).exists()
+    demo.again(target=PDF)
+    assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
+    assert leftovers(demo.folder) == []
+
+
+def test_latex_is_killed(demo: Demo, moment: np.random.Generator) -> None:
+    demo.take_away_paper()
+    process = demo.start(target=PDF)
+    latex = wait_for_command(process, "flatreg.paper.compile")
+    time.sleep(moment.uniform(0, 4))
+    for victim in (*latex.children(recursive=True), latex):
+        victim.send_signal(signal.SIGKILL)
+    _, said = finish(process)
+    assert_no_traceback(said)
+    demo.again(target=PDF)
+    assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
+    assert leftovers(demo.folder) == []
+
+
+def stopped(
+    demo: Demo, checkpoints: Path, out: Path, moment: np.random.Generator, name: str = SMALL
+) -> None:
+    """Train a while and be told to end, so that checkpoints are there."""
+    process = demo.do(demo.train(checkpoints, out, name))
+    epoch = int(moment.integers(2, 7))
+    while process.poll() is None and not list(checkpoints.glob(f"*/epochs/{epoch}")):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    code, said = finish(process)
+    assert code == 128 + signal.SIGTERM, said
+    assert list(checkpoints.glob("*/epochs/*/record"))
+
+
+def assert_same(out: Path) -> None:
+    for name in TRAINED:
+        assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
+
+
+def compile_command(demo: Demo) -> list[str]:
+    """The command that compiles the paper, as its rule has it."""
+    generated = sorted((demo.folder / RESULTS / "paper").glob("*.tex"))
+    figures = sorted((demo.folder / RESULTS / "figures").glob("*.pdf"))
+    return [
+        *[sys.executable, "-m", "flatreg.paper.compile", "--text", "paper/main.tex"],
+        *["--references", "paper/references.bib", "--generated", *map(str, generated)],
+        *["--provenance", *(str(path.with_suffix(".json")) for path in generated)],
+        *["--figures", *map(str, figures), "--out", str(PDF)],
+    ]

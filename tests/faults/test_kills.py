@@ -1,0 +1,197 @@
+"""Processes that are killed, told to end or interrupted, at moments drawn from a fixed seed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.demo import (
+    RESULTS,
+    ROOT,
+    SMALL,
+    TARGET,
+    TRAINED,
+    Demo,
+    assert_made_up_for,
+    assert_no_traceback,
+    end,
+    finish,
+    leftovers,
+    wait_for_command,
+    wait_until,
+)
+
+pytestmark = pytest.mark.slow
+
+# Start-up, training and writing of the small run take about so long here (s).
+TRAINING = 4.0
+PIPELINE = 9.0
+
+
+def assert_trained(out: Path) -> None:
+    for name in TRAINED:
+        there = ROOT / RESULTS / "runs" / SMALL / name
+        assert (out / name).read_bytes() == there.read_bytes(), name
+
+
+# ── A training by itself ──────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("injection", range(20))
+def test_kill_and_resume(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    """20 of 20 end in the same bytes."""
+    out = demo.folder / RESULTS / "killed"
+    command = demo.train(tmp_path / "checkpoints", out)
+    process = demo.do(command)
+    time.sleep(moment.uniform(0, TRAINING))
+    end(process)
+    code, said = finish(demo.do(command))
+    assert code == 0, said
+    assert_trained(out)
+    assert leftovers(demo.folder) == []
+
+
+@pytest.mark.parametrize("injection", range(8))
+def test_kill_while_a_checkpoint_is_written(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    checkpoints, out = tmp_path / "checkpoints", tmp_path / "killed"
+    epoch = int(moment.integers(1, 9))
+    process = demo.do(demo.train(checkpoints, out))
+    assert wait_until(process, lambda: list(checkpoints.glob(f"*/epochs/{epoch}.orbax*")))
+    time.sleep(moment.uniform(0, 0.02))
+    end(process)
+    code, said = finish(demo.do(demo.train(checkpoints, out)))
+    assert code == 0, said
+    assert_trained(out)
+    assert [path.name for path in checkpoints.glob("*/*")] in (
+        ["finished", "lock"],
+        ["lock", "finished"],
+    )
+
+
+@pytest.mark.parametrize("injection", range(6))
+def test_kill_while_results_are_written(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    """Parameters, CSV, JSON: each is whole or absent, and what was begun goes."""
+    out = tmp_path / "killed"
+    process = demo.do(demo.train(tmp_path / "checkpoints", out))
+    assert wait_until(process, lambda: out.exists() and list(out.iterdir()))
+    time.sleep(moment.uniform(0, 0.01))
+    end(process)
+    code, said = finish(demo.do(demo.train(tmp_path / "checkpoints", out)))
+    assert code == 0, said
+    assert_trained(out)
+    assert [path for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("injection", range(4))
+def test_kill_while_a_table_is_written(
+    demo: Demo, moment: np.random.Generator, injection: int
+) -> None:
+    demo.take_away()
+    demo.again(target=RESULTS / "runs" / SMALL / "curvature.json")
+    process = demo.start()
+    tables = demo.folder / TARGET.parent
+    assert wait_until(process, lambda: list(tables.glob(".*.partial.csv")))
+    time.sleep(moment.uniform(0, 0.005))
+    end(process)
+    demo.again()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(3))
+def test_kill_a_search(
+    demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
+) -> None:
+    out = tmp_path / "selected.json"
+    command = [
+        *[sys.executable, "-m", "flatreg.select", "--config", str(RESULTS / "config.json")],
+        *["--protocol", "tuned", "--dataset", "digits", "--threads", "1"],
+        *["--data", str(RESULTS / "data/digits.npz")],
+        *["--checkpoints", str(tmp_path / "checkpoints"), "--out", str(out)],
+    ]
+    process = demo.do(command)
+    time.sleep(moment.uniform(0, TRAINING))
+    end(process)
+    code, said = finish(demo.do(command))
+    assert code == 0, said
+    assert out.read_bytes() == (ROOT / RESULTS / "selection/tuned/digits.json").read_bytes()
+
+
+# ── In the pipeline ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("injection", range(4))
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_signal_to_a_training(
+    demo: Demo, moment: np.random.Generator, number: signal.Signals, injection: int
+) -> None:
+    demo.take_away()
+    process = demo.start()
+    training = wait_for_command(process, "flatreg.train")
+    time.sleep(moment.uniform(0, TRAINING - 1))
+    if training.is_running():
+        training.send_signal(number)
+    _, said = finish(process)
+    assert_no_traceback(said)
+    demo.again()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(2))
+def test_kill_a_measurement(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+    demo.take_away()
+    process = demo.start()
+    measurement = wait_for_command(process, "flatreg.measure")
+    time.sleep(moment.uniform(0, 2))
+    if measurement.is_running():
+        measurement.kill()
+    finish(process)
+    demo.again()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(4))
+def test_ctrl_c(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+    """SIGINT to Snakemake and all below it, as a terminal sends it."""
+    demo.take_away()
+    process = demo.start()
+    time.sleep(moment.uniform(0.5, PIPELINE))
+    os.killpg(process.pid, signal.SIGINT)
+    finish(process)
+    demo.again()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(5))
+def test_kill_everything(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+    """SIGKILL to Snakemake and all below it: a plain re-run has nothing to unlock."""
+    demo.take_away()
+    process = demo.start()
+    time.sleep(moment.uniform(0, PIPELINE))
+    end(process)
+    demo.again()
+    assert_made_up_for(demo)
+
+
+@pytest.mark.parametrize("injection", range(3))
+def test_kill_snakemake_alone(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+    """What it had started goes on without it, beside the re-run."""
+    demo.take_away()
+    process = demo.start()
+    wait_for_command(process, "flatreg.train")
+    time.sleep(moment.uniform(0, TRAINING - 1))
+    process.kill()
+    process.wait()
+    demo.again()
+    assert_made_up_for(demo)
