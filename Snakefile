@@ -43,6 +43,8 @@ rule all:
     """Everything the study makes: the paper, its tables, the pages to explore it."""
     default_target: True
     input:
+        run_files("metrics.json"),
+        run_files("curvature.json"),
         TABLES,
         EVIDENCE,
         FIGURES,

@@ -6,10 +6,12 @@ anew.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from flatreg.checksums import SUFFIX, check_checksum
+from flatreg.checksums import SUFFIX, check_checksum, read_checksum
 from flatreg.errors import UserError
 from flatreg.files import check_sha256, read_sealed
 from flatreg.finished import SUMMED
@@ -30,7 +32,27 @@ def damaged(results: Path, *others: Path) -> list[Path]:
     checked = {path for place in (*folders, *others) for path in _with_checksum(place)}
     sealed = (path for pattern in SEALED for path in results.glob(pattern))
     found = [path for path in sorted(checked) if _fails(check_checksum, path)]
-    return [*found, *(path for record in sorted(sealed) for path in _damaged_of(record))]
+    damaged_of_runs = (path for record in sorted(sealed) for path in _damaged_of(record))
+    return list(dict.fromkeys([*found, *damaged_of_runs]))
+
+
+def remade(path: Path, command: list[str] | None) -> bool:
+    """Make a damaged file anew by a command, and say whether it is what it was.
+
+    It keeps its times, so that nothing is made of it again.
+
+    Args:
+        path: the file.
+        command: what makes it and its checksum; None where there is none.
+    """
+    if command is None:
+        return False
+    expected, times = read_checksum(path), path.stat()
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode or read_checksum(path) != expected:
+        return False
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return True
 
 
 def _folders(results: Path, pattern: str) -> Iterable[Path]:
@@ -45,7 +67,7 @@ def _with_checksum(place: Path) -> Iterator[Path]:
 
 
 def _damaged_of(record: Path) -> Iterator[Path]:
-    """A record that is damaged, or those files of its run that are.
+    """A record that is damaged, or those files of its run that are and the record with them.
 
     Parameters are as large as they are many: they are read only where newer than their record,
     which is written after them.
@@ -58,7 +80,7 @@ def _damaged_of(record: Path) -> Iterator[Path]:
             path = record.with_name(name)
             changed = path.exists() and path.stat().st_mtime_ns > written
             if changed and _fails(check_sha256, path, sums[f"{name}_sha256"]):
-                yield path
+                yield from (path, record)
 
 
 def _fails(check: Callable[..., object], *arguments: object) -> bool:

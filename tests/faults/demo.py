@@ -32,6 +32,9 @@ PDF = RESULTS / "paper.pdf"
 TRAINED = ("metrics.json", "epochs.csv", "params.npz")
 MEASURED = (*TRAINED, "curvature.json")
 SMALL = "stated/digits/lambda-0.1/seed-1"
+# A run and the table of all: of the whole study, what the rest is computed from.
+RUN = RESULTS / "runs" / SMALL
+TARGETS = [RUN / "metrics.json", RUN / "curvature.json", TARGET, TABLES / "epochs.csv"]
 # The longest that a step is given before it counts as hanging (s).
 PATIENCE = 240
 
@@ -58,12 +61,12 @@ class Demo:
         (self.folder / PDF).unlink()
 
     def start(
-        self, *options: str, target: Path = TARGET, environment: dict[str, str] | None = None
+        self, *options: str, target: Path | None = None, environment: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
         """Start Snakemake in a session of its own, as in a terminal."""
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *options]
         return subprocess.Popen(
-            [*command, str(target)],
+            [*command, *map(str, TARGETS if target is None else [target])],
             cwd=self.folder,
             env=surroundings(self.folder) | (environment or {}),
             stdout=subprocess.PIPE,
@@ -73,7 +76,7 @@ class Demo:
             start_new_session=True,
         )
 
-    def again(self, *options: str, target: Path = TARGET, **more: Any) -> str:
+    def again(self, *options: str, target: Path | None = None, **more: Any) -> str:
         """What one plain re-run says; it must succeed."""
         code, said = finish(self.start(*options, target=target, **more))
         assert code == 0, said
@@ -121,7 +124,7 @@ def copy_demo(folder: Path) -> Demo:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            skip = shutil.ignore_patterns("__pycache__", "compiled", "slurm_logs", "shadow")
+            skip = shutil.ignore_patterns("__pycache__", "slurm_logs", "shadow")
             shutil.copytree(source, folder / part, ignore=skip)
         else:
             (folder / part).parent.mkdir(parents=True, exist_ok=True)

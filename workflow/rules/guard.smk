@@ -32,14 +32,44 @@ def begin_job():
         )
 
 
-def remove_damaged():
-    """Delete damaged files, so that Snakemake plans to make them; in a dry run only name them."""
+def mend_damaged():
+    """Make damaged data anew, and delete other damaged files, so that Snakemake plans to make them.
+
+    A dry run only names them.
+    """
     for path in intact.damaged(Path(RESULTS), Path(GENERATED), Path(PDF)):
         if workflow.output_settings.dryrun:
-            logger.warning(f"{path} is not what was written; a run will make it anew")
+            logger.warning(f"{path} is not what was written: a run will make it anew")
+        elif path.suffix == ".npz" and intact.remade(path, remaking(path)):
+            logger.warning(
+                f"{path} was not what was written: made anew, the same as before"
+            )
         else:
-            logger.warning(f"{path} is not what was written; it is made anew")
+            logger.warning(f"{path} is not what was written: deleted, to be made anew")
             path.unlink()
+
+
+def remaking(path):
+    """The command that makes a data set's file; for other files, none.
+
+    Were its rule to do it, all that was trained on the data would be trained again.
+    """
+    named = {DATA.format(source=source): source for source in sources()}
+    if str(path) not in named:
+        return None
+    source = named[str(path)]
+    return [
+        *[
+            sys.executable,
+            "-m",
+            "flatreg.prepare",
+            "--config",
+            CONFIG,
+            "--dataset",
+            source,
+        ],
+        *["--out", str(path), "--manifest", f"{RESULTS}/data/{source}.json"],
+    ]
 
 
 if workflow.remote_exec:
@@ -49,7 +79,7 @@ elif workflow.is_main_process and not locks.is_held(STUDY_LOCK):
         locks.wait_for_sharers(
             JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
         )
-    remove_damaged()
+    mend_damaged()
 
 
 # Not while planning: jobs of another snakemake may be reading the config.

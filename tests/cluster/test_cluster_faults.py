@@ -1,0 +1,181 @@
+"""What goes wrong on a cluster: the study ends all the same, and in the same bytes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Project
+from .loopback import Cluster, wait
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+RESULTS = Path("results/demo")
+TABLE = RESULTS / "tables/metrics.csv"
+RUNS = RESULTS / "runs/stated/digits"
+FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
+OTHERS = [
+    *("tuned", "as_reported", "every_batch", "only_initialization", "only_order", "only_split"),
+    *("only_dropout", "only_probes", "only_test_split"),
+]
+EVERY = 10
+
+
+def study(epochs: int = 400, seeds: int = 2) -> dict:
+    """Real data, small, and long enough for something to happen to it."""
+    entry = {"lambdas": ["0", "0.1"], "seeds": [*range(seeds)], "epochs": epochs}
+    stated = {"datasets": {"breast_cancer": None, "digits": entry}}
+    return {
+        "protocols": {"stated": stated} | dict.fromkeys(OTHERS),
+        "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
+        "checkpoint": {"every_epochs": EVERY},
+        "claims": None,
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(copy: Callable[[], Project]) -> Project:
+    """The study as one machine makes it."""
+    project = copy()
+    project.configure(study())
+    finish(project.start("local", str(TABLE)))
+    return project
+
+
+@pytest.fixture
+def project(copy: Callable[[], Project], cluster: Cluster) -> Iterator[Project]:
+    project = copy()
+    project.configure(study())
+    yield project
+    cluster.run("scancel", "--state=running", "--user", str(project.folder.stat().st_uid))
+    cluster.wait(lambda: not cluster.jobs(), "the queue is empty")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: int = 20) -> str:
+    """Wait until a training has done so many epochs; the number of the job that it is in."""
+    log = project.folder / RESULTS / "logs/runs/stated/digits"
+
+    def far() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        texts = (path.read_text() for path in log.rglob("metrics.log"))
+        return any(re.search(rf"^epoch {epochs}/", text, re.MULTILINE) for text in texts)
+
+    wait(far, f"a training at epoch {epochs}", 120)
+    running = project.cluster.jobs("--states=running")
+    assert running
+    return running[0]
+
+
+def assert_same(project: Project, undisturbed: Project) -> None:
+    paths = [TABLE]
+    for name in FILES:
+        there = (undisturbed.folder / RUNS).rglob(name)
+        paths += [path.relative_to(undisturbed.folder) for path in there]
+    for path in paths:
+        assert (project.folder / path).read_bytes() == (undisturbed.folder / path).read_bytes(), (
+            path
+        )
+    assert not list((project.folder / RESULTS / "checkpoints").glob("*"))
+
+
+def resumed(project: Project) -> list[int]:
+    """The epochs after which trainings went on."""
+    logs = (project.folder / RESULTS / "logs/runs").rglob("metrics.log")
+    found = (re.search(r"^going on after epoch (\d+)", log.read_text(), re.M) for log in logs)
+    return [int(epoch[1]) for epoch in found if epoch]
+
+
+def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
+    process = project.start("slurm", "--cores", "2", str(TABLE))
+    job = wait_for_training(project, process)
+    project.cluster.run("scancel", job)
+    said = finish(process)
+    assert "Trying to restart job" in said
+    assert_same(project, undisturbed)
+    assert min(resumed(project)) >= 20, "told to end, they lose no epoch"
+
+
+def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster) -> None:
+    """Of two trainings that take longer than a job may; the next attempt may take longer."""
+    local, project = copy(), copy()
+    for one in (local, project):
+        one.configure(study(epochs=4000, seeds=1))
+    truth = local.start("local", str(TABLE))
+    process = project.start("slurm", "--cores", "2", str(TABLE))
+    job = wait_for_training(project, process)
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    wait(lambda: job not in cluster.jobs(), "the job over its time is ended", 180)
+    assert "TIMEOUT" in cluster.run("scontrol", "show", "job", job)
+    finish(truth)
+    said = finish(process)
+    assert "Trying to restart job" in said
+    assert_same(project, local)
+    assert resumed(project)
+
+
+def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
+    """It is killed, and the next attempt has more."""
+    process = project.start(
+        *["slurm", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
+        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", "--", str(TABLE)],
+    )
+    said = finish(process)
+    assert "Trying to restart job" in said
+    assert_same(project, undisturbed)
+
+
+def test_a_node_goes_down_and_comes_back(
+    project: Project, undisturbed: Project, cluster: Cluster
+) -> None:
+    process = project.start("slurm", "--cores", "2", str(TABLE))
+    job = wait_for_training(project, process)
+    node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
+    cluster.crash_node(node)
+    cluster.wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
+    finish(process)
+    cluster.start_node(node)
+    cluster.wait(lambda: cluster.states()[node] == "idle", f"{node} is back")
+    assert_same(project, undisturbed)
+    assert all(epoch >= 20 - EVERY for epoch in resumed(project))
+    assert resumed(project)
+
+
+def test_the_controller_is_restarted(
+    project: Project, undisturbed: Project, cluster: Cluster
+) -> None:
+    process = project.start("slurm", "--cores", "2", str(TABLE))
+    wait_for_training(project, process)
+    cluster.stop_controller()
+    time.sleep(8)
+    cluster.start_controller()
+    finish(process)
+    assert_same(project, undisturbed)
+    assert resumed(project) == [], "jobs go on without the controller"
+
+
+def test_snakemake_is_killed_while_its_jobs_run(
+    project: Project, undisturbed: Project, cluster: Cluster
+) -> None:
+    """The next one waits for them, takes what they have made, and refuses those yet to begin."""
+    process = project.start("slurm", "--cores", "1", "--group-components", "runs=1", str(TABLE))
+    wait_for_training(project, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert cluster.jobs("--states=running")
+    said = finish(project.start("slurm", "--cores", "1", str(TABLE)))
+    assert "waiting for jobs of an earlier snakemake" in said
+    assert_same(project, undisturbed)
+    assert resumed(project) == []
+    cluster.wait(lambda: not cluster.jobs(), "no job is left", 30)
