@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from flatreg.errors import mendable
 from flatreg.training import Kept, State
 
 # Orbax tells each step of its work at level INFO and warns of options left at their defaults.
@@ -37,8 +38,7 @@ class Checkpoints:
         self._folder = folder.resolve()
         self._key = key
         self._every = every
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._manager = self._open()
 
     def __enter__(self) -> Self:
         """Open."""
@@ -79,11 +79,29 @@ class Checkpoints:
             try:
                 return self._read(step, fresh)
             except Exception as error:  # orbax raises what its many storage layers raise
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                print(f"checkpoint of epoch {step} is broken, going back ({reason})", flush=True)
-                shutil.rmtree(self._folder / str(step), ignore_errors=True)
+                self._pass_over(step, error)
         self._manager.reload()
         return fresh
+
+    def _open(self) -> ocp.CheckpointManager:
+        """Orbax's manager, which does not open a folder that holds a checkpoint it cannot read."""
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        while True:
+            try:
+                return ocp.CheckpointManager(self._folder, options=options)
+            except Exception as error:
+                steps = [int(p.name) for p in self._folder.glob("*") if p.name.isdigit()]
+                if not steps:
+                    raise
+                self._pass_over(max(steps), error)
+
+    def _pass_over(self, step: int, error: Exception) -> None:
+        """Delete a checkpoint that cannot be read, unless that is not its own fault."""
+        if mendable(error):
+            raise error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"checkpoint of epoch {step} is broken, going back ({reason})", flush=True)
+        shutil.rmtree(self._folder / str(step), ignore_errors=True)
 
     def remove(self) -> None:
         """Delete all checkpoints of this training."""
