@@ -10,9 +10,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+# What the processor's environment has, and what a cluster's GPU nodes have of it.
+EXTRAS := --extra study --extra workflow --extra bench --extra develop
+CUDA_EXTRAS := --extra study --extra workflow --extra cuda
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo paper test verify bench lint lock help tex chromium
+.PHONY: setup demo paper test faults cluster-test verify bench lint lock sbom audit help tex chromium slurm
 
 setup: .venv/installed tex ## set up .venv and TeX (every other target does it too)
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
@@ -25,6 +28,12 @@ paper: .venv/installed tex ## the whole study, to PDF and report
 
 test: .venv/installed tex chromium ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+faults: demo ## break the demo in every way, again and again (a quarter of an hour)
+	@$(BIN)/python -m pytest -n 3 tests/faults
+
+cluster-test: demo slurm ## the demo, and faults, on a real Slurm of two nodes on this machine
+	@$(BIN)/python -m pytest tests/cluster
 
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
 	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \
@@ -46,7 +55,16 @@ lint: .venv/installed ## style of Python and Snakemake files, and snakemake --li
 lock: ## resolve pyproject.toml into envs/requirements.txt, keeping pins (UPGRADE=1: newest; needs uv)
 	@command -v $(UV) >/dev/null || { \
 		echo "error: uv is missing; type: $(PYTHON) -m pip install uv" >&2; exit 1; }
-	$(LOCK) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml -o envs/requirements.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) $(EXTRAS) pyproject.toml -o envs/requirements.txt
+	$(LOCK) $(CUDA_EXTRAS) -c envs/requirements.txt pyproject.toml -o envs/requirements-cuda.txt
+
+sbom: .venv/installed .venv-audit/installed ## what the environment is made of, as sbom.json (CycloneDX)
+	@.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o sbom.json $(BIN)/python
+	@echo "sbom.json"
+
+audit: .venv-audit/installed ## known vulnerabilities of what is locked (asks PyPI)
+	@.venv-audit/bin/pip-audit --strict --disable-pip --no-deps -r envs/requirements.txt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +77,11 @@ chromium:
 
 .venv/installed: envs/requirements.txt pyproject.toml
 	@sh envs/setup.sh venv $(PYTHON) .venv
+	@touch $@
+
+# Only `make sbom` and `make audit` use these.
+.venv-audit/installed: envs/audit.txt
+	@sh envs/setup.sh audit $(PYTHON) .venv-audit
 	@touch $@
 
 # PyTorch is only what the bench compares with: it stays out of the study's environment.

@@ -2,8 +2,10 @@
 # Set-up of the machine, called by make; each step is safe to repeat.
 #   envs/setup.sh venv PYTHON FOLDER   environment from the lock, and flatreg
 #   envs/setup.sh torch PYTHON FOLDER  environment with PyTorch, for the bench
+#   envs/setup.sh audit PYTHON FOLDER  environment of what inspects the first one
 #   envs/setup.sh tex                  LaTeX with what the paper uses
 #   envs/setup.sh chromium             the browser in which the tests open the Explore page
+#   envs/setup.sh slurm                the scheduler on which the tests run the demo
 set -eu
 
 TEX_PACKAGES="latexmk texlive-latex-base texlive-latex-recommended texlive-latex-extra \
@@ -112,16 +114,29 @@ install_chromium() {
     fail "Chromium is missing, which the tests need; put chromium on PATH (Debian: sudo apt-get install chromium)"
 }
 
+install_slurm() {
+    if PATH=$PATH:/usr/sbin command -v slurmctld slurmd munged sbatch >/dev/null 2>&1; then
+        return
+    fi
+    if apt_command >/dev/null; then
+        echo "Installing Slurm with apt, for the tests (about a minute, once) …"
+        apt_install slurm-wlm munge
+        return
+    fi
+    fail "Slurm is missing, which the tests of the cluster need; type: sudo apt-get install slurm-wlm munge"
+}
+
 case ${1-} in
 venv)
     make_venv "$2" "$3"
     fill_with_flatreg
     ;;
-torch)
+torch | audit)
     make_venv "$2" "$3"
-    $pip -r envs/torch.txt
+    $pip -r "envs/$1.txt"
     ;;
 tex) install_tex ;;
 chromium) install_chromium ;;
-*) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, tex, or chromium" ;;
+slurm) install_slurm ;;
+*) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, audit PYTHON FOLDER, tex, chromium, or slurm" ;;
 esac

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -157,17 +156,6 @@ def test_a_run_that_is_told_to_end_loses_no_epoch(study: Path, unbroken: Path) -
 
 
 @pytest.mark.slow
-def test_a_checkpoint_with_flipped_bits_is_passed_over(study: Path, unbroken: Path) -> None:
-    out = study / "flipped"
-    newest = checkpoint_steps(kill_at_checkpoint(study, out))[-1]
-    for path in [p for p in newest.rglob("*") if p.is_file()]:
-        flip_bits(path)
-    said = train_again(study, out)
-    assert f"checkpoint of epoch {newest.name} is broken, going back" in said
-    assert_same_bytes(out, unbroken)
-
-
-@pytest.mark.slow
 def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
     study: Path, unbroken: Path
 ) -> None:
@@ -182,24 +170,6 @@ def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
         train_again(study, out)
     )
     assert_same_bytes(out, unbroken)
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_another_run_is_passed_over(study: Path, unbroken: Path) -> None:
-    """The other run's seed is 1."""
-    out, checkpoints = study / "seed-1", study / "seed-1.checkpoints"
-    (theirs,) = kill_at_checkpoint(study, study / "first").iterdir()
-    flags = train_flags(study, out, checkpoints=checkpoints, seed=1)
-    done = flatreg("train", *flags)
-    assert done.returncode == 0, done.stderr
-    (own,) = checkpoints.iterdir()
-    shutil.rmtree(own)
-    shutil.copytree(theirs, own)
-    again = flatreg("train", *train_flags(study, study / "again", seed=1, checkpoints=checkpoints))
-    assert again.returncode == 0, again.stderr
-    assert "is broken, going back (it is of " in again.stdout
-    assert "going on" not in again.stdout
-    assert_same_bytes(study / "again", out)
 
 
 @pytest.mark.slow
@@ -287,29 +257,6 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
     assert len(found["tried"]) == 2
     best = max(found["tried"], key=lambda t: (t["validation_accuracy"], -t["validation_loss"]))
     assert found["selected"]["learning_rate"] == best["learning_rate"]
-
-
-@pytest.mark.slow
-def test_a_search_that_was_killed_goes_on_after_its_last_point(study: Path) -> None:
-    checkpoints, out = study / "searches", study / "selected.json"
-    flags = [
-        *["--config", study / "config.json", "--protocol", "tuned", "--dataset", "breast_cancer"],
-        *["--data", study / "data.npz", "--checkpoints", checkpoints],
-        *["--threads", 1, "--out", out],
-    ]
-    process = subprocess.Popen([sys.executable, "-m", "flatreg.select", *map(str, flags)])
-    while process.poll() is None and not list(checkpoints.glob("*/point-0.json")):
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    assert not out.exists()
-    done = flatreg("select", *flags)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("learning_rate") == 1
-    assert list(checkpoints.iterdir()) == []
-    again = flatreg("select", *flags)
-    assert again.stdout.count("learning_rate") == 2
-    assert json.loads(out.read_text())["tried"][0]["learning_rate"] == 0.001
 
 
 @pytest.mark.slow

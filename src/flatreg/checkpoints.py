@@ -17,11 +17,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from flatreg.errors import mendable
+from flatreg.errors import UserError, mendable
 from flatreg.training import Kept, State
 
-# Orbax tells each step of its work at level INFO and warns of options left at their defaults.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax logs each step of its work, options left at their defaults, and tracebacks of its threads,
+# whose errors it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Checkpoints:
@@ -59,7 +60,11 @@ class Checkpoints:
             self.save(state)
 
     def save(self, state: State) -> None:
-        """Write a checkpoint of a training that goes on, if this epoch has none yet."""
+        """Write a checkpoint of a training that goes on, if this epoch has none yet.
+
+        Raises:
+            UserError: the disk has no room for it, or it cannot be written.
+        """
         if state.status != "running" or state.epoch in self._manager.all_steps():
             return
         arrays, record = _arrays(state), _record(state) | {"key": self._key}
@@ -67,7 +72,12 @@ class Checkpoints:
         items = ocp.args.Composite(
             arrays=ocp.args.StandardSave(arrays), record=ocp.args.JsonSave(record)
         )
-        self._manager.save(state.epoch, args=items)
+        self._check_room(arrays)
+        try:
+            self._manager.save(state.epoch, args=items)
+        except Exception as error:
+            reason = mendable(error) or f"{_first_line(error)}; free some space and run again"
+            raise UserError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
 
     def restore(self, fresh: State) -> State:
         """The state of the last good checkpoint, or `fresh` if there is none.
@@ -95,12 +105,23 @@ class Checkpoints:
                     raise
                 self._pass_over(max(steps), error)
 
+    def _check_room(self, arrays: dict[str, Any]) -> None:
+        """Orbax's threads tell of a full disk in tracebacks of their own: better not to begin."""
+        needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 100_000
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise UserError(
+                f"cannot write a checkpoint to {self._folder}: it takes up to {needed} bytes and "
+                f"{free} are left; free some space and run again"
+            )
+
     def _pass_over(self, step: int, error: Exception) -> None:
         """Delete a checkpoint that cannot be read, unless that is not its own fault."""
         if mendable(error):
             raise error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"checkpoint of epoch {step} is broken, going back ({reason})", flush=True)
+        print(
+            f"checkpoint of epoch {step} is broken, going back ({_first_line(error)})", flush=True
+        )
         shutil.rmtree(self._folder / str(step), ignore_errors=True)
 
     def remove(self) -> None:
@@ -127,6 +148,10 @@ class Checkpoints:
             rows=record["rows"],
             seconds=record["seconds"],
         )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _arrays(state: State) -> dict[str, Any]:

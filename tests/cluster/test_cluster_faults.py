@@ -129,7 +129,7 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
     """It is killed, and the next attempt has more."""
     process = project.start(
         *["slurm", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
-        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", "--", str(TABLE)],
+        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(TABLE)],
     )
     said = finish(process)
     assert "Trying to restart job" in said

@@ -68,7 +68,7 @@ class Demo:
         often = ["--max-jobs-per-timespan", "100/1s"]
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *often]
         return subprocess.Popen(
-            [*command, *options, *map(str, TARGETS if target is None else [target])],
+            [*command, *options, "--", *map(str, TARGETS if target is None else [target])],
             cwd=self.folder,
             env=surroundings(self.folder) | (environment or {}),
             stdout=subprocess.PIPE,
@@ -97,6 +97,7 @@ class Demo:
             "checkpoints": checkpoints,
             "checkpoint-every": every,
             "threads": 1,
+            "compiled": RESULTS / "compiled",
             "out": out,
         }
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]

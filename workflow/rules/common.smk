@@ -31,7 +31,7 @@ from flatreg.config import (
     settings,
     settings_key,
 )
-from flatreg import finished, intact, locks
+from flatreg import clock, finished, intact, locks
 from flatreg.errors import UserError
 from flatreg.evidence import ledger
 from flatreg.evidence import tables as evidence

@@ -32,6 +32,17 @@ def begin_job():
         )
 
 
+def mend_clock():
+    """Date what seems to be of the future now: what is made next must not be older."""
+    folders = [Path(RESULTS), Path(GENERATED), SOURCE]
+    watched = [Path(RESULTS), Path(f"{RESULTS}/data"), Path(".snakemake"), SOURCE]
+    if clock.was_set_back(watched):
+        count = clock.date_now(folders)
+        logger.warning(
+            f"the clock was set back: {count} files of the future are dated now"
+        )
+
+
 def mend_damaged():
     """Make damaged data anew, and delete other damaged files, so that Snakemake plans to make them.
 
@@ -79,6 +90,7 @@ elif workflow.is_main_process and not locks.is_held(STUDY_LOCK):
         locks.wait_for_sharers(
             JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
         )
+        mend_clock()
     mend_damaged()
 
 

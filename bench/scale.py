@@ -1,0 +1,170 @@
+"""How a study of thousands of runs is planned, merged and tested: `python -m bench.scale --help`.
+
+The runs are not trained: each is a copy of one of the demo's, under its own name and with an
+accuracy and a curvature of its own, so that the tables and tests have something to tell apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from flatreg import config, facts
+from flatreg.config import Config, Run
+from flatreg.errors import UserError, run_command
+from flatreg.files import read_sealed, write_json, write_sealed
+from flatreg.runs import run_dir
+
+HOME = Path(__file__).resolve().parent.parent
+SCHEMA = HOME / "workflow/schemas/config.schema.json"
+SAMPLE = Run("stated", "breast_cancer", "0.1", 0)
+LAMBDAS = ["0", "0.001", "0.01", "0.1", "1"]
+DATASETS = ["breast_cancer", "digits"]
+TABLES = {
+    "merge": ["collect", "--out", "tables"],
+    "summarize": ["summarize", "--metrics", "tables/metrics.csv", "--out", "tables/summary.csv"],
+    "test": ["compare", "--metrics", "tables/metrics.csv", "--out", "tables/tests.csv"],
+}
+
+
+class Cost(NamedTuple):
+    """What a command took: seconds by the clock, and megabytes at most."""
+
+    seconds: float
+    megabytes: float
+
+
+def main() -> None:
+    """Plan, merge, summarize and test, and write what each took."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--runs", type=int, default=6000, help="trainings of the study")
+    parser.add_argument("--protocols", type=int, default=15, help="each of two data sets")
+    parser.add_argument("--demo", type=Path, default=Path("results/demo"), help="its results")
+    parser.add_argument("--work", type=Path, required=True, help="an empty folder to work in")
+    parser.add_argument("--out", type=Path, required=True, help="the costs (JSON)")
+    arguments = parser.parse_args()
+    sample = run_dir(arguments.demo, *SAMPLE)
+    if not (sample / "curvature.json").exists():
+        raise UserError(f"{sample} is missing; `make demo` first")
+    overlay = study(arguments.runs, arguments.protocols)
+    folder = copy_workflow(arguments.work, overlay)
+    costs = {"plan": measured([sys.executable, "-m", "snakemake", "-n", "-q", "all"], folder)}
+    resolved = config.read([folder / "config.yaml", folder / "study.yaml"], SCHEMA)
+    runs = config.runs(resolved)
+    write_json(folder / "results/config.json", resolved)
+    for number, run in enumerate(runs):
+        write_run(folder, run, sample, np.random.default_rng(number))
+    for name, words in TABLES.items():
+        costs[name] = measured(command(*words), folder)
+    write_json(arguments.out, report(len(runs), costs))
+
+
+def study(runs: int, protocols: int) -> dict[str, Any]:
+    """A study of so many runs, to be laid over config.yaml."""
+    seeds = round(runs / (protocols * len(DATASETS) * len(LAMBDAS)))
+    training = {
+        "model": {"name": "mlp", "hidden": [64, 32], "dropout": 0.3},
+        "batch": 32,
+        "epochs": 10,
+        "learning_rate": 0.01,
+        "weight_decay": 0.0005,
+    }
+    entry = {
+        "lambdas": LAMBDAS,
+        "seeds": [*range(seeds)],
+        "datasets": dict.fromkeys(DATASETS, training),
+    }
+    theirs = yaml.safe_load((HOME / "config.yaml").read_text(encoding="utf-8"))["protocols"]
+    ours = {f"protocol_{number}": entry for number in range(protocols)}
+    return {
+        "claims": None,
+        "estimates": None,
+        "verify": {"runs": []},
+        "surface": {"protocol": "protocol_0", "lambda": "1", "seed": 0},
+        "protocols": dict.fromkeys(theirs) | ours,
+    }
+
+
+def copy_workflow(folder: Path, overlay: dict[str, Any]) -> Path:
+    """What the workflow is made of, in an empty folder, with the study over it."""
+    folder.mkdir(parents=True)
+    for name in ("Snakefile", "config.yaml", "CITATION.cff"):
+        shutil.copy(HOME / name, folder)
+    for name in ("workflow", "profiles", "src", "paper", "bench", "envs"):
+        skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf*")
+        shutil.copytree(HOME / name, folder / name, ignore=skip)
+    (folder / "study.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    return folder
+
+
+def command(stage: str, *flags: str) -> list[str]:
+    """A stage of the library on the results."""
+    paths = [f"results/{word}" if word.startswith("tables") else word for word in flags]
+    stage_words = [sys.executable, "-m", f"flatreg.{stage}", "--config", "results/config.json"]
+    return [*stage_words, *paths]
+
+
+def write_run(folder: Path, run: Run, sample: Path, rng: np.random.Generator) -> None:
+    """A run's files: the sample's, with the name of the run and numbers of its own."""
+    out = run_dir(folder / "results", *run)
+    out.mkdir(parents=True)
+    for name in ("epochs.csv", "params.npz", "timing.json", "facts.json"):
+        os.link(sample / name, out / name)
+    shift = rng.normal(0, 0.01)
+    metrics, curvature = (read_sealed(sample / f"{n}.json") for n in ("metrics", "curvature"))
+    named = dict(zip(("protocol", "dataset", "lambda", "seed"), run, strict=True))
+    metrics |= named | {"test_accuracy": float(np.clip(0.9 + shift, 0, 1))}
+    curvature["train"]["tr_h2"] *= float(np.exp(10 * shift))
+    write_sealed(out / "metrics.json", metrics)
+    write_sealed(out / "curvature.json", curvature)
+
+
+def measured(words: list[str], folder: Path) -> Cost:
+    """Run a command and measure it.
+
+    Raises:
+        UserError: it failed.
+    """
+    words = [*words, *(["--configfile", "study.yaml"] if "snakemake" in words else [])]
+    clock = time.perf_counter()
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _, said = process.communicate()
+    seconds = time.perf_counter() - clock
+    if process.returncode:
+        raise UserError(f"{' '.join(words)} failed: {said.strip().splitlines()[-1]}")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return Cost(round(seconds, 1), round(peak))
+
+
+def report(runs: int, costs: dict[str, Cost]) -> Config:
+    """The costs, and the machine and commit they are of."""
+    found = facts.describe()
+    machine = {name: found[name] for name in ("commit", "dirty", "processor", "cores", "python")}
+    return {
+        "runs": runs,
+        **{name: cost._asdict() for name, cost in costs.items()},
+        **machine,
+        "system": platform.system(),
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)
