@@ -10,8 +10,12 @@ from collections.abc import Callable
 class UserError(Exception):
     """Something the user can mend: what is wrong, where, and what to do.
 
-    The message is one line.
+    The message is one line, whatever the words in it come from.
     """
+
+    def __init__(self, message: str) -> None:
+        """Put the message on one line."""
+        super().__init__(" ".join(message.splitlines()))
 
 
 class StoppedError(Exception):

@@ -47,6 +47,8 @@ def share_compilations(folder: Path) -> None:
     """
     import jax  # not before the threads are held
 
+    # XLA's own caches, of GPUs, would make the folder's path a part of each program's key.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

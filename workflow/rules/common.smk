@@ -1,7 +1,8 @@
 # Purpose: what the rules share: the checked config, where files are, and which
 #     of the library's files a stage is made of. A rule's mem_mb (MB) and runtime
 #     (minutes) are a third and more above the most that was measured, on a busy
-#     two-core machine, and grow with each attempt; downloads have an hour. Jobs of
+#     two-core machine (memory with what Snakemake takes beside it on a cluster), and
+#     grow with each attempt; downloads have an hour. Jobs of
 #     a `group` go to a cluster's scheduler together, as its profile says.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none

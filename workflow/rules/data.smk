@@ -22,7 +22,7 @@ rule prepare_data:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(60),
     params:
         key=lambda wildcards: data_key(wildcards.source),
@@ -49,7 +49,7 @@ rule extract_features:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(10),
     params:
         key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),

@@ -111,6 +111,8 @@ rule rescale_layers:
         f"{LOGS}/tables/reparametrization.log",
     benchmark:
         f"{BENCHMARKS}/tables/reparametrization.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -147,6 +149,8 @@ rule check_estimator:
         f"{LOGS}/tables/estimates.log",
     benchmark:
         f"{BENCHMARKS}/tables/estimates.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1

@@ -53,6 +53,8 @@ rule map_surface:
         f"{LOGS}/surfaces/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/surfaces/{{dataset}}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1

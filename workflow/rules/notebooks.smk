@@ -29,6 +29,8 @@ rule execute_notebook:
         f"{LOGS}/notebooks/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/notebooks/{{dataset}}.tsv"
+    group:
+        "notebooks"
     conda:
         "../../envs/environment.yaml"
     threads: 1

@@ -14,6 +14,8 @@ import requests
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 20
 BLOCK_BYTES = 1 << 20
+# More than any of the study's archives is, packed or not: what is larger is none of them.
+LARGEST_BYTES = 1 << 30
 
 
 class DownloadError(Exception):
@@ -27,7 +29,7 @@ def fetch(url: str, path: Path) -> None:
     minutes where there is no network.
 
     Raises:
-        DownloadError: no answer, another answer than 200, or not all of it.
+        DownloadError: no answer, another answer than 200, not all of it, or more than there can be.
     """
     host = urlsplit(url).netloc
     try:
@@ -41,6 +43,8 @@ def fetch(url: str, path: Path) -> None:
                 raise DownloadError(f"{url} answers with HTTP status {response.status_code}")
             with path.open("wb") as handle:
                 for block in response.iter_content(BLOCK_BYTES):
+                    if handle.tell() + len(block) > LARGEST_BYTES:
+                        raise DownloadError(f"{url} sends more than {LARGEST_BYTES} bytes")
                     handle.write(block)
     except requests.RequestException as error:
         if path.exists():
@@ -53,11 +57,16 @@ def members(path: Path) -> Iterator[tuple[str, io.BytesIO]]:
     """Name and contents of each file in a .tar.gz, in its order; nothing is written to disk.
 
     Raises:
-        DownloadError: a member's name points outside the archive's folder, or the archive is cut.
+        DownloadError: a member's name points outside the archive's folder, its contents are
+            larger than any data set's, or the archive is cut.
     """
+    unpacked = 0
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
+                unpacked += member.size
+                if unpacked > LARGEST_BYTES:
+                    raise DownloadError(f"the archive holds more than {LARGEST_BYTES} bytes")
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise DownloadError(
