@@ -21,13 +21,14 @@ setup: .venv/installed tex ## set up .venv and TeX (every other target does it t
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
 
 demo: .venv/installed tex ## the whole pipeline on small data, to PDF and report (minutes)
-	@sh workflow/run.sh results/demo results/demo/paper.pdf --profile profiles/demo
+	@sh workflow/run.sh results/demo results/demo/paper.pdf \
+		--profile $(or $(PROFILE),profiles/demo) --configfile profiles/demo/study.yaml
 
-paper: .venv/installed tex ## the whole study, to PDF and report
-	@sh workflow/run.sh results paper/main.pdf
+paper: .venv/installed tex ## the whole study, to PDF and report (on a cluster: PROFILE=profiles/slurm)
+	@sh workflow/run.sh results paper/main.pdf $(if $(PROFILE),--profile $(PROFILE))
 
 test: .venv/installed tex chromium ## the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/cluster
 
 faults: demo ## break the demo in every way, again and again (a quarter of an hour)
 	@$(BIN)/python -m pytest -n 3 tests/faults
@@ -67,7 +68,7 @@ audit: .venv-audit/installed ## known vulnerabilities of what is locked (asks Py
 	@.venv-audit/bin/pip-audit --strict --disable-pip --no-deps -r envs/requirements.txt
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 tex:
 	@sh envs/setup.sh tex

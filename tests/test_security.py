@@ -155,7 +155,7 @@ def test_arrays_are_read_without_pickles(
 
 
 def test_the_library_itself_reads_no_pickle() -> None:
-    """scikit-learn's cache of 20 Newsgroups is one, in a folder that the user chose: it reads it."""
+    """scikit-learn reads its cache of 20 Newsgroups, which is one, where the user chose."""
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not any(word in text for word in ("import pickle", "joblib", "allow_pickle=True")), (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+LOCKS = ["requirements.txt", "requirements-cuda.txt"]
 ERROR_LINE = re.compile(r"^error: .+$", re.MULTILINE)
 
 
@@ -21,9 +22,9 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def lock_entries(root: Path) -> dict[str, str]:
+def lock_entries(root: Path, name: str = "requirements.txt") -> dict[str, str]:
     """Return each locked package with its entry, hashes included."""
-    text = (root / "envs/requirements.txt").read_text(encoding="utf-8")
+    text = (root / "envs" / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
     return {normalized(re.split(r"[=\s]", entry, maxsplit=1)[0]): entry for entry in entries}
 
@@ -68,29 +69,66 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> No
         assert word in result.stderr
 
 
-def test_every_locked_package_has_one_version_and_hashes(root):
-    text = (root / "envs/requirements.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_package_has_one_version_and_hashes(root, name):
+    text = (root / "envs" / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
     assert len(entries) > 100
-    assert len(lock_entries(root)) == len(entries), "a package is locked in two versions"
+    assert len(lock_entries(root, name)) == len(entries), "a package is locked in two versions"
     for entry in entries:
         assert re.match(r"[\w.-]+==[\w.]+ ", entry), entry
         assert "--hash=sha256:" in entry, entry
 
 
-def test_lock_names_no_host(root):
-    text = (root / "envs/requirements.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_names_no_host(root, name):
+    text = (root / "envs" / name).read_text(encoding="utf-8")
     assert not re.search(r"://|--index|--extra-index|--find-links|--trusted-host|@ ", text)
 
 
 def test_lock_holds_what_the_package_declares(root):
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     declared = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for extra in project["project"]["optional-dependencies"].values():
-        declared += extra
+    for name, extra in project["project"]["optional-dependencies"].items():
+        declared += extra if name != "cuda" else []
     names = {normalized(re.split(r"[\[<>=~! ]", line, maxsplit=1)[0]) for line in declared}
     missing = names - set(lock_entries(root))
     assert not missing, "make lock"
+
+
+def version(entry: str) -> str:
+    """Return the version that an entry of a lock pins."""
+    return re.match(r"[\w.-]+==([\w.+!]+)", entry)[1]
+
+
+def test_the_lock_for_cuda_has_the_versions_of_the_other_and_cuda(root):
+    """So that a study on GPUs differs in its processor alone."""
+    ours, cuda = lock_entries(root), lock_entries(root, "requirements-cuda.txt")
+    shared = ours.keys() & cuda.keys()
+    assert {"jax", "jaxlib", "flax", "optax", "snakemake", "orbax-checkpoint"} <= shared
+    differing = {name for name in shared if version(ours[name]) != version(cuda[name])}
+    assert differing == set(), "make lock"
+    added = cuda.keys() - ours.keys()
+    assert added, "there is something of CUDA"
+    assert all(re.match(r"jax-cuda12-|nvidia-", name) for name in added), added
+
+
+def test_conda_and_the_container_take_the_lock(root):
+    """Neither names a package of Python's by itself, but what builds flatreg."""
+    conda = yaml.safe_load((root / "envs/environment.yaml").read_text(encoding="utf-8"))
+    assert [re.split("[=<>]", name)[0] for name in conda["dependencies"]] == ["python", "pip"]
+    deployed = (root / "envs/environment.post-deploy.sh").read_text(encoding="utf-8")
+    container = (root / "envs/flatreg.def").read_text(encoding="utf-8")
+    for text, lock in (
+        (deployed, "--require-hashes -r envs/requirements.txt"),
+        (container, "--require-hashes -r requirements.txt"),
+    ):
+        installs = re.findall(r"pip install (.+)", text)
+        assert lock in installs[0]
+        assert all(re.search(r"--no-deps|hatchling", line) for line in installs[1:])
+    assert "lock=requirements.txt" in container
+    python = re.search(r"python=([\d.]+)", str(conda["dependencies"]))[1]
+    assert f"From: python:{python}-slim" in container, "one Python"
 
 
 def test_help_lists_every_target_in_one_line(root):
@@ -105,8 +143,8 @@ def test_help_lists_every_target_in_one_line(root):
         check=True,
         timeout=60,
     ).stdout.splitlines()
-    listed = [re.match(r"make (\w+) +\S.*$", line).group(1) for line in shown]
-    assert set(listed) == phony - {"tex", "chromium"}
+    listed = [re.match(r"make ([\w-]+) +\S.*$", line).group(1) for line in shown]
+    assert set(listed) == phony - {"tex", "chromium", "slurm"}
     assert len(listed) == len(set(listed))
 
 
@@ -175,8 +213,10 @@ def test_profiles_hold_only_what_snakemake_knows(root):
     assert {path.parent.name for path in profiles} == {
         "adam",
         "autodiff",
+        "cluster-generic",
         "default",
         "demo",
+        "gpu",
         "slurm",
         "verify",
     }
