@@ -107,13 +107,26 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     assert min(resumed(project)) >= 20, "told to end, they lose no epoch"
 
 
+def test_a_job_is_told_before_its_time_is_up(project: Project, undisturbed: Project) -> None:
+    """90 s before, as the profile asks for: at once, if it is given but a minute."""
+    process = project.start("slurm", "--cores", "2", str(TABLE))
+    job = wait_for_training(project, process)
+    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    said = finish(process)
+    assert "Trying to restart job" in said
+    assert "TIMEOUT" not in project.cluster.run("scontrol", "show", "job", job)
+    assert_same(project, undisturbed)
+    assert min(resumed(project)) >= 20, "they lose no epoch"
+
+
 def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster) -> None:
-    """Of two trainings that take longer than a job may; the next attempt may take longer."""
+    """Without a word before, of trainings that take longer than it may."""
     local, project = copy(), copy()
     for one in (local, project):
-        one.configure(study(epochs=4000, seeds=1))
+        one.configure(study(epochs=2600, seeds=1))
     truth = local.start("local", str(TABLE))
-    process = project.start("slurm", "--cores", "2", str(TABLE))
+    untold = ["--default-resources", "slurm_partition=main"]
+    process = project.start("slurm", "--cores", "2", *untold, "--retries", "2", str(TABLE))
     job = wait_for_training(project, process)
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     wait(lambda: job not in cluster.jobs(), "the job over its time is ended", 180)
