@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -146,12 +145,12 @@ def measured(words: list[str], folder: Path) -> Cost:
         stderr=subprocess.PIPE,
         text=True,
     )
-    _, said = process.communicate()
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - clock
-    if process.returncode:
+    if status:
         raise UserError(f"{' '.join(words)} failed: {said.strip().splitlines()[-1]}")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return Cost(round(seconds, 1), round(peak))
+    return Cost(round(seconds, 1), round(used.ru_maxrss / 1024))
 
 
 def report(runs: int, costs: dict[str, Cost]) -> Config:

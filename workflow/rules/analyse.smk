@@ -18,7 +18,6 @@ rule collect_tables:
         epochs=run_files("epochs.csv"),
         timing=run_files("timing.json"),
         curvature=run_files("curvature.json"),
-        library=library("collect"),
     output:
         metrics=report(
             f"{RESULTS}/tables/metrics.csv",
@@ -53,6 +52,7 @@ rule collect_tables:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("collect"),
         tables=subpath(output.metrics, parent=True),
     shell:
         "python -m flatreg.collect --config {input.config:q} --out {params.tables:q} &> {log:q}"
@@ -63,7 +63,6 @@ rule summarize_cells:
     input:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
-        library=library("summarize"),
     output:
         summary=report(
             f"{RESULTS}/tables/summary.csv",
@@ -83,6 +82,7 @@ rule summarize_cells:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("summarize"),
         alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.summarize --config {input.config:q} --metrics {input.metrics:q}"
@@ -94,7 +94,6 @@ rule compare_lambdas:
     input:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
-        library=library("compare"),
     output:
         tests=report(
             f"{RESULTS}/tables/tests.csv",
@@ -114,6 +113,7 @@ rule compare_lambdas:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("compare"),
         key=digest(STUDY["analysis"]),
     shell:
         "python -m flatreg.compare --config {input.config:q} --metrics {input.metrics:q}"

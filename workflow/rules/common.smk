@@ -36,7 +36,7 @@ from flatreg import clock, finished, intact, locks
 from flatreg.errors import UserError
 from flatreg.evidence import ledger
 from flatreg.evidence import tables as evidence
-from flatreg.files import read_json, write_json
+from flatreg.files import read_json, sha256, write_json
 
 HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
@@ -146,6 +146,17 @@ CITED = {
 
 @cache
 def library(*modules):
+    """16 hex digits that name what these modules are made of; in params, a change of it re-runs.
+
+    They are of the files' contents. Forty files a job as inputs would do the same, and be most of
+    what Snakemake goes through for a study of thousands of runs.
+    """
+    files = library_files(*modules)
+    return digest({str(path.relative_to(SOURCE)): sha256(path) for path in files})
+
+
+@cache
+def library_files(*modules):
     """The library's files that these modules are made of, by the imports in their text.
 
     flatreg.config is left out: what a stage takes from the config is in its params.
@@ -156,7 +167,7 @@ def library(*modules):
         if path not in found:
             found.add(path)
             waiting += [p for p in imported_files(path) if p != SOURCE / "config.py"]
-    return sorted(map(str, found))
+    return sorted(found)
 
 
 def module_file(name):

@@ -8,7 +8,6 @@ rule prepare_data:
     """Write a data set's arrays, and a manifest of where they come from and what they hold."""
     input:
         config=ancient(CONFIG),
-        library=lambda wildcards: library("prepare", f"datasets.{wildcards.source}"),
     output:
         data=DATA,
         manifest=f"{RESULTS}/data/{{source}}.json",
@@ -16,8 +15,6 @@ rule prepare_data:
         f"{LOGS}/data/{{source}}.log",
     benchmark:
         f"{BENCHMARKS}/data/{{source}}.tsv"
-    group:
-        "data"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -25,6 +22,7 @@ rule prepare_data:
         mem_mb=growing(1500),
         runtime=growing(60),
     params:
+        library=lambda wildcards: library("prepare", f"datasets.{wildcards.source}"),
         key=lambda wildcards: data_key(wildcards.source),
     shell:
         "python -m flatreg.prepare --config {input.config:q} --dataset {wildcards.source:q}"
@@ -36,15 +34,12 @@ rule extract_features:
     input:
         config=ancient(CONFIG),
         data=DATA,
-        library=library("featurize"),
     output:
         features=FEATURES,
     log:
         f"{LOGS}/features/{{source}}-{{reading}}.log",
     benchmark:
         f"{BENCHMARKS}/features/{{source}}-{{reading}}.tsv"
-    group:
-        "data"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -52,6 +47,7 @@ rule extract_features:
         mem_mb=growing(1500),
         runtime=growing(10),
     params:
+        library=library("featurize"),
         key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),
     shell:
         "python -m flatreg.featurize --config {input.config:q} --data {input.data:q}"

@@ -22,7 +22,6 @@ rule draw_accuracy:
     input:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/accuracy.pdf",
         svg=report(
@@ -42,6 +41,7 @@ rule draw_accuracy:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.figures accuracy --config {input.config:q} --metrics {input.metrics:q}"
@@ -53,7 +53,6 @@ rule draw_flatness:
     input:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/flatness.pdf",
         svg=report(
@@ -73,6 +72,7 @@ rule draw_flatness:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.figures flatness --config {input.config:q} --metrics {input.metrics:q}"
@@ -84,7 +84,6 @@ rule draw_flatness_and_accuracy:
     input:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/flatness_and_accuracy.pdf",
         svg=report(
@@ -104,6 +103,7 @@ rule draw_flatness_and_accuracy:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         protocol=STUDY["surface"]["protocol"],
     shell:
         "python -m flatreg.figures flatness_and_accuracy --config {input.config:q} --metrics {input.metrics:q}"
@@ -115,7 +115,6 @@ rule draw_correlations:
     input:
         config=ancient(CONFIG),
         correlations=f"{RESULTS}/tables/correlations.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/correlations.pdf",
         svg=report(
@@ -135,6 +134,7 @@ rule draw_correlations:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         protocol=STUDY["surface"]["protocol"],
     shell:
         "python -m flatreg.figures correlations --config {input.config:q} --correlations {input.correlations:q}"
@@ -145,7 +145,6 @@ rule draw_grim:
     """Draw which test-set sizes the reported accuracies can come from."""
     input:
         denominators=f"{RESULTS}/tables/grim_denominators.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/grim.pdf",
         svg=report(
@@ -164,6 +163,8 @@ rule draw_grim:
     resources:
         mem_mb=growing(500),
         runtime=growing(5),
+    params:
+        library=library("figures"),
     shell:
         "python -m flatreg.figures grim --denominators {input.denominators:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -174,7 +175,6 @@ rule draw_learning_curves:
     input:
         config=ancient(CONFIG),
         epochs=f"{RESULTS}/tables/epochs.csv",
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/learning_curves.pdf",
         svg=report(
@@ -193,6 +193,8 @@ rule draw_learning_curves:
     resources:
         mem_mb=growing(500),
         runtime=growing(5),
+    params:
+        library=library("figures"),
     shell:
         "python -m flatreg.figures learning_curves --config {input.config:q} --epochs {input.epochs:q}"
         " --out {output.pdf:q} &> {log:q}"
@@ -203,7 +205,6 @@ rule draw_interpolation:
     input:
         config=ancient(CONFIG),
         surfaces=SURFACES,
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/interpolation.pdf",
         svg=report(
@@ -223,6 +224,7 @@ rule draw_interpolation:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         lam=STUDY["surface"]["lambda"],
     shell:
         "python -m flatreg.figures interpolation --config {input.config:q} --surfaces {input.surfaces:q}"
@@ -234,7 +236,6 @@ rule draw_surface:
     input:
         config=ancient(CONFIG),
         surfaces=SURFACES,
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/surface.pdf",
         svg=report(
@@ -254,6 +255,7 @@ rule draw_surface:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("figures"),
         lam=STUDY["surface"]["lambda"],
     shell:
         "python -m flatreg.figures surface --config {input.config:q} --surfaces {input.surfaces:q}"
@@ -267,7 +269,6 @@ rule draw_cost:
         times=f"{RESULTS}/tables/times.csv",
         original=ORIGINAL,
         bench=BENCH,
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/cost.pdf",
         svg=report(
@@ -286,6 +287,8 @@ rule draw_cost:
     resources:
         mem_mb=growing(500),
         runtime=growing(5),
+    params:
+        library=library("figures"),
     shell:
         "python -m flatreg.figures cost --config {input.config:q} --times {input.times:q} --original {input.original:q}"
         " --bench {input.bench:q} --out {output.pdf:q} &> {log:q}"
@@ -295,7 +298,6 @@ rule draw_cost_growth:
     """Draw how the cost of the penalty grows with width, batch, probes and depth."""
     input:
         bench=BENCH,
-        library=library("figures"),
     output:
         pdf=f"{RESULTS}/figures/cost_growth.pdf",
         svg=report(
@@ -314,6 +316,8 @@ rule draw_cost_growth:
     resources:
         mem_mb=growing(500),
         runtime=growing(5),
+    params:
+        library=library("figures"),
     shell:
         "python -m flatreg.figures cost_growth --bench {input.bench:q} --out {output.pdf:q}"
         " &> {log:q}"

@@ -21,15 +21,12 @@ rule measure_flatness:
         data=data_file,
         metrics=lambda wildcards: run_files("metrics.json", cell_runs(wildcards)),
         params=lambda wildcards: run_files("params.npz", cell_runs(wildcards)),
-        library=library("flatness"),
     output:
         flatness=FLATNESS,
     log:
         f"{LOGS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.log",
     benchmark:
         f"{BENCHMARKS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.tsv"
-    group:
-        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -37,6 +34,7 @@ rule measure_flatness:
         mem_mb=growing(2500),
         runtime=growing(10),
     params:
+        library=library("flatness"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=lambda wildcards, input: [os.path.dirname(path) for path in input.metrics],
@@ -52,7 +50,6 @@ rule correlate_flatness:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
         cells=expand(FLATNESS, zip, **cells()),
-        library=library("evidence.generalization"),
     output:
         flatness=report(
             f"{RESULTS}/tables/flatness.csv",
@@ -73,8 +70,6 @@ rule correlate_flatness:
         f"{LOGS}/tables/correlations.log",
     benchmark:
         f"{BENCHMARKS}/tables/correlations.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -82,6 +77,7 @@ rule correlate_flatness:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("evidence.generalization"),
         key=digest([STUDY["analysis"], STUDY["protocols"]]),
     shell:
         "python -m flatreg.evidence.generalization --config {input.config:q} --metrics {input.metrics:q}"
@@ -96,7 +92,6 @@ rule rescale_layers:
         data=lambda wildcards: data_file(rescaled_run()[0]),
         metrics=lambda wildcards: run_files("metrics.json", rescaled_run()),
         params=lambda wildcards: run_files("params.npz", rescaled_run()),
-        library=library("evidence.reparametrization"),
     output:
         reparametrization=report(
             f"{RESULTS}/tables/reparametrization.csv",
@@ -111,8 +106,6 @@ rule rescale_layers:
         f"{LOGS}/tables/reparametrization.log",
     benchmark:
         f"{BENCHMARKS}/tables/reparametrization.tsv"
-    group:
-        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -120,6 +113,7 @@ rule rescale_layers:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
+        library=library("evidence.reparametrization"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         run=lambda wildcards, input: os.path.dirname(input.metrics[0]),
@@ -136,7 +130,6 @@ rule check_estimator:
         data=data_file(ESTIMATED[0]) if ESTIMATED else [],
         metrics=run_files("metrics.json", ESTIMATED),
         params=run_files("params.npz", ESTIMATED),
-        library=library("evidence.estimates"),
     output:
         estimates=report(
             f"{RESULTS}/tables/estimates.csv",
@@ -149,8 +142,6 @@ rule check_estimator:
         f"{LOGS}/tables/estimates.log",
     benchmark:
         f"{BENCHMARKS}/tables/estimates.tsv"
-    group:
-        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -158,6 +149,7 @@ rule check_estimator:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
+        library=library("evidence.estimates"),
         compiled=COMPILED,
         key=digest(STUDY["estimates"]),
         runs=lambda wildcards, input: [os.path.dirname(path) for path in input.metrics],
@@ -174,7 +166,6 @@ rule decompose_variance:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
         manifests=expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
-        library=library("evidence.variance"),
     output:
         variance=report(
             f"{RESULTS}/tables/variance.csv",
@@ -187,8 +178,6 @@ rule decompose_variance:
         f"{LOGS}/tables/variance.log",
     benchmark:
         f"{BENCHMARKS}/tables/variance.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -196,6 +185,7 @@ rule decompose_variance:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("evidence.variance"),
         key=digest(STUDY["protocols"]),
     shell:
         "python -m flatreg.evidence.variance --config {input.config:q} --metrics {input.metrics:q}"
@@ -208,7 +198,6 @@ rule pool_datasets:
         config=ancient(CONFIG),
         metrics=f"{RESULTS}/tables/metrics.csv",
         manifests=expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
-        library=library("evidence.overall"),
     output:
         overall=report(
             f"{RESULTS}/tables/overall.csv",
@@ -229,8 +218,6 @@ rule pool_datasets:
         f"{LOGS}/tables/overall.log",
     benchmark:
         f"{BENCHMARKS}/tables/overall.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -238,6 +225,7 @@ rule pool_datasets:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("evidence.overall"),
         key=digest([STUDY["analysis"], STUDY["protocols"]]),
     shell:
         "python -m flatreg.evidence.overall --config {input.config:q} --metrics {input.metrics:q}"
@@ -250,7 +238,6 @@ rule inspect_reported:
     input:
         original=ORIGINAL,
         manifests=expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
-        library=library("evidence.forensics"),
     output:
         grim=report(
             f"{RESULTS}/tables/grim.csv",
@@ -274,8 +261,6 @@ rule inspect_reported:
         f"{LOGS}/tables/grim.log",
     benchmark:
         f"{BENCHMARKS}/tables/grim.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -283,6 +268,7 @@ rule inspect_reported:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("evidence.forensics"),
         alpha=STUDY["analysis"]["alpha"],
     shell:
         "python -m flatreg.evidence.forensics --original {input.original:q}"
@@ -293,8 +279,6 @@ rule inspect_reported:
 
 rule calibrate_intervals:
     """Draw many samples, and tell how often each kind of interval holds the true value."""
-    input:
-        library=library("evidence.calibration"),
     output:
         calibration=report(
             f"{RESULTS}/tables/calibration.csv",
@@ -307,8 +291,6 @@ rule calibrate_intervals:
         f"{LOGS}/tables/calibration.log",
     benchmark:
         f"{BENCHMARKS}/tables/calibration.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -316,6 +298,7 @@ rule calibrate_intervals:
         mem_mb=growing(1000),
         runtime=growing(20),
     params:
+        library=library("evidence.calibration"),
         rounds=2000,
     shell:
         "python -m flatreg.evidence.calibration --rounds {params.rounds:q} --seed 0"
@@ -331,7 +314,6 @@ rule judge_claims:
         estimates=f"{RESULTS}/tables/estimates.csv",
         ledger=LEDGER or [],
         schema=LEDGER_SCHEMA,
-        library=library("evidence.judge"),
     output:
         claims=report(
             f"{RESULTS}/tables/claims.csv",
@@ -347,8 +329,6 @@ rule judge_claims:
         f"{LOGS}/tables/claims.log",
     benchmark:
         f"{BENCHMARKS}/tables/claims.tsv"
-    group:
-        "evidence"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -356,6 +336,7 @@ rule judge_claims:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("evidence.judge"),
         key=digest(STUDY["analysis"]),
     shell:
         "python -m flatreg.evidence.judge --config {input.config:q} --ledger {input.ledger:q}"

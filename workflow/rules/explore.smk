@@ -23,7 +23,6 @@ rule write_explore_page:
         claims=f"{RESULTS}/tables/claims.csv" if LEDGER else [],
         claim_runs=f"{RESULTS}/tables/claim_runs.csv" if LEDGER else [],
         surfaces=SURFACES,
-        library=library("page.__main__"),
         parts=expand(str(SOURCE / "page/page.{kind}"), kind=["html", "css", "js"]),
     output:
         page=report(
@@ -43,6 +42,7 @@ rule write_explore_page:
         mem_mb=growing(1000),
         runtime=growing(5),
     params:
+        library=library("page.__main__"),
         key=STUDY_KEY,
         ledger=lambda wildcards, input: (
             ["--claims", input.claims, "--claim-runs", input.claim_runs]

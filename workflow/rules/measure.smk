@@ -10,15 +10,12 @@ rule measure_curvature:
         data=data_file,
         metrics=f"{RESULTS}/{RUN}/metrics.json",
         params=f"{RESULTS}/{RUN}/params.npz",
-        library=library("measure"),
     output:
         curvature=f"{RESULTS}/{RUN}/curvature.json",
     log:
         f"{LOGS}/{RUN}/curvature.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/curvature.tsv"
-    group:
-        "runs"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -26,6 +23,7 @@ rule measure_curvature:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
+        library=library("measure"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         run=subpath(input.metrics, parent=True),
@@ -46,15 +44,12 @@ rule map_surface:
         params=lambda wildcards: run_files(
             "params.npz", surface_runs(wildcards.dataset)
         ),
-        library=library("surface"),
     output:
         surface=f"{RESULTS}/surfaces/{{dataset}}.npz",
     log:
         f"{LOGS}/surfaces/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/surfaces/{{dataset}}.tsv"
-    group:
-        "cells"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -62,6 +57,7 @@ rule map_surface:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
+        library=library("surface"),
         compiled=COMPILED,
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),
         folders=lambda wildcards, input: [os.path.dirname(path) for path in input.runs],

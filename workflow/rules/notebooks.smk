@@ -16,7 +16,6 @@ rule execute_notebook:
         config=ancient(CONFIG),
         tables=TABLES,
         template=str(HOME / "workflow/notebooks/explore.ipynb"),
-        library=library("notebook", "explore", "figures", "tables"),
     output:
         notebook=f"{RESULTS}/notebooks/{{dataset}}.ipynb",
         page=report(
@@ -29,8 +28,6 @@ rule execute_notebook:
         f"{LOGS}/notebooks/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/notebooks/{{dataset}}.tsv"
-    group:
-        "notebooks"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -38,6 +35,7 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(15),
     params:
+        library=library("notebook", "explore", "figures", "tables"),
         key=digest([STUDY["analysis"], STUDY["surface"]]),
     shell:
         "python -m flatreg.notebook --template {input.template:q} --config {input.config:q}"

@@ -36,7 +36,6 @@ rule write_numbers:
         **CITED,
         config=ancient(CONFIG),
         text=str(PAPER / "main.tex"),
-        library=library("paper.numbers"),
     output:
         numbers=f"{GENERATED}/numbers.tex",
         provenance=f"{GENERATED}/numbers.json",
@@ -51,6 +50,7 @@ rule write_numbers:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.numbers"),
         key=STUDY_KEY,
         cited=cited_flags,
     shell:
@@ -63,7 +63,6 @@ rule write_table:
     input:
         **CITED,
         config=ancient(CONFIG),
-        library=library("paper.result_tables"),
     output:
         table=f"{GENERATED}/table_{{dataset}}.tex",
         provenance=f"{GENERATED}/table_{{dataset}}.json",
@@ -78,6 +77,7 @@ rule write_table:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.result_tables"),
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
     shell:
@@ -90,7 +90,6 @@ rule write_appendix:
     input:
         **CITED,
         config=ancient(CONFIG),
-        library=library("paper.appendix"),
     output:
         table=f"{GENERATED}/appendix.tex",
         provenance=f"{GENERATED}/appendix.json",
@@ -105,6 +104,7 @@ rule write_appendix:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.appendix"),
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
     shell:
@@ -117,7 +117,6 @@ rule write_ledger:
     input:
         **CITED,
         config=ancient(CONFIG),
-        library=library("paper.ledger_table"),
     output:
         table=f"{GENERATED}/ledger.tex",
         provenance=f"{GENERATED}/ledger.json",
@@ -132,6 +131,7 @@ rule write_ledger:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.ledger_table"),
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
     shell:
@@ -144,7 +144,6 @@ rule write_variance_table:
     input:
         **CITED,
         config=ancient(CONFIG),
-        library=library("paper.variance_table"),
     output:
         table=f"{GENERATED}/table_variance.tex",
         provenance=f"{GENERATED}/table_variance.json",
@@ -159,6 +158,7 @@ rule write_variance_table:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.variance_table"),
         key=digest(STUDY["protocols"]),
         cited=cited_flags,
     shell:
@@ -172,7 +172,6 @@ rule write_forensics_table:
         grim=f"{RESULTS}/tables/grim.csv",
         checks=f"{RESULTS}/tables/checks.csv",
         original=ORIGINAL,
-        library=library("paper.forensics_table"),
     output:
         table=f"{GENERATED}/table_forensics.tex",
         provenance=f"{GENERATED}/table_forensics.json",
@@ -186,6 +185,8 @@ rule write_forensics_table:
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
+    params:
+        library=library("paper.forensics_table"),
     shell:
         "python -m flatreg.paper.forensics_table --grim {input.grim:q} --checks {input.checks:q}"
         " --original {input.original:q} --out {output.table:q} &> {log:q}"
@@ -196,7 +197,6 @@ rule draw_flowcharts:
     input:
         config=ancient(CONFIG),
         manifests=CITED["manifests"],
-        library=library("paper.flowcharts"),
     output:
         models=f"{GENERATED}/flow_models.tex",
         step=f"{GENERATED}/flow_step.tex",
@@ -212,6 +212,7 @@ rule draw_flowcharts:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        library=library("paper.flowcharts"),
         key=digest(STUDY["protocols"]),
     shell:
         "python -m flatreg.paper.flowcharts --config {input.config:q}"
@@ -227,7 +228,6 @@ rule compile_paper:
         generated=expand(f"{GENERATED}/{{name}}.tex", name=WRITTEN),
         provenance=expand(f"{GENERATED}/{{name}}.json", name=WRITTEN),
         figures=[path for path in FIGURES if path.endswith(".pdf")],
-        library=library("paper.compile"),
     output:
         pdf=report(
             PDF,
@@ -245,6 +245,8 @@ rule compile_paper:
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
+    params:
+        library=library("paper.compile"),
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
         " --generated {input.generated:q} --provenance {input.provenance:q}"

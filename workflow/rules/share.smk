@@ -23,7 +23,6 @@ rule write_crate:
         facts=run_files("facts.json"),
         citation=str(HOME / "CITATION.cff"),
         workflow=str(HOME / "Snakefile"),
-        library=library("crate"),
     output:
         crate=CRATE,
     log:
@@ -37,6 +36,7 @@ rule write_crate:
         mem_mb=growing(500),
         runtime=growing(5),
     params:
+        library=library("crate"),
         key=STUDY_KEY,
     shell:
         "python -m flatreg.crate --config {input.config:q} --citation {input.citation:q}"

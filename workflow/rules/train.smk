@@ -10,7 +10,6 @@ rule select_rates:
     input:
         config=ancient(CONFIG),
         data=data_file,
-        library=library("select"),
     output:
         selection=SELECTION,
     log:
@@ -24,6 +23,7 @@ rule select_rates:
         mem_mb=growing(2500),
         runtime=growing(15),
     params:
+        library=library("select"),
         compiled=COMPILED,
         key=lambda wildcards: search_key(wildcards),
         checkpoints=CHECKPOINTS,
@@ -40,7 +40,6 @@ rule train_model:
         config=ancient(CONFIG),
         data=data_file,
         selection=selection_file,
-        library=library("train"),
     output:
         metrics=f"{RESULTS}/{RUN}/metrics.json",
         epochs=f"{RESULTS}/{RUN}/epochs.csv",
@@ -51,8 +50,6 @@ rule train_model:
         f"{LOGS}/{RUN}/metrics.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/metrics.tsv"
-    group:
-        "runs"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -62,6 +59,7 @@ rule train_model:
         runtime=growing(15),
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
+        library=library("train"),
         compiled=COMPILED,
         key=lambda wildcards: settings_key(settings(STUDY, named_run(wildcards))),
         selected=lambda wildcards, input: (
