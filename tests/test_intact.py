@@ -99,6 +99,20 @@ def test_a_record_that_is_no_json_is_damaged(results: Path) -> None:
     assert found(results) == [f"results/{RUN / 'metrics.json'}"]
 
 
+def test_a_record_of_a_time_before_seals_is_left_alone(results: Path) -> None:
+    (results / RUN / "metrics.json").write_text('{"accuracy": 0.5}')
+    assert found(results) == []
+
+
+def test_what_is_set_aside_is_not_lost(results: Path) -> None:
+    path = results / "tables/metrics.csv"
+    text = path.read_text()
+    aside = intact.set_aside(path)
+    assert not path.exists()
+    assert aside.read_text() == text
+    assert found(results) == []
+
+
 # ── A node's own disk ─────────────────────────────────────────────────────────
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from flatreg.checksums import SUFFIX, check_checksum, read_checksum
 from flatreg.errors import UserError
-from flatreg.files import check_sha256, read_sealed
+from flatreg.files import check_sha256, read_json, read_sealed
 from flatreg.finished import SUMMED
 
+# Ends the name of a file that is no longer what was written.
+ASIDE = ".damaged"
 # Of the results, those whose files have checksums beside them, and those with sealed records.
 CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks", "")
 SEALED = ("runs/*/*/*/*/metrics.json", "runs/*/*/*/*/curvature.json", "flatness/*/*/*.json")
@@ -34,6 +36,11 @@ def damaged(results: Path, *others: Path) -> list[Path]:
     found = [path for path in sorted(checked) if _fails(check_checksum, path)]
     damaged_of_runs = (path for record in sorted(sealed) for path in _damaged_of(record))
     return list(dict.fromkeys([*found, *damaged_of_runs]))
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, so that it is missing, and not lost; the new name."""
+    return path.rename(path.with_name(f"{path.name}{ASIDE}"))
 
 
 def remade(path: Path, command: list[str] | None) -> bool:
@@ -69,10 +76,16 @@ def _with_checksum(place: Path) -> Iterator[Path]:
 def _damaged_of(record: Path) -> Iterator[Path]:
     """A record that is damaged, or those files of its run that are and the record with them.
 
+    One without a seal is of a time before there were any.
+
     Parameters are as large as they are many: they are read only where newer than their record,
     which is written after them.
     """
-    if _fails(read_sealed, record):
+    if _fails(read_json, record):
+        yield record
+    elif "seal" not in read_json(record):
+        return
+    elif _fails(read_sealed, record):
         yield record
     elif record.name == "metrics.json":
         sums, written = read_sealed(record), record.stat().st_mtime_ns

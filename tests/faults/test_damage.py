@@ -67,7 +67,9 @@ def test_a_file_that_is_cut_short_is_made_anew(
 ) -> None:
     cut(demo.folder / file, moment)
     said = demo.again()
-    assert f"{file} is not what was written: deleted, to be made anew" in " ".join(said.split())
+    assert f"{file} is not what was written: now {file}.damaged, to be made anew" in " ".join(
+        said.split()
+    )
     assert_made_up_for(demo, retrained=trained)
 
 

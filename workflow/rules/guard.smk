@@ -44,7 +44,7 @@ def mend_clock():
 
 
 def mend_damaged():
-    """Make damaged data anew, and delete other damaged files, so that Snakemake plans to make them.
+    """Make damaged data anew, and set other damaged files aside, so that Snakemake makes them.
 
     A dry run only names them.
     """
@@ -56,8 +56,10 @@ def mend_damaged():
                 f"{path} was not what was written: made anew, the same as before"
             )
         else:
-            logger.warning(f"{path} is not what was written: deleted, to be made anew")
-            path.unlink()
+            aside = intact.set_aside(path)
+            logger.warning(
+                f"{path} is not what was written: now {aside}, to be made anew"
+            )
 
 
 def remaking(path):
