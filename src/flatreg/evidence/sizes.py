@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flatreg.config import Config
-from flatreg.files import read_json
+from flatreg.errors import UserError
+from flatreg.files import AGAIN, read_json
 
 
 def of_test_splits(manifests: list[Path]) -> dict[str, int]:
@@ -13,9 +14,19 @@ def of_test_splits(manifests: list[Path]) -> dict[str, int]:
 
     Args:
         manifests: data/SOURCE.json.
+
+    Raises:
+        UserError: one is missing, or is no manifest.
     """
-    read = map(read_json, manifests)
-    return {m["source"]: m["splits"]["test"]["examples"] for m in read}
+    return dict(map(_of_test_split, manifests))
+
+
+def _of_test_split(path: Path) -> tuple[str, int]:
+    manifest = read_json(path)
+    try:
+        return manifest["source"], manifest["splits"]["test"]["examples"]
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path} is no manifest of a data set; {AGAIN}") from error
 
 
 def of_test_set(
