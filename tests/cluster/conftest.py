@@ -1,70 +1,14 @@
-"""The loopback cluster, and copies of the project that its user owns."""
+"""The loopback cluster, and copies of the project to run on it."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.cluster.loopback import Cluster, missing, own
-
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = [
-    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
-    *("workflow", "profiles", "src", "envs", "paper", "bench"),
-]
-# A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
-OFTEN = "2"
-PROFILES = {
-    "slurm": [
-        *["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", OFTEN],
-        # This cluster has no accounting.
-        *["--slurm-status-command", "squeue"],
-    ],
-    "cluster-generic": [
-        *["--profile", "profiles/cluster-generic", "--seconds-between-status-checks", OFTEN],
-    ],
-}
-
-
-class Project:
-    """A copy of the project, and the cluster that its user works on."""
-
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder = folder
-        self.cluster = cluster
-
-    def configure(self, study: dict[str, Any]) -> None:
-        """Write a study, to be laid over the demo's."""
-        (self.folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-
-    def start(self, profile: str, *options: str) -> subprocess.Popen[str]:
-        """Start snakemake with a profile, as the cluster's user."""
-        python = Path(sys.executable)
-        environment = self.cluster.environment(PYTHONPATH=str(self.folder / "src"))
-        environment["PATH"] = f"{python.parent}:{environment['PATH']}"
-        command = [str(python), "-m", "snakemake", *PROFILES.get(profile, ["--cores", "2"])]
-        overlays = [name for name in ("study.yaml",) if (self.folder / name).exists()]
-        return subprocess.Popen(
-            self.cluster.command(
-                *[*command, "--latency-wait", "20", *options],
-                *["--configfile", "profiles/demo/study.yaml", *overlays],
-            ),
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+from tests.cluster.loopback import Cluster, missing
+from tests.cluster.project import Project, copy_project
 
 
 @pytest.fixture(scope="session")
@@ -81,21 +25,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def copy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
     """A function that copies the project for the cluster's user."""
-
-    def make() -> Project:
-        folder = tmp_path_factory.mktemp("project") / "flatreg"
-        for part in PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf")
-                shutil.copytree(source, folder / part, ignore=skip)
-            else:
-                folder.mkdir(exist_ok=True)
-                shutil.copy(source, folder / part)
-        own(folder)
-        return Project(folder, cluster)
-
-    return make
+    return lambda: copy_project(tmp_path_factory.mktemp("project") / "flatreg", cluster)
 
 
 def pytest_report_header() -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Project
-from .loopback import Cluster, wait
+from tests.cluster.loopback import Cluster, wait
+from tests.cluster.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

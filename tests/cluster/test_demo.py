@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Project
+from tests.cluster.project import ROOT, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -1,0 +1,91 @@
+"""What Slurm adds to a run, as one of a group: `python -m bench.slurm_overhead --help`.
+
+Sixteen short trainings with their measurements, on two cores: by Snakemake alone, and as one job of
+a real two-node Slurm on this machine, from `snakemake` to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from flatreg import facts
+from flatreg.errors import UserError, run_command
+from flatreg.files import write_json
+from tests.cluster.loopback import Cluster, missing
+from tests.cluster.project import Project, copy_project
+
+RUNS = 16
+TABLE = "results/demo/tables/metrics.csv"
+# Prepared before the clock starts.
+DATA = "results/demo/data/digits.npz"
+MACHINE = ("commit", "dirty", "processor", "cores", "python")
+
+
+def main() -> None:
+    """Time both, and write what Slurm adds to each run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.slurm_overhead", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the times (JSON)")
+    arguments = parser.parse_args()
+    if lacking := missing():
+        raise UserError(f"{' and '.join(lacking)} are missing; `make slurm` installs them")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        cluster = Cluster(folder / "slurm")
+        cluster.start()
+        try:
+            seconds = {
+                profile: timed(copy_project(folder / profile, cluster), profile)
+                for profile in ("local", "slurm")
+            }
+        finally:
+            cluster.stop()
+    added = (seconds["slurm"] - seconds["local"]) / RUNS
+    found = facts.describe()
+    machine = {name: found[name] for name in MACHINE}
+    report = {"runs": RUNS, "seconds": seconds, "added_seconds_a_run": round(added, 2)} | machine
+    write_json(arguments.out, report)
+
+
+def study() -> dict[str, Any]:
+    """Sixteen trainings of digits, laid over the demo."""
+    entry = {"lambdas": ["0", "0.1"], "seeds": [*range(RUNS // 2)]}
+    others = (
+        *("tuned", "as_reported", "every_batch", "only_initialization", "only_order"),
+        *("only_split", "only_dropout", "only_probes", "only_test_split"),
+    )
+    stated = {"datasets": {"breast_cancer": None, "digits": entry}}
+    return {
+        "protocols": {"stated": stated} | dict.fromkeys(others),
+        "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
+        "claims": None,
+    }
+
+
+def timed(project: Project, profile: str) -> float:
+    """Seconds from `snakemake` to its end, the data prepared before."""
+    project.configure(study())
+    finish(project, "local", DATA)
+    begun = time.perf_counter()
+    finish(project, profile, "--cores", "2", TABLE)
+    return round(time.perf_counter() - begun, 1)
+
+
+def finish(project: Project, profile: str, *options: str) -> None:
+    """Run Snakemake to its end.
+
+    Raises:
+        UserError: it failed.
+    """
+    process = project.start(profile, *options)
+    said, _ = process.communicate()
+    if process.returncode:
+        raise UserError(f"snakemake failed: {said.strip().splitlines()[-1]}")
+
+
+if __name__ == "__main__":
+    run_command(main)
