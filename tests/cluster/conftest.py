@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,20 +15,31 @@ from tests.cluster.project import Project, copy_project
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of two nodes; all that runs on it ends with the tests."""
-    if lacking := missing():
-        pytest.fail(f"{' and '.join(lacking)} are missing; `make cluster-test` installs them")
-    cluster = Cluster(tmp_path_factory.mktemp("cluster") / "slurm")
-    cluster.start()
-    yield cluster
-    cluster.stop()
+def ground() -> Iterator[Path]:
+    """A folder that the cluster's user can reach, as pytest's own cannot be."""
+    with tempfile.TemporaryDirectory(prefix="flatreg-cluster-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
-def copy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+def cluster(ground: Path) -> Iterator[Cluster]:
+    """A cluster of two nodes; all that runs on it ends with the tests."""
+    if lacking := missing():
+        pytest.fail(f"{' and '.join(lacking)} are missing; `make cluster-test` installs them")
+    cluster = Cluster(ground / "slurm")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def copy(cluster: Cluster, ground: Path) -> Callable[[], Project]:
     """A function that copies the project for the cluster's user."""
-    return lambda: copy_project(tmp_path_factory.mktemp("project") / "flatreg", cluster)
+    numbers = itertools.count()
+    return lambda: copy_project(ground / f"project-{next(numbers)}", cluster)
 
 
 def pytest_report_header() -> str:

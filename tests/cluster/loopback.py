@@ -25,7 +25,8 @@ SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 UNPRIVILEGED = 65534
 
 # A node is taken for lost after SlurmdTimeout; memory is held to its limit by polling, as there
-# are no cgroups; a job that is over its time has KillWait to end after SIGTERM.
+# are no cgroups; a job that is over its time has KillWait to end after SIGTERM. The nodes say that
+# they have more memory than there is: what matters here is that a job asks for it.
 CONFIG = """\
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -64,7 +65,7 @@ InactiveLimit=0
 UnkillableStepTimeout=60
 SlurmctldTimeout=10
 SlurmdTimeout=10
-NodeName=DEFAULT Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=8000 State=UNKNOWN
+NodeName=DEFAULT Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=64000 State=UNKNOWN
 {nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 DefMemPerCPU=500 State=UP
 """

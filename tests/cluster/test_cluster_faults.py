@@ -182,10 +182,12 @@ def test_snakemake_is_killed_while_its_jobs_run(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
     """The next one waits for them, takes what they have made, and refuses those yet to begin."""
-    process = project.start("slurm", "--cores", "1", "--group-components", "runs=1", str(TABLE))
+    ungrouped = ["--group-components", "runs=1", "--retries", "2"]
+    process = project.start("slurm", "--cores", "1", *ungrouped, str(TABLE))
     wait_for_training(project, process)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    process.stdout.close()
     assert cluster.jobs("--states=running")
     said = finish(project.start("slurm", "--cores", "1", str(TABLE)))
     assert "waiting for jobs of an earlier snakemake" in said

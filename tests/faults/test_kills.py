@@ -203,5 +203,6 @@ def test_kill_snakemake_alone(demo: Demo, moment: np.random.Generator, injection
     time.sleep(moment.uniform(0, TRAINING - 1))
     process.kill()
     process.wait()
+    process.stdout.close()  # its children have it still
     demo.again()
     assert_made_up_for(demo)
