@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.loopback import Cluster, missing
+from tests.cluster.loopback import Cluster, missing, user_name
 from tests.cluster.project import Project, copy_project
 
 
@@ -44,4 +43,4 @@ def copy(cluster: Cluster, ground: Path) -> Callable[[], Project]:
 
 def pytest_report_header() -> str:
     """Who the cluster's user is."""
-    return f"cluster: as {'nobody' if os.geteuid() == 0 else 'this user'}"
+    return f"cluster: as {user_name()}"

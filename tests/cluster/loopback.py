@@ -9,12 +9,14 @@ to read what root may (the virtual environment may lie in root's home).
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 NODES = ("n1", "n2")
@@ -164,7 +166,7 @@ class Cluster:
             for number, node in enumerate(NODES)
         )
         text = CONFIG.format(
-            folder=self.folder, host=host, port=port, user=_user_name(), nodes=nodes
+            folder=self.folder, host=host, port=port, user=user_name(), nodes=nodes
         )
         self.config.write_text(text, encoding="utf-8")
 
@@ -184,7 +186,7 @@ def missing() -> list[str]:
 
 def own(folder: Path) -> None:
     """Give a folder and all in it to the cluster's user."""
-    if os.geteuid() == 0:
+    if _user() == UNPRIVILEGED:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
 
@@ -198,20 +200,23 @@ def wait(met: Callable[[], object], what: str, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
+@cache
 def _as_unprivileged() -> list[str]:
+    """What begins a command that is to be nobody's; nothing where that is not to be had."""
     if os.geteuid() != 0:
         return []
     who = [f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
-    return ["setpriv", *who, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    command = ["setpriv", *who, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    can = shutil.which("setpriv") and subprocess.run([*command, "true"]).returncode == 0
+    return command if can else []
 
 
 def _user() -> int:
-    return UNPRIVILEGED if os.geteuid() == 0 else os.geteuid()
+    return UNPRIVILEGED if _as_unprivileged() else os.geteuid()
 
 
-def _user_name() -> str:
-    import pwd
-
+def user_name() -> str:
+    """Who the cluster and its users are."""
     return pwd.getpwuid(_user()).pw_name
 
 
