@@ -152,7 +152,7 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
 def test_a_node_goes_down_and_comes_back(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("slurm", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.crash_node(node)
@@ -168,7 +168,7 @@ def test_a_node_goes_down_and_comes_back(
 def test_the_controller_is_restarted(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("slurm", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
     wait_for_training(project, process)
     cluster.stop_controller()
     time.sleep(8)
@@ -183,13 +183,13 @@ def test_snakemake_is_killed_while_its_jobs_run(
 ) -> None:
     """The next one waits for them, takes what they have made, and refuses those yet to begin."""
     ungrouped = ["--group-components", "runs=1", "--retries", "2"]
-    process = project.start("slurm", "--cores", "1", *ungrouped, str(TABLE))
+    process = project.start("cluster-generic", "--cores", "1", *ungrouped, str(TABLE))
     wait_for_training(project, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert cluster.jobs("--states=running")
-    said = finish(project.start("slurm", "--cores", "1", str(TABLE)))
+    said = finish(project.start("cluster-generic", "--cores", "1", str(TABLE)))
     assert "waiting for jobs of an earlier snakemake" in said
     assert_same(project, undisturbed)
     assert resumed(project) == []
