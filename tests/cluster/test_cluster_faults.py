@@ -98,7 +98,7 @@ def resumed(project: Project) -> list[int]:
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
-    process = project.start("slurm", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
     job = wait_for_training(project, process)
     project.cluster.run("scancel", job)
     said = finish(process)
@@ -141,7 +141,7 @@ def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster)
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
     """It is killed, and the next attempt has more."""
     process = project.start(
-        *["slurm", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
+        *["cluster-generic", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
         *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(TABLE)],
     )
     said = finish(process)
