@@ -88,7 +88,15 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing, not JSON, or was changed after it was written.
     """
-    value = read_json(path)
+    return unsealed(read_json(path), path)
+
+
+def unsealed(value: Any, path: Path) -> dict[str, Any]:
+    """What `write_sealed` was given, of the JSON that it wrote to `path`.
+
+    Raises:
+        UserError: it was changed after it was written.
+    """
     seal = value.pop("seal", None) if isinstance(value, dict) else None
     if seal is None or seal != _seal(value):
         raise UserError(f"{path} was changed after it was made (its seal is broken); {AGAIN}")

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flatreg.checksums import SUFFIX, check_checksum, read_checksum
 from flatreg.errors import UserError
-from flatreg.files import check_sha256, read_json, read_sealed
+from flatreg.files import check_sha256, read_json, unsealed
 from flatreg.finished import SUMMED
 
 # Ends the name of a file that is no longer what was written.
 ASIDE = ".damaged"
 # Of the results, those whose files have checksums beside them, and those with sealed records.
-CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks", "")
+CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks")
 SEALED = ("runs/*/*/*/*/metrics.json", "runs/*/*/*/*/curvature.json", "flatness/*/*/*.json")
 
 
@@ -30,8 +30,8 @@ def damaged(results: Path, *others: Path) -> list[Path]:
         results: the study's folder of results.
         others: more folders and files that have checksums beside them.
     """
-    folders = (folder for pattern in CHECKED for folder in _folders(results, pattern))
-    checked = {path for place in (*folders, *others) for path in _with_checksum(place)}
+    folders = (folder for pattern in CHECKED for folder in results.glob(pattern))
+    checked = {path for place in (results, *folders, *others) for path in _with_checksum(place)}
     sealed = (path for pattern in SEALED for path in results.glob(pattern))
     found = [path for path in sorted(checked) if _fails(check_checksum, path)]
     damaged_of_runs = (path for record in sorted(sealed) for path in _damaged_of(record))
@@ -62,10 +62,6 @@ def remade(path: Path, command: list[str] | None) -> bool:
     return True
 
 
-def _folders(results: Path, pattern: str) -> Iterable[Path]:
-    return results.glob(pattern) if pattern else [results]
-
-
 def _with_checksum(place: Path) -> Iterator[Path]:
     """The files of a folder that have a checksum beside them; a file itself, if it has one."""
     kept = place.glob(f"*{SUFFIX}") if place.is_dir() else [place.with_name(place.name + SUFFIX)]
@@ -81,14 +77,16 @@ def _damaged_of(record: Path) -> Iterator[Path]:
     Parameters are as large as they are many: they are read only where newer than their record,
     which is written after them.
     """
-    if _fails(read_json, record):
+    try:
+        value = read_json(record)
+        if not isinstance(value, dict) or "seal" not in value:
+            return
+        sums = unsealed(value, record)
+    except UserError:
         yield record
-    elif "seal" not in read_json(record):
         return
-    elif _fails(read_sealed, record):
-        yield record
-    elif record.name == "metrics.json":
-        sums, written = read_sealed(record), record.stat().st_mtime_ns
+    if record.name == "metrics.json":
+        written = record.stat().st_mtime_ns
         for name in SUMMED:
             path = record.with_name(name)
             changed = path.exists() and path.stat().st_mtime_ns > written

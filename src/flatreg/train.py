@@ -177,7 +177,7 @@ def _write(
         pd.DataFrame(state.rows, columns=EPOCH_COLUMNS).to_csv(temporary, index=False)
     write_json(out / "timing.json", timing)
     write_json(out / "facts.json", facts.describe() | {"begun": begun, "ended": time.time()})
-    sums = {f"{name}_sha256": sha256(out / name) for name in ("params.npz", "epochs.csv")}
+    sums = {f"{name}_sha256": sha256(out / name) for name in finished.SUMMED}
     write_sealed(out / "metrics.json", metrics | sums)
 
 

@@ -51,7 +51,7 @@ def mend_damaged():
     for path in intact.damaged(Path(RESULTS), Path(GENERATED), Path(PDF)):
         if workflow.output_settings.dryrun:
             logger.warning(f"{path} is not what was written: a run will make it anew")
-        elif path.suffix == ".npz" and intact.remade(path, remaking(path)):
+        elif intact.remade(path, remaking(path)):
             logger.warning(
                 f"{path} was not what was written: made anew, the same as before"
             )
