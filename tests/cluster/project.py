@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Any
 import yaml
 
 from tests.cluster.loopback import Cluster, own
+from tests.copies import WORKFLOW, copy_parts
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = [
-    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
-    *("workflow", "profiles", "src", "envs", "paper", "bench"),
-]
 # A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
 OFTEN = "2"
 PROFILES = {
@@ -66,13 +61,6 @@ class Project:
 
 def copy_project(folder: Path, cluster: Cluster) -> Project:
     """Copy the project for the cluster's user."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf*")
-            shutil.copytree(source, folder / part, ignore=skip)
-        else:
-            shutil.copy(source, folder / part)
+    copy_parts(folder, WORKFLOW, "generated", "main.pdf*")
     own(folder)
     return Project(folder, cluster)

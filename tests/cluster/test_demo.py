@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.project import ROOT, Project
+from tests.cluster.project import Project
+from tests.copies import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

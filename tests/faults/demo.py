@@ -19,11 +19,8 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = [
-    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff", "workflow", "profiles", "src"),
-    *("envs", "paper", "bench", ".snakemake", "results/demo"),
-]
+from tests.copies import ROOT, WORKFLOW, copy_parts
+
 RESULTS = Path("results/demo")
 TABLES = RESULTS / "tables"
 TARGET = TABLES / "metrics.csv"
@@ -124,14 +121,7 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 def copy_demo(folder: Path) -> Demo:
     """Copy the demo, times and all."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            skip = shutil.ignore_patterns("__pycache__", "slurm_logs", "shadow")
-            shutil.copytree(source, folder / part, ignore=skip)
-        else:
-            (folder / part).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, folder / part)
+    copy_parts(folder, [*WORKFLOW, ".snakemake", "results/demo"], "slurm_logs", "shadow")
     return Demo(folder)
 
 

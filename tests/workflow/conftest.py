@@ -14,11 +14,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = [
-    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
-    *("workflow", "profiles", "src", "envs", "paper", "bench"),
-]
+from tests.copies import WORKFLOW, copy_parts
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
@@ -131,13 +127,7 @@ def parse_jobs(text: str) -> list[Job]:
 
 def copy_workflow(folder: Path) -> Project:
     """Copy what the workflow is made of."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf")
-            shutil.copytree(source, folder / part, ignore=skip)
-        else:
-            shutil.copy(source, folder / part)
+    copy_parts(folder, WORKFLOW, "generated", "main.pdf*")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
     return Project(folder)
 

@@ -1,0 +1,24 @@
+"""Copies of the project, to run or break something in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# What the workflow is made of.
+WORKFLOW = [
+    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
+    *("workflow", "profiles", "src", "envs", "paper", "bench"),
+]
+
+
+def copy_parts(folder: Path, parts: list[str] = WORKFLOW, *left_out: str) -> None:
+    """Copy files and folders of the project, times and all, but what matches these patterns."""
+    for part in parts:
+        source, target = ROOT / part, folder / part
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *left_out))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
