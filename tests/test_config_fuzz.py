@@ -17,17 +17,12 @@ from hypothesis import strategies as st
 
 from flatreg import config
 from flatreg.errors import UserError, run_command
+from tests.configs import Place, changed, whole_study
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 DEFINITIONS = SCHEMA["$defs"]
-Path_ = tuple[str | int, ...]
-
-
-def whole_study() -> dict[str, Any]:
-    """The study's own config, as its author wrote it, its YAML anchors written out."""
-    return json.loads(json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))))
 
 
 def resolved(schema: Any) -> Any:
@@ -38,7 +33,7 @@ def resolved(schema: Any) -> Any:
     return schema
 
 
-def places(value: Any, schema: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def places(value: Any, schema: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
     """The path of every value of a config, with the schema of what may stand there."""
     schema = resolved(schema)
     if not isinstance(schema, dict):
@@ -65,17 +60,7 @@ KINDS = {
 }
 
 
-def changed(path: Path_, value: Any) -> dict[str, Any]:
-    """The study with something else at one place."""
-    study = whole_study()
-    part = study
-    for name in path[:-1]:
-        part = part[name]
-    part[path[-1]] = value
-    return study
-
-
-def shown(path: Path_) -> str:
+def shown(path: Place) -> str:
     """A path as a message has it."""
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)[1:]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from flatreg import config
 from flatreg.datasets import download
@@ -21,6 +20,7 @@ from flatreg.errors import UserError
 from flatreg.paper import compile as paper
 from flatreg.paper import latex
 from flatreg.runs import load_params
+from tests import configs
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
@@ -42,33 +42,18 @@ def strings(value: Any, path: tuple = ()) -> Iterator[tuple]:
         yield path
 
 
-def study() -> dict[str, Any]:
-    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    return json.loads(json.dumps(yaml.safe_load(text)))
-
-
-def with_text(path: tuple, text: str) -> dict[str, Any]:
-    changed = study()
-    part = changed
-    for name in path[:-1]:
-        part = part[name]
-    part[path[-1]] = text
-    return changed
-
-
 # ── The config ────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_of_the_config_takes_what_a_shell_would_read(text: str) -> None:
     """In every field that is text: refused, or a path of letters, digits and . _ - / alone."""
-    places = {
-        tuple("*" if isinstance(p, int) else p for p in path): path for path in strings(study())
-    }
+    texts = strings(configs.whole_study())
+    places = {tuple("*" if isinstance(p, int) else p for p in path): path for path in texts}
     assert len(places) > 60
     for path in places.values():
         try:
-            config.load(with_text(path, text), SCHEMA)
+            config.load(configs.changed(path, text), SCHEMA)
         except UserError as error:
             assert "\n" not in str(error)
         else:
@@ -79,7 +64,7 @@ def test_no_text_of_the_config_takes_what_a_shell_would_read(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("kind", ["protocol", "dataset"])
 def test_no_name_of_the_config_leaves_its_folder_or_its_word(kind: str, text: str) -> None:
-    changed = study()
+    changed = configs.whole_study()
     if kind == "protocol":
         changed["protocols"][text] = copy.deepcopy(changed["protocols"]["stated"])
     else:
@@ -93,7 +78,7 @@ def test_no_name_of_the_config_leaves_its_folder_or_its_word(kind: str, text: st
 @pytest.mark.parametrize("field", ["optimizer_arguments", "schedule"])
 def test_arguments_of_an_optimizer_are_no_text(field: str) -> None:
     """Their names are optax's and open; they reach no command, and optax checks no types."""
-    changed = study()
+    changed = configs.whole_study()
     arguments = {"name": "constant_schedule"} if field == "schedule" else {}
     changed["protocols"]["stated"]["training"][field] = arguments | {"value": HOSTILE[2]}
     with pytest.raises(UserError, match=rf"{field}.value: must be a number or true or false"):
