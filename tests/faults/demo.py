@@ -75,6 +75,11 @@ class Demo:
             start_new_session=True,
         )
 
+    def begin(self) -> subprocess.Popen[str]:
+        """Take a run away and start Snakemake, which makes it anew."""
+        self.take_away()
+        return self.start()
+
     def again(self, *options: str, target: Path | None = None, **more: Any) -> str:
         """What one plain re-run says; it must succeed."""
         code, said = finish(self.start(*options, target=target, **more))
@@ -197,16 +202,34 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in (*found, *kept, *incomplete))
 
 
-def assert_made_up_for(demo: Demo, name: str = SMALL, *, retrained: bool = True) -> None:
-    """All is as in the demo that nothing happened to, and only what was lost was trained."""
+def assert_made_up_for(demo: Demo, *, retrained: bool = True, **more: Any) -> str:
+    """After one plain re-run all is as in the demo that nothing happened to.
+
+    Only what was lost is trained. Returns what the re-run said.
+    """
+    said = demo.again(**more)
     for path in (TARGET, TABLES / "epochs.csv"):
         assert (demo.folder / path).read_bytes() == (ROOT / path).read_bytes(), path
     for file in MEASURED:
-        there = RESULTS / "runs" / name / file
+        there = RUN / file
         assert (demo.folder / there).read_bytes() == (ROOT / there).read_bytes(), there
     after = ids(demo.folder)
-    lost = {str(RESULTS / "runs" / name / "metrics.json")} if retrained else set()
+    lost = {str(RUN / "metrics.json")} if retrained else set()
     assert {path for path in demo.before if demo.before[path] != after[path]} <= lost
+    assert leftovers(demo.folder) == []
+    return said
+
+
+def assert_trained(out: Path) -> None:
+    """A training into a folder of its own has written what the undisturbed one has."""
+    for name in TRAINED:
+        assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
+
+
+def assert_paper_made_anew(demo: Demo) -> None:
+    """One plain re-run makes the PDF as it was."""
+    demo.again(target=PDF)
+    assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
     assert leftovers(demo.folder) == []
 
 

@@ -16,15 +16,16 @@ from tests.faults.demo import (
     PDF,
     RESULTS,
     ROOT,
+    RUN,
     SMALL,
     TABLES,
     TARGET,
-    TRAINED,
     Demo,
     assert_made_up_for,
     assert_no_traceback,
+    assert_paper_made_anew,
+    assert_trained,
     finish,
-    leftovers,
     wait_for_command,
 )
 
@@ -47,9 +48,6 @@ def flip(path: Path, moment: np.random.Generator, bits: int = 1) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-RUN = RESULTS / "runs" / SMALL
-
-
 @pytest.mark.parametrize(
     ("file", "trained"),
     [
@@ -66,11 +64,10 @@ def test_a_file_that_is_cut_short_is_made_anew(
     demo: Demo, moment: np.random.Generator, file: Path, trained: bool
 ) -> None:
     cut(demo.folder / file, moment)
-    said = demo.again()
+    said = assert_made_up_for(demo, retrained=trained)
     assert f"{file} is not what was written: now {file}.damaged, to be made anew" in " ".join(
         said.split()
     )
-    assert_made_up_for(demo, retrained=trained)
 
 
 def test_a_dry_run_names_what_is_damaged_and_leaves_it(demo: Demo) -> None:
@@ -88,10 +85,9 @@ def test_prepared_data_with_flipped_bits_are_made_anew(
     data = RESULTS / "data/digits.npz"
     flip(demo.folder / data, moment, bits=int(moment.integers(1, 20)))
     demo.take_away()
-    said = demo.again()
+    said = assert_made_up_for(demo)
     assert f"{data} was not what was written: made anew" in " ".join(said.split())
     assert (demo.folder / data).read_bytes() == (ROOT / data).read_bytes()
-    assert_made_up_for(demo)
 
 
 @pytest.mark.parametrize("injection", range(8))
@@ -107,7 +103,7 @@ def test_a_checkpoint_with_flipped_bits(
     code, said = finish(demo.do(demo.train(checkpoints, out)))
     assert code == 0, said
     assert "is broken, going back" in said
-    assert_same(out)
+    assert_trained(out)
 
 
 @pytest.mark.parametrize("injection", range(2))
@@ -124,16 +120,14 @@ def test_a_checkpoint_of_another_run_in_its_place(
     shutil.copytree(their_place, our_place)
     code, said = finish(demo.do(demo.train(ours, tmp_path / "killed")))
     assert code == 0, said
-    assert_same(tmp_path / "killed")
+    assert_trained(tmp_path / "killed")
     assert "is broken, going back (it is of " in said
 
 
-@pytest.mark.parametrize("injection", range(1))
 def test_the_cache_of_compiled_programs_is_removed_in_the_middle(
-    demo: Demo, moment: np.random.Generator, injection: int
+    demo: Demo, moment: np.random.Generator
 ) -> None:
-    demo.take_away()
-    process = demo.start()
+    process = demo.begin()
     wait_for_command(process, "flatreg.train")
     time.sleep(moment.uniform(0, 3))
     shutil.rmtree(demo.folder / RESULTS / "compiled", ignore_errors=True)
@@ -152,15 +146,13 @@ def test_the_cache_of_compiled_programs_is_damaged(
         if path.is_file() and path.stat().st_size:
             damage(path, moment)
     demo.take_away()
-    demo.again()
     assert_made_up_for(demo)
 
 
 # ── LaTeX ─────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("injection", range(1))
-def test_latex_fails_on_one_table(demo: Demo, moment: np.random.Generator, injection: int) -> None:
+def test_latex_fails_on_one_table(demo: Demo, moment: np.random.Generator) -> None:
     """A line that says where; no PDF, no half of one; and the re-run makes the table anew."""
     tables = sorted((demo.folder / RESULTS / "paper").glob("table_[bd]*.tex"))
     table = tables[moment.integers(len(tables))]
@@ -171,9 +163,7 @@ def test_latex_fails_on_one_table(demo: Demo, moment: np.random.Generator, injec
     assert said.startswith("error: paper/main.tex: LaTeX stops: Undefined control sequence")
     assert said.count("\n") == 1
     assert not (demo.folder / PDF).exists()
-    demo.again(target=PDF)
-    assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
-    assert leftovers(demo.folder) == []
+    assert_paper_made_anew(demo)
 
 
 def test_latex_is_killed(demo: Demo, moment: np.random.Generator) -> None:
@@ -185,9 +175,7 @@ def test_latex_is_killed(demo: Demo, moment: np.random.Generator) -> None:
         victim.send_signal(signal.SIGKILL)
     _, said = finish(process)
     assert_no_traceback(said)
-    demo.again(target=PDF)
-    assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
-    assert leftovers(demo.folder) == []
+    assert_paper_made_anew(demo)
 
 
 def stopped(
@@ -202,11 +190,6 @@ def stopped(
     code, said = finish(process)
     assert code == 128 + signal.SIGTERM, said
     assert list(checkpoints.glob("*/epochs/*/record"))
-
-
-def assert_same(out: Path) -> None:
-    for name in TRAINED:
-        assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
 
 
 def compile_command(demo: Demo) -> list[str]:

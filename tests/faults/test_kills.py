@@ -14,12 +14,13 @@ import pytest
 from tests.faults.demo import (
     RESULTS,
     ROOT,
-    SMALL,
+    RUN,
     TARGET,
     TRAINED,
     Demo,
     assert_made_up_for,
     assert_no_traceback,
+    assert_trained,
     end,
     finish,
     leftovers,
@@ -34,18 +35,11 @@ TRAINING = 4.0
 PIPELINE = 9.0
 
 
-def assert_trained(out: Path) -> None:
-    for name in TRAINED:
-        there = ROOT / RESULTS / "runs" / SMALL / name
-        assert (out / name).read_bytes() == there.read_bytes(), name
-
-
 def assert_whole(out: Path) -> None:
     """Whatever is there already is as it will be."""
     for name in TRAINED:
-        there = ROOT / RESULTS / "runs" / SMALL / name
         if (out / name).exists():
-            assert (out / name).read_bytes() == there.read_bytes(), name
+            assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
 
 
 # ── A training by itself ──────────────────────────────────────────────────────
@@ -108,13 +102,12 @@ def test_kill_while_a_table_is_written(
     demo: Demo, moment: np.random.Generator, injection: int
 ) -> None:
     demo.take_away()
-    demo.again(target=RESULTS / "runs" / SMALL / "curvature.json")
+    demo.again(target=RUN / "curvature.json")
     process = demo.start()
     tables = demo.folder / TARGET.parent
     assert wait_until(process, lambda: list(tables.glob(".*.partial.csv")))
     time.sleep(moment.uniform(0, 0.005))
     end(process)
-    demo.again()
     assert_made_up_for(demo)
 
 
@@ -146,63 +139,52 @@ def test_kill_a_search(
 def test_signal_to_a_training(
     demo: Demo, moment: np.random.Generator, number: signal.Signals, injection: int
 ) -> None:
-    demo.take_away()
-    process = demo.start()
+    process = demo.begin()
     training = wait_for_command(process, "flatreg.train")
     time.sleep(moment.uniform(0, TRAINING - 1))
     if training.is_running():
         training.send_signal(number)
     _, said = finish(process)
     assert_no_traceback(said)
-    demo.again()
     assert_made_up_for(demo)
 
 
-@pytest.mark.parametrize("injection", range(1))
-def test_kill_a_measurement(demo: Demo, moment: np.random.Generator, injection: int) -> None:
-    demo.take_away()
-    process = demo.start()
+def test_kill_a_measurement(demo: Demo, moment: np.random.Generator) -> None:
+    process = demo.begin()
     measurement = wait_for_command(process, "flatreg.measure")
     time.sleep(moment.uniform(0, 2))
     if measurement.is_running():
         measurement.kill()
     finish(process)
-    demo.again()
     assert_made_up_for(demo)
 
 
 @pytest.mark.parametrize("injection", range(3))
 def test_ctrl_c(demo: Demo, moment: np.random.Generator, injection: int) -> None:
     """SIGINT to Snakemake and all below it, as a terminal sends it."""
-    demo.take_away()
-    process = demo.start()
+    process = demo.begin()
     time.sleep(moment.uniform(0.5, PIPELINE))
     os.killpg(process.pid, signal.SIGINT)
     finish(process)
-    demo.again()
     assert_made_up_for(demo)
 
 
 @pytest.mark.parametrize("injection", range(4))
 def test_kill_everything(demo: Demo, moment: np.random.Generator, injection: int) -> None:
     """SIGKILL to Snakemake and all below it: a plain re-run has nothing to unlock."""
-    demo.take_away()
-    process = demo.start()
+    process = demo.begin()
     time.sleep(moment.uniform(0, PIPELINE))
     end(process)
-    demo.again()
     assert_made_up_for(demo)
 
 
 @pytest.mark.parametrize("injection", range(2))
 def test_kill_snakemake_alone(demo: Demo, moment: np.random.Generator, injection: int) -> None:
     """What it had started goes on without it, beside the re-run."""
-    demo.take_away()
-    process = demo.start()
+    process = demo.begin()
     wait_for_command(process, "flatreg.train")
     time.sleep(moment.uniform(0, TRAINING - 1))
     process.kill()
     process.wait()
     process.stdout.close()  # its children have it still
-    demo.again()
     assert_made_up_for(demo)
