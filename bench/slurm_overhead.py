@@ -10,16 +10,15 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from flatreg import facts
 from flatreg.errors import UserError, run_command
 from flatreg.files import write_json
 from tests.cluster.loopback import Cluster, missing
-from tests.cluster.project import Project, copy_project
+from tests.cluster.project import METRICS, Project, copy_project, digits_alone
 
 RUNS = 16
-TABLE = "results/demo/tables/metrics.csv"
+EPOCHS = 10
 # Prepared before the clock starts.
 DATA = "results/demo/data/digits.npz"
 MACHINE = ("commit", "dirty", "processor", "cores", "python")
@@ -51,27 +50,12 @@ def main() -> None:
     write_json(arguments.out, report)
 
 
-def study() -> dict[str, Any]:
-    """Sixteen trainings of digits, laid over the demo."""
-    entry = {"lambdas": ["0", "0.1"], "seeds": [*range(RUNS // 2)]}
-    others = (
-        *("tuned", "as_reported", "every_batch", "only_initialization", "only_order"),
-        *("only_split", "only_dropout", "only_probes", "only_test_split"),
-    )
-    stated = {"datasets": {"breast_cancer": None, "digits": entry}}
-    return {
-        "protocols": {"stated": stated} | dict.fromkeys(others),
-        "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
-        "claims": None,
-    }
-
-
 def timed(project: Project, profile: str) -> float:
     """Seconds from `snakemake` to its end, the data prepared before."""
-    project.configure(study())
+    project.configure(digits_alone(EPOCHS, RUNS // 2))
     finish(project, "local", DATA)
     begun = time.perf_counter()
-    finish(project, profile, "--cores", "2", TABLE)
+    finish(project, profile, "--cores", "2", str(METRICS))
     return round(time.perf_counter() - begun, 1)
 
 

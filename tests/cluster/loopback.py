@@ -117,7 +117,7 @@ class Cluster:
         self.start_controller("-i")
         for node in NODES:
             self.start_node(node)
-        self.wait(lambda: set(self.states().values()) == {"idle"}, "both nodes idle")
+        wait(lambda: set(self.states().values()) == {"idle"}, "both nodes idle")
 
     def start_controller(self, *flags: str) -> None:
         """Start slurmctld; it takes up the jobs it knew."""
@@ -145,10 +145,6 @@ class Cluster:
     def jobs(self, *flags: str) -> list[str]:
         """The numbers of the jobs in the queue."""
         return self.run("squeue", "-h", "-o", "%i", *flags).split()
-
-    def wait(self, met: Callable[[], object], what: str, seconds: float = 60) -> None:
-        """Wait until a condition is met."""
-        wait(met, what, seconds)
 
     def stop(self) -> None:
         """End all daemons and whatever they have started."""

@@ -10,11 +10,16 @@ from typing import Any
 import yaml
 
 from tests.cluster.loopback import Cluster, own
+from tests.configs import whole_study
 from tests.copies import WORKFLOW, copy_parts
+
+RESULTS = Path("results/demo")
+METRICS = RESULTS / "tables/metrics.csv"
 
 # A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
 OFTEN = "2"
 PROFILES = {
+    "local": ["--cores", "2"],
     "slurm": [
         *["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", OFTEN],
         # This cluster has no accounting.
@@ -32,22 +37,22 @@ class Project:
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self.folder = folder
         self.cluster = cluster
+        self.configs = ["profiles/demo/study.yaml"]
 
     def configure(self, study: dict[str, Any]) -> None:
         """Write a study, to be laid over the demo's."""
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+        self.configs.append("study.yaml")
 
     def start(self, profile: str, *options: str) -> subprocess.Popen[str]:
         """Start snakemake with a profile, as the cluster's user."""
         python = Path(sys.executable)
         environment = self.cluster.environment(PYTHONPATH=str(self.folder / "src"))
         environment["PATH"] = f"{python.parent}:{environment['PATH']}"
-        command = [str(python), "-m", "snakemake", *PROFILES.get(profile, ["--cores", "2"])]
-        overlays = [name for name in ("study.yaml",) if (self.folder / name).exists()]
+        command = [str(python), "-m", "snakemake", *PROFILES[profile]]
         return subprocess.Popen(
             self.cluster.command(
-                *[*command, "--latency-wait", "20", *options],
-                *["--configfile", "profiles/demo/study.yaml", *overlays],
+                *[*command, "--latency-wait", "20", *options, "--configfile", *self.configs]
             ),
             cwd=self.folder,
             env=environment,
@@ -57,6 +62,18 @@ class Project:
             errors="replace",
             start_new_session=True,
         )
+
+
+def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
+    """A study of one data set at two lambdas, to be laid over the demo's."""
+    entry = {"lambdas": ["0", "0.1"], "seeds": [*range(seeds)], "epochs": epochs}
+    others = set(whole_study()["protocols"]) - {"stated"}
+    stated = {"datasets": {"breast_cancer": None, "digits": entry}}
+    return {
+        "protocols": {"stated": stated} | dict.fromkeys(sorted(others)),
+        "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
+        "claims": None,
+    }
 
 
 def copy_project(folder: Path, cluster: Cluster) -> Project:

@@ -7,36 +7,22 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.loopback import Cluster, wait
-from tests.cluster.project import Project
+from tests.cluster.project import METRICS, RESULTS, Project, digits_alone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-RESULTS = Path("results/demo")
-TABLE = RESULTS / "tables/metrics.csv"
 RUNS = RESULTS / "runs/stated/digits"
 FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
-OTHERS = [
-    *("tuned", "as_reported", "every_batch", "only_initialization", "only_order", "only_split"),
-    *("only_dropout", "only_probes", "only_test_split"),
-]
 EVERY = 10
 
 
 def study(epochs: int = 400, seeds: int = 2) -> dict:
     """Real data, small, and long enough for something to happen to it."""
-    entry = {"lambdas": ["0", "0.1"], "seeds": [*range(seeds)], "epochs": epochs}
-    stated = {"datasets": {"breast_cancer": None, "digits": entry}}
-    return {
-        "protocols": {"stated": stated} | dict.fromkeys(OTHERS),
-        "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
-        "checkpoint": {"every_epochs": EVERY},
-        "claims": None,
-    }
+    return digits_alone(epochs, seeds) | {"checkpoint": {"every_epochs": EVERY}}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +30,7 @@ def undisturbed(copy: Callable[[], Project]) -> Project:
     """The study as one machine makes it."""
     project = copy()
     project.configure(study())
-    finish(project.start("local", str(TABLE)))
+    finish(project.start("local", str(METRICS)))
     return project
 
 
@@ -54,7 +40,7 @@ def project(copy: Callable[[], Project], cluster: Cluster) -> Iterator[Project]:
     project.configure(study())
     yield project
     cluster.run("scancel", "--state=running", "--user", str(project.folder.stat().st_uid))
-    cluster.wait(lambda: not cluster.jobs(), "the queue is empty")
+    wait(lambda: not cluster.jobs(), "the queue is empty")
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -79,7 +65,7 @@ def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: 
 
 
 def assert_same(project: Project, undisturbed: Project) -> None:
-    paths = [TABLE]
+    paths = [METRICS]
     for name in FILES:
         there = (undisturbed.folder / RUNS).rglob(name)
         paths += [path.relative_to(undisturbed.folder) for path in there]
@@ -98,7 +84,7 @@ def resumed(project: Project) -> list[int]:
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
     job = wait_for_training(project, process)
     project.cluster.run("scancel", job)
     said = finish(process)
@@ -109,7 +95,7 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
 
 def test_a_job_is_told_before_its_time_is_up(project: Project, undisturbed: Project) -> None:
     """90 s before, as the profile asks for: at once, if it is given but a minute."""
-    process = project.start("slurm", "--cores", "2", str(TABLE))
+    process = project.start("slurm", "--cores", "2", str(METRICS))
     job = wait_for_training(project, process)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     said = finish(process)
@@ -124,9 +110,9 @@ def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster)
     local, project = copy(), copy()
     for one in (local, project):
         one.configure(study(epochs=2600, seeds=1))
-    truth = local.start("local", str(TABLE))
+    truth = local.start("local", str(METRICS))
     untold = ["--default-resources", "slurm_partition=main"]
-    process = project.start("slurm", "--cores", "2", *untold, "--retries", "2", str(TABLE))
+    process = project.start("slurm", "--cores", "2", *untold, "--retries", "2", str(METRICS))
     job = wait_for_training(project, process)
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     wait(lambda: job not in cluster.jobs(), "the job over its time is ended", 180)
@@ -142,7 +128,7 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
     """It is killed, and the next attempt has more."""
     process = project.start(
         *["cluster-generic", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
-        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(TABLE)],
+        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(METRICS)],
     )
     said = finish(process)
     assert "Trying to restart job" in said
@@ -152,14 +138,14 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
 def test_a_node_goes_down_and_comes_back(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.crash_node(node)
-    cluster.wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
+    wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
     finish(process)
     cluster.start_node(node)
-    cluster.wait(lambda: cluster.states()[node] == "idle", f"{node} is back")
+    wait(lambda: cluster.states()[node] == "idle", f"{node} is back")
     assert_same(project, undisturbed)
     assert all(epoch >= 20 - EVERY for epoch in resumed(project))
     assert resumed(project)
@@ -168,7 +154,7 @@ def test_a_node_goes_down_and_comes_back(
 def test_the_controller_is_restarted(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(TABLE))
+    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
     wait_for_training(project, process)
     cluster.stop_controller()
     time.sleep(8)
@@ -183,14 +169,14 @@ def test_snakemake_is_killed_while_its_jobs_run(
 ) -> None:
     """The next one waits for them, takes what they have made, and refuses those yet to begin."""
     ungrouped = ["--group-components", "runs=1", "--retries", "2"]
-    process = project.start("cluster-generic", "--cores", "1", *ungrouped, str(TABLE))
+    process = project.start("cluster-generic", "--cores", "1", *ungrouped, str(METRICS))
     wait_for_training(project, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert cluster.jobs("--states=running")
-    said = finish(project.start("cluster-generic", "--cores", "1", str(TABLE)))
+    said = finish(project.start("cluster-generic", "--cores", "1", str(METRICS)))
     assert "waiting for jobs of an earlier snakemake" in said
     assert_same(project, undisturbed)
     assert resumed(project) == []
-    cluster.wait(lambda: not cluster.jobs(), "no job is left", 30)
+    wait(lambda: not cluster.jobs(), "no job is left", 30)
