@@ -76,6 +76,9 @@ tex:
 chromium:
 	@sh envs/setup.sh chromium
 
+slurm:
+	@sh envs/setup.sh slurm
+
 .venv/installed: envs/requirements.txt pyproject.toml
 	@sh envs/setup.sh venv $(PYTHON) .venv
 	@touch $@

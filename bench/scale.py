@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -24,9 +23,10 @@ from flatreg.config import Config, Run
 from flatreg.errors import UserError, run_command
 from flatreg.files import read_sealed, write_json, write_sealed
 from flatreg.runs import run_dir
+from tests.configs import whole_study
+from tests.copies import GENERATED, ROOT, WORKFLOW, copy_parts
 
-HOME = Path(__file__).resolve().parent.parent
-SCHEMA = HOME / "workflow/schemas/config.schema.json"
+SCHEMA = ROOT / "workflow/schemas/config.schema.json"
 SAMPLE = Run("stated", "breast_cancer", "0.1", 0)
 LAMBDAS = ["0", "0.001", "0.01", "0.1", "1"]
 DATASETS = ["breast_cancer", "digits"]
@@ -84,7 +84,7 @@ def study(runs: int, protocols: int) -> dict[str, Any]:
         "seeds": [*range(seeds)],
         "datasets": dict.fromkeys(DATASETS, training),
     }
-    theirs = yaml.safe_load((HOME / "config.yaml").read_text(encoding="utf-8"))["protocols"]
+    theirs = whole_study()["protocols"]
     ours = {f"protocol_{number}": entry for number in range(protocols)}
     return {
         "claims": None,
@@ -97,12 +97,7 @@ def study(runs: int, protocols: int) -> dict[str, Any]:
 
 def copy_workflow(folder: Path, overlay: dict[str, Any]) -> Path:
     """What the workflow is made of, in an empty folder, with the study over it."""
-    folder.mkdir(parents=True)
-    for name in ("Snakefile", "config.yaml", "CITATION.cff"):
-        shutil.copy(HOME / name, folder)
-    for name in ("workflow", "profiles", "src", "paper", "bench", "envs"):
-        skip = shutil.ignore_patterns("__pycache__", "generated", "main.pdf*")
-        shutil.copytree(HOME / name, folder / name, ignore=skip)
+    copy_parts(folder, WORKFLOW, *GENERATED)
     (folder / "study.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     return folder
 

@@ -102,28 +102,21 @@ install_tex() {
     fi
 }
 
-install_chromium() {
-    if command -v chromium >/dev/null 2>&1; then
+# install_for_tests NAME COMMANDS PACKAGES: where one of the commands is missing.
+install_for_tests() {
+    name=$1 commands=$2 packages=$3
+    for command in $commands; do
+        PATH=$PATH:/usr/sbin command -v "$command" >/dev/null 2>&1 || missing=$command
+    done
+    if [ -z "${missing-}" ]; then
         return
     fi
     if apt_command >/dev/null; then
-        echo "Installing Chromium with apt, for the tests (about a minute, once) …"
-        apt_install chromium
+        echo "Installing $name with apt, for the tests (about a minute, once) …"
+        apt_install $packages
         return
     fi
-    fail "Chromium is missing, which the tests need; put chromium on PATH (Debian: sudo apt-get install chromium)"
-}
-
-install_slurm() {
-    if PATH=$PATH:/usr/sbin command -v slurmctld slurmd munged sbatch >/dev/null 2>&1; then
-        return
-    fi
-    if apt_command >/dev/null; then
-        echo "Installing Slurm with apt, for the tests (about a minute, once) …"
-        apt_install slurm-wlm munge
-        return
-    fi
-    fail "Slurm is missing, which the tests of the cluster need; type: sudo apt-get install slurm-wlm munge"
+    fail "$name is missing, which the tests need; put $missing on PATH (Debian: sudo apt-get install $packages)"
 }
 
 case ${1-} in
@@ -136,7 +129,7 @@ torch | audit)
     $pip -r "envs/$1.txt"
     ;;
 tex) install_tex ;;
-chromium) install_chromium ;;
-slurm) install_slurm ;;
+chromium) install_for_tests Chromium chromium chromium ;;
+slurm) install_for_tests Slurm "slurmctld slurmd munged sbatch" "slurm-wlm munge" ;;
 *) fail "envs/setup.sh takes: venv PYTHON FOLDER, torch PYTHON FOLDER, audit PYTHON FOLDER, tex, chromium, or slurm" ;;
 esac

@@ -11,6 +11,8 @@ WORKFLOW = [
     *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
     *("workflow", "profiles", "src", "envs", "paper", "bench"),
 ]
+# And what it puts among that.
+GENERATED = ("generated", "main.pdf*")
 
 
 def copy_parts(folder: Path, parts: list[str] = WORKFLOW, *left_out: str) -> None:

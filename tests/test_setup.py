@@ -223,3 +223,16 @@ def test_profiles_hold_only_what_snakemake_knows(root):
     for path in profiles:
         for option in yaml.safe_load(path.read_text(encoding="utf-8")):
             assert re.search(rf"--{re.escape(option)}\b", known), f"{path}: {option}"
+
+
+def test_profiles_of_clusters_group_the_same_jobs(root):
+    """And none that is not there any more."""
+    clusters = [
+        yaml.safe_load((root / f"profiles/{name}/config.yaml").read_text(encoding="utf-8"))
+        for name in ("slurm", "cluster-generic", "gpu")
+    ]
+    for option in ("groups", "group-components", "retries", "latency-wait", "show-failed-logs"):
+        assert clusters[0][option] == clusters[1][option] == clusters[2][option], option
+    rules = "".join(path.read_text("utf-8") for path in (root / "workflow/rules").glob("*.smk"))
+    grouped = {entry.partition("=")[0] for entry in clusters[0]["groups"]}
+    assert grouped <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))

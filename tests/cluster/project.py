@@ -11,7 +11,7 @@ import yaml
 
 from tests.cluster.loopback import Cluster, own
 from tests.configs import whole_study
-from tests.copies import WORKFLOW, copy_parts
+from tests.copies import GENERATED, WORKFLOW, copy_parts
 
 RESULTS = Path("results/demo")
 METRICS = RESULTS / "tables/metrics.csv"
@@ -78,6 +78,6 @@ def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
 
 def copy_project(folder: Path, cluster: Cluster) -> Project:
     """Copy the project for the cluster's user."""
-    copy_parts(folder, WORKFLOW, "generated", "main.pdf*")
+    copy_parts(folder, WORKFLOW, *GENERATED)
     own(folder)
     return Project(folder, cluster)

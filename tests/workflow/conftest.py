@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.copies import WORKFLOW, copy_parts
+from tests.copies import GENERATED, WORKFLOW, copy_parts
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
@@ -127,7 +127,7 @@ def parse_jobs(text: str) -> list[Job]:
 
 def copy_workflow(folder: Path) -> Project:
     """Copy what the workflow is made of."""
-    copy_parts(folder, WORKFLOW, "generated", "main.pdf*")
+    copy_parts(folder, WORKFLOW, *GENERATED)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
     return Project(folder)
 
