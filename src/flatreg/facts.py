@@ -32,10 +32,17 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "processor": _processor(),
-        "processor_features": _processor_features(),
+        "processor_features": processor_features(),
         "cores": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", ""),
     }
+
+
+def processor_features() -> list[str]:
+    """The vector instructions that decide how compiled sums round; none where unknown."""
+    words = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
 
 
 def _versions() -> dict[str, str]:
@@ -75,12 +82,6 @@ def _git(*arguments: str) -> str | None:
 def _processor() -> str:
     """The processor's name as the system gives it."""
     return _cpuinfo("model name") or platform.processor()
-
-
-def _processor_features() -> list[str]:
-    """The vector instructions that decide how compiled sums round; none where unknown."""
-    words = (_cpuinfo("flags") or _cpuinfo("Features")).split()
-    return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
 
 
 def _cpuinfo(field: str) -> str:

@@ -1,4 +1,4 @@
-"""What a job that computes with JAX sets before JAX starts."""
+"""What a job that computes with JAX sets before JAX starts, or is given before it starts itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from flatreg import scratch
+from flatreg import facts, scratch
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +25,27 @@ def set_up(arguments: argparse.Namespace) -> None:
         share_compilations(here / "compiled" if here else arguments.compiled)
 
 
+def environment() -> dict[str, str]:
+    """Variables for a job's process, as its libraries read them when they are loaded.
+
+    OpenBLAS, to which JAX hands decompositions, has kernels for each kind of processor, which
+    round differently, and takes those that the environment or the processor calls for. Ours are
+    those of AVX2 wherever they can run, so that a run rounds alike on all of a cluster's nodes.
+    """
+    return {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in facts.processor_features() else {}
+
+
 def hold_threads(threads: int) -> None:
     """Hold JAX's CPU client and the BLAS libraries to `threads` threads.
 
-    JAX reads these once. The number of threads can change the order of a sum, so a run's is part
-    of how it is made.
+    JAX reads its variables once; BLAS libraries are loaded by then, and are told. The number of
+    threads can change the order of a sum, so a run's is part of how it is made.
     """
+    import scipy.linalg  # noqa: F401  # JAX calls the BLAS of this one
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
     os.environ["NPROC"] = str(threads)
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = str(threads)
     if threads == 1:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from flatreg import runtime
 from tests.copies import ROOT, WORKFLOW, copy_parts
 
 RESULTS = Path("results/demo")
@@ -121,7 +122,8 @@ class Demo:
 def surroundings(folder: Path) -> dict[str, str]:
     """The environment in which a copy's own library is used."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    own = {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    return os.environ | own | runtime.environment()
 
 
 def copy_demo(folder: Path) -> Demo:

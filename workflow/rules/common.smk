@@ -32,11 +32,13 @@ from flatreg.config import (
     settings,
     settings_key,
 )
-from flatreg import clock, finished, intact, locks
+from flatreg import clock, finished, intact, locks, runtime
 from flatreg.errors import UserError
 from flatreg.evidence import ledger
 from flatreg.evidence import tables as evidence
 from flatreg.files import read_json, sha256, write_json
+
+os.environ.update(runtime.environment())
 
 HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
