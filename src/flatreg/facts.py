@@ -45,6 +45,12 @@ def processor_features() -> list[str]:
     return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
 
 
+def processor_key() -> str:
+    """A name for the kind of processor: programs compiled for one may not run on another."""
+    kind = [platform.machine(), _processor(), *processor_features()]
+    return hashlib.sha256(" ".join(kind).encode()).hexdigest()[:12]
+
+
 def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 

@@ -22,7 +22,8 @@ def set_up(arguments: argparse.Namespace) -> None:
     hold_threads(arguments.threads)
     if arguments.compiled is not None:
         here = scratch.folder()
-        share_compilations(here / "compiled" if here else arguments.compiled)
+        shared = here / "compiled" if here else arguments.compiled
+        share_compilations(shared / facts.processor_key())
 
 
 def environment() -> dict[str, str]:
@@ -54,8 +55,8 @@ def hold_threads(threads: int) -> None:
 def share_compilations(folder: Path) -> None:
     """Keep compiled programs in a folder, from which jobs that run the same take them.
 
-    A program is keyed by its operations, the compiler's version and its flags; it is the same
-    whether it was compiled here or by another job of this machine.
+    A program is keyed by its operations, the compiler's version and its flags, but not by the
+    processor that it is for: each kind needs a folder of its own.
     """
     import jax  # not before the threads are held
 
