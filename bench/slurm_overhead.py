@@ -1,7 +1,7 @@
 """What Slurm adds to a run, as one of a group: `python -m bench.slurm_overhead --help`.
 
-Sixteen short trainings with their measurements, on two cores: by Snakemake alone, and as one job of
-a real two-node Slurm on this machine, from `snakemake` to its end.
+Sixteen short trainings with their measurements, on one core: by Snakemake alone, and as one job of
+a real two-node Slurm on this machine through each profile, from `snakemake` to its end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MACHINE = ("commit", "dirty", "processor", "cores", "python")
 
 
 def main() -> None:
-    """Time both, and write what Slurm adds to each run."""
+    """Time all three, and write what Slurm adds to each run."""
     parser = argparse.ArgumentParser(prog="python -m bench.slurm_overhead", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the times (JSON)")
     arguments = parser.parse_args()
@@ -39,15 +39,15 @@ def main() -> None:
         try:
             seconds = {
                 profile: timed(copy_project(folder / profile, cluster), profile)
-                for profile in ("local", "slurm")
+                for profile in ("local", "slurm", "cluster-generic")
             }
         finally:
             cluster.stop()
-    added = (seconds["slurm"] - seconds["local"]) / RUNS
+    alone = seconds.pop("local")
+    added = {profile: round((took - alone) / RUNS, 2) for profile, took in seconds.items()}
+    report = {"runs": RUNS, "seconds": {"local": alone} | seconds, "added_seconds_a_run": added}
     found = facts.describe()
-    machine = {name: found[name] for name in MACHINE}
-    report = {"runs": RUNS, "seconds": seconds, "added_seconds_a_run": round(added, 2)} | machine
-    write_json(arguments.out, report)
+    write_json(arguments.out, report | {name: found[name] for name in MACHINE})
 
 
 def timed(project: Project, profile: str) -> float:
@@ -55,7 +55,7 @@ def timed(project: Project, profile: str) -> float:
     project.configure(digits_alone(EPOCHS, RUNS // 2))
     finish(project, "local", DATA)
     begun = time.perf_counter()
-    finish(project, profile, "--cores", "2", str(METRICS))
+    finish(project, profile, "--cores", "1", str(METRICS))
     return round(time.perf_counter() - begun, 1)
 
 

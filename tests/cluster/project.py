@@ -27,6 +27,7 @@ PROFILES = {
     ],
     "cluster-generic": [
         *["--profile", "profiles/cluster-generic", "--seconds-between-status-checks", OFTEN],
+        *["--cores", "2"],  # as many as a node has
     ],
 }
 

@@ -84,7 +84,7 @@ def resumed(project: Project) -> list[int]:
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
+    process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
     project.cluster.run("scancel", job)
     said = finish(process)
@@ -95,7 +95,7 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
 
 def test_a_job_is_told_before_its_time_is_up(project: Project, undisturbed: Project) -> None:
     """90 s before, as the profile asks for: at once, if it is given but a minute."""
-    process = project.start("slurm", "--cores", "2", str(METRICS))
+    process = project.start("slurm", str(METRICS))
     job = wait_for_training(project, process)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     said = finish(process)
@@ -112,7 +112,7 @@ def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster)
         one.configure(study(epochs=2600, seeds=1))
     truth = local.start("local", str(METRICS))
     untold = ["--default-resources", "slurm_partition=main"]
-    process = project.start("slurm", "--cores", "2", *untold, "--retries", "2", str(METRICS))
+    process = project.start("slurm", *untold, "--retries", "2", str(METRICS))
     job = wait_for_training(project, process)
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     wait(lambda: job not in cluster.jobs(), "the job over its time is ended", 180)
@@ -138,7 +138,7 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
 def test_a_node_goes_down_and_comes_back(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
+    process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.crash_node(node)
@@ -154,7 +154,7 @@ def test_a_node_goes_down_and_comes_back(
 def test_the_controller_is_restarted(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    process = project.start("cluster-generic", "--cores", "2", str(METRICS))
+    process = project.start("cluster-generic", str(METRICS))
     wait_for_training(project, process)
     cluster.stop_controller()
     time.sleep(8)

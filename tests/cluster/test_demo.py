@@ -45,10 +45,10 @@ def test_the_demo_ends_in_the_same_bytes(copy: Callable[[], Project]) -> None:
     targets = [str(RESULTS / "tables" / f"{name}.csv") for name in sorted(tables)]
     slurm, generic = copy(), copy()
     started = [
-        (slurm, slurm.start("slurm", "--cores", "2"), compared()),
+        (slurm, slurm.start("slurm"), compared()),
         (
             generic,
-            generic.start("cluster-generic", "--cores", "2", *targets),
+            generic.start("cluster-generic", *targets),
             compared(tables),
         ),
     ]

@@ -146,13 +146,19 @@ CITED = {
 }
 
 
-@cache
 def library(*modules):
-    """16 hex digits that name what these modules are made of; in params, a change of it re-runs.
+    """A param, 16 hex digits, that names what these modules are made of: a change of it re-runs.
 
     They are of the files' contents. Forty files a job as inputs would do the same, and be most of
-    what Snakemake goes through for a study of thousands of runs.
+    what Snakemake goes through for a study of thousands of runs. A job of a cluster, which plans
+    but itself, asks for its own modules' alone.
     """
+    return lambda wildcards: library_digest(*modules)
+
+
+@cache
+def library_digest(*modules):
+    """16 hex digits of the contents of the files that these modules are made of."""
     files = library_files(*modules)
     return digest({str(path.relative_to(SOURCE)): sha256(path) for path in files})
 

@@ -22,7 +22,9 @@ rule prepare_data:
         mem_mb=growing(1500),
         runtime=growing(60),
     params:
-        library=lambda wildcards: library("prepare", f"datasets.{wildcards.source}"),
+        library=lambda wildcards: library_digest(
+            "prepare", f"datasets.{wildcards.source}"
+        ),
         key=lambda wildcards: data_key(wildcards.source),
     shell:
         "python -m flatreg.prepare --config {input.config:q} --dataset {wildcards.source:q}"

@@ -21,7 +21,7 @@ rule measure_curvature:
     threads: 1
     resources:
         mem_mb=growing(2500),
-        runtime=growing(5),
+        runtime=growing(2),
     params:
         library=library("measure"),
         compiled=COMPILED,

@@ -33,7 +33,7 @@ rule execute_notebook:
     threads: 1
     resources:
         mem_mb=growing(2500),
-        runtime=growing(15),
+        runtime=growing(5),
     params:
         library=library("notebook", "explore", "figures", "tables"),
         key=digest([STUDY["analysis"], STUDY["surface"]]),

@@ -21,7 +21,7 @@ rule select_rates:
     threads: 1
     resources:
         mem_mb=growing(2500),
-        runtime=growing(15),
+        runtime=growing(8),
     params:
         library=library("select"),
         compiled=COMPILED,
@@ -56,7 +56,7 @@ rule train_model:
     # How often a run is saved changes no number: were it a param, a change would train anew.
     resources:
         mem_mb=growing(2500),
-        runtime=growing(15),
+        runtime=growing(8),
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
         library=library("train"),
