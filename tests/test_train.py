@@ -16,35 +16,20 @@ import numpy as np
 import pytest
 
 from flatreg import config
+from tests.copies import ROOT
+from tests.studies import flatreg, small_study
 
-REPOSITORY = Path(__file__).parents[1]
-SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.json"
 COMPARED = ("metrics.json", "epochs.csv", "params.npz")
-
-
-def flatreg(stage: str, *flags: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"flatreg.{stage}", *map(str, flags)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo's resolved config and Breast Cancer prepared."""
-    folder = tmp_path_factory.mktemp("study")
-    overlay = folder / "overlay.yaml"
-    overlay.write_text(
+    return small_study(
+        tmp_path_factory.mktemp("study"),
         "protocols: {stated: {datasets: {breast_cancer: {epochs: 14}}}, tuned: {datasets: "
-        "{breast_cancer: {epochs: 2, search: {learning_rate: [0.001, 0.003]}}}}}\n"
+        "{breast_cancer: {epochs: 2, search: {learning_rate: [0.001, 0.003]}}}}}\n",
     )
-    files = [REPOSITORY / "config.yaml", REPOSITORY / "profiles/demo/study.yaml", overlay]
-    resolved = config.read(files, SCHEMA)
-    (folder / "config.json").write_text(json.dumps(resolved))
-    done = flatreg(
-        *["prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
-        *["--out", folder / "data.npz", "--manifest", folder / "data.json"],
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def train_flags(study: Path, out: Path, protocol: str = "stated", **changes: Any) -> list[Any]:
@@ -278,4 +263,4 @@ def test_the_suite_runs_the_code_of_this_repository() -> None:
     done = flatreg("train", "--help")
     assert done.returncode == 0
     assert "--lambda" in done.stdout
-    assert os.path.commonpath([config.__file__, REPOSITORY]) == str(REPOSITORY)
+    assert os.path.commonpath([config.__file__, ROOT]) == str(ROOT)

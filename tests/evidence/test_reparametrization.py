@@ -3,52 +3,35 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flatreg import config, tables
+from flatreg import tables
 from flatreg.evidence import generalization
 from flatreg.evidence.reparametrization import FACTORS
 from flatreg.evidence.tables import REPARAMETRIZATION_TABLE
+from tests.studies import flatreg, small_study
 
-ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = """
 protocols: {stated: {datasets: {breast_cancer: {epochs: 2, inputs: standardized}}}}
 """
 UNCHANGED = ("loss", "asam_", "relative_flatness", "fisher_rao_norm")
 
 
-def flatreg(stage: str, *flags: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"flatreg.{stage}", *map(str, flags)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo's resolved config, Breast Cancer and one run."""
-    folder = tmp_path_factory.mktemp("study")
-    (folder / "overlay.yaml").write_text(OVERLAY)
-    files = [ROOT / "config.yaml", ROOT / "profiles/demo/study.yaml", folder / "overlay.yaml"]
-    resolved = config.read(files, ROOT / "workflow/schemas/config.schema.json")
-    (folder / "config.json").write_text(json.dumps(resolved))
-    made = [
-        flatreg(
-            *["prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
-            *["--out", folder / "data.npz", "--manifest", folder / "data.json"],
-        ),
-        flatreg(
-            *["train", "--config", folder / "config.json", "--protocol", "stated"],
-            *["--dataset", "breast_cancer", "--lambda", "0.01", "--seed", 0],
-            *["--data", folder / "data.npz", "--checkpoints", folder / "checkpoints"],
-            *["--checkpoint-every", 2, "--threads", 1, "--compiled", folder / "compiled"],
-            *["--out", folder / "run"],
-        ),
-    ]
-    assert all(done.returncode == 0 for done in made), made
+    folder = small_study(tmp_path_factory.mktemp("study"), OVERLAY)
+    done = flatreg(
+        *["train", "--config", folder / "config.json", "--protocol", "stated"],
+        *["--dataset", "breast_cancer", "--lambda", "0.01", "--seed", 0],
+        *["--data", folder / "data.npz", "--checkpoints", folder / "checkpoints"],
+        *["--checkpoint-every", 2, "--threads", 1, "--compiled", folder / "compiled"],
+        *["--out", folder / "run"],
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
