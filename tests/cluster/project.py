@@ -15,6 +15,7 @@ from tests.copies import GENERATED, WORKFLOW, copy_parts
 
 RESULTS = Path("results/demo")
 METRICS = RESULTS / "tables/metrics.csv"
+DEMO = "profiles/demo/study.yaml"
 
 # A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
 OFTEN = "2"
@@ -38,12 +39,12 @@ class Project:
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self.folder = folder
         self.cluster = cluster
-        self.configs = ["profiles/demo/study.yaml"]
+        self.configs = [DEMO]
 
     def configure(self, study: dict[str, Any]) -> None:
         """Write a study, to be laid over the demo's."""
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-        self.configs.append("study.yaml")
+        self.configs = [DEMO, "study.yaml"]
 
     def start(self, profile: str, *options: str) -> subprocess.Popen[str]:
         """Start snakemake with a profile, as the cluster's user."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
@@ -18,6 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 RUNS = RESULTS / "runs/stated/digits"
 FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
 EVERY = 10
+
+
+# A run that takes longer than Slurm needs to see that a job of one minute is over its time.
+LONG = 7000
+LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
 
 
 def study(epochs: int = 400, seeds: int = 2) -> dict:
@@ -32,6 +38,21 @@ def undisturbed(copy: Callable[[], Project]) -> Project:
     project.configure(study())
     finish(project.start("local", str(METRICS)))
     return project
+
+
+@pytest.fixture(scope="module")
+def undisturbed_long(copy: Callable[[], Project]) -> Callable[[], Project]:
+    """The long run as one machine makes it, begun now; a function that waits for it."""
+    project = copy()
+    project.configure(study(LONG, seeds=1))
+    process = project.start("local", str(LONG_RUN))
+
+    @cache
+    def finished() -> Project:
+        finish(process)
+        return project
+
+    return finished
 
 
 @pytest.fixture
@@ -65,14 +86,12 @@ def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: 
 
 
 def assert_same(project: Project, undisturbed: Project) -> None:
-    paths = [METRICS]
-    for name in FILES:
-        there = (undisturbed.folder / RUNS).rglob(name)
-        paths += [path.relative_to(undisturbed.folder) for path in there]
-    for path in paths:
-        assert (project.folder / path).read_bytes() == (undisturbed.folder / path).read_bytes(), (
-            path
-        )
+    """The runs that were made, and the table of them where it was."""
+    runs = [path for name in FILES for path in (undisturbed.folder / RUNS).rglob(name)]
+    assert runs
+    for truth in (*runs, *undisturbed.folder.glob(str(METRICS))):
+        path = truth.relative_to(undisturbed.folder)
+        assert (project.folder / path).read_bytes() == truth.read_bytes(), path
     assert not list((project.folder / RESULTS / "checkpoints").glob("*"))
 
 
@@ -93,34 +112,35 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     assert min(resumed(project)) >= 20, "told to end, they lose no epoch"
 
 
-def test_a_job_is_told_before_its_time_is_up(project: Project, undisturbed: Project) -> None:
+def test_a_job_is_told_before_its_time_is_up(
+    project: Project, undisturbed_long: Callable[[], Project]
+) -> None:
     """90 s before, as the profile asks for: at once, if it is given but a minute."""
-    process = project.start("slurm", str(METRICS))
+    project.configure(study(LONG, seeds=1))
+    process = project.start("slurm", str(LONG_RUN))
     job = wait_for_training(project, process)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     said = finish(process)
     assert "Trying to restart job" in said
     assert "TIMEOUT" not in project.cluster.run("scontrol", "show", "job", job)
-    assert_same(project, undisturbed)
-    assert min(resumed(project)) >= 20, "they lose no epoch"
+    assert_same(project, undisturbed_long())
+    assert min(resumed(project)) >= 20, "it loses no epoch"
 
 
-def test_a_job_runs_past_its_time(copy: Callable[[], Project], cluster: Cluster) -> None:
-    """Without a word before, of trainings that take longer than it may."""
-    local, project = copy(), copy()
-    for one in (local, project):
-        one.configure(study(epochs=2600, seeds=1))
-    truth = local.start("local", str(METRICS))
+def test_a_job_runs_past_its_time(
+    project: Project, undisturbed_long: Callable[[], Project]
+) -> None:
+    """Without a word before."""
+    project.configure(study(LONG, seeds=1))
     untold = ["--default-resources", "slurm_partition=main"]
-    process = project.start("slurm", *untold, "--retries", "2", str(METRICS))
+    process = project.start("slurm", *untold, str(LONG_RUN))
     job = wait_for_training(project, process)
-    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    wait(lambda: job not in cluster.jobs(), "the job over its time is ended", 180)
-    assert "TIMEOUT" in cluster.run("scontrol", "show", "job", job)
-    finish(truth)
+    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    wait(lambda: job not in project.cluster.jobs(), "the job over its time is ended", 180)
+    assert "TIMEOUT" in project.cluster.run("scontrol", "show", "job", job)
     said = finish(process)
     assert "Trying to restart job" in said
-    assert_same(project, local)
+    assert_same(project, undisturbed_long())
     assert resumed(project)
 
 
