@@ -132,7 +132,8 @@ def test_a_job_runs_past_its_time(
 ) -> None:
     """Without a word before."""
     project.configure(study(LONG, seeds=1))
-    untold = ["--default-resources", "slurm_partition=main"]
+    # (the option takes all words up to the next one)
+    untold = ["--default-resources", "slurm_partition=main", "--retries", "2"]
     process = project.start("slurm", *untold, str(LONG_RUN))
     job = wait_for_training(project, process)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
