@@ -22,10 +22,10 @@ setup: .venv/installed tex ## set up .venv and TeX (every other target does it t
 
 demo: .venv/installed tex ## the whole pipeline on small data, to PDF and report (minutes)
 	@sh workflow/run.sh results/demo results/demo/paper.pdf \
-		--profile $(or $(PROFILE),profiles/demo) --configfile profiles/demo/study.yaml
+		$(if $(PROFILE),--workflow-profile $(PROFILE)) --configfile profiles/demo/study.yaml
 
 paper: .venv/installed tex ## the whole study, to PDF and report (on a cluster: PROFILE=profiles/slurm)
-	@sh workflow/run.sh results paper/main.pdf $(if $(PROFILE),--profile $(PROFILE))
+	@sh workflow/run.sh results paper/main.pdf $(if $(PROFILE),--workflow-profile $(PROFILE))
 
 test: .venv/installed tex chromium ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/cluster

@@ -200,6 +200,13 @@ def test_make_stops_at_an_old_python(root, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+CLUSTERS = ("slurm", "cluster-generic", "gpu")
+
+
+def profile(root, name):
+    return yaml.safe_load((root / f"profiles/{name}/config.yaml").read_text(encoding="utf-8"))
+
+
 def test_profiles_hold_only_what_snakemake_knows(root):
     """Each profile is a flat mapping of Snakemake's own long options."""
     known = subprocess.run(
@@ -227,12 +234,17 @@ def test_profiles_hold_only_what_snakemake_knows(root):
 
 def test_profiles_of_clusters_group_the_same_jobs(root):
     """And none that is not there any more."""
-    clusters = [
-        yaml.safe_load((root / f"profiles/{name}/config.yaml").read_text(encoding="utf-8"))
-        for name in ("slurm", "cluster-generic", "gpu")
-    ]
-    for option in ("groups", "group-components", "retries", "latency-wait", "show-failed-logs"):
-        assert clusters[0][option] == clusters[1][option] == clusters[2][option], option
+    slurm, generic, gpu = (profile(root, name) for name in CLUSTERS)
+    for option in ("groups", "group-components", "retries", "latency-wait"):
+        assert slurm[option] == generic[option] == gpu[option], option
     rules = "".join(path.read_text("utf-8") for path in (root / "workflow/rules").glob("*.smk"))
-    grouped = {entry.partition("=")[0] for entry in clusters[0]["groups"]}
+    grouped = {entry.partition("=")[0] for entry in slurm["groups"]}
     assert grouped <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_a_cluster_has_what_the_default_profile_sets(root, name):
+    """It stands in its place; what it sets otherwise, it sets on purpose."""
+    default, cluster = profile(root, "default"), profile(root, name)
+    otherwise = {option for option in default if default[option] != cluster[option]}
+    assert otherwise == {"cores", "scheduler-subsample", "show-failed-logs"}

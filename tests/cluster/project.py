@@ -22,12 +22,14 @@ OFTEN = "2"
 PROFILES = {
     "local": ["--cores", "2"],
     "slurm": [
-        *["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", OFTEN],
+        *["--workflow-profile", "profiles/slurm"],
+        *["--slurm-init-seconds-before-status-checks", OFTEN],
         # This cluster has no accounting.
         *["--slurm-status-command", "squeue"],
     ],
     "cluster-generic": [
-        *["--profile", "profiles/cluster-generic", "--seconds-between-status-checks", OFTEN],
+        *["--workflow-profile", "profiles/cluster-generic"],
+        *["--seconds-between-status-checks", OFTEN],
         *["--cores", "2"],  # as many as a node has
     ],
 }

@@ -57,5 +57,7 @@ def test_the_demo_ends_in_the_same_bytes(copy: Callable[[], Project]) -> None:
         assert process.returncode == 0, said
         assert [line for path in paths for line in differences(project.folder, path)] == []
     assert (slurm.folder / RESULTS / "paper.pdf").stat().st_size > 100_000
-    jobs = slurm.cluster.jobs("--states=all")
-    assert len(jobs) < 60, "130 jobs of the demo, and 90 more, are tens of the scheduler's"
+    asked = slurm.cluster.run("squeue", "-h", "--states=all", "-o", "%j %C").splitlines()
+    cores = {line.split()[1] for line in asked if not line.startswith("flatreg ")}
+    assert cores == {"1"}, "as the profile says"
+    assert len(asked) < 60, "130 jobs of the demo, and 90 more, are tens of the scheduler's"
