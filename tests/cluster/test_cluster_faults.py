@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -72,12 +73,10 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: int = 20) -> str:
     """Wait until a training has done so many epochs; the number of the job that it is in."""
-    log = project.folder / RESULTS / "logs/runs/stated/digits"
 
     def far() -> bool:
         assert process.poll() is None, process.communicate()[0]
-        texts = (path.read_text() for path in log.rglob("metrics.log"))
-        return any(re.search(rf"^epoch {epochs}/", text, re.MULTILINE) for text in texts)
+        return max(done(project).values(), default=0) >= epochs
 
     wait(far, f"a training at epoch {epochs}", 120)
     running = project.cluster.jobs("--states=running")
@@ -95,21 +94,39 @@ def assert_same(project: Project, undisturbed: Project) -> None:
     assert not list((project.folder / RESULTS / "checkpoints").glob("*"))
 
 
-def resumed(project: Project) -> list[int]:
-    """The epochs after which trainings went on."""
+def done(project: Project) -> dict[Path, int]:
+    """The epochs that trainings have done, by their logs."""
+    return last_epochs(project, r"^epoch (\d+)/")
+
+
+def resumed(project: Project) -> dict[Path, int]:
+    """The epochs after which trainings went on, by their logs."""
+    return last_epochs(project, r"^going on after epoch (\d+)")
+
+
+def last_epochs(project: Project, line: str) -> dict[Path, int]:
     logs = (project.folder / RESULTS / "logs/runs").rglob("metrics.log")
-    found = (re.search(r"^going on after epoch (\d+)", log.read_text(), re.M) for log in logs)
-    return [int(epoch[1]) for epoch in found if epoch]
+    found = {log: re.findall(line, log.read_text(), re.MULTILINE) for log in logs}
+    return {log: int(epochs[-1]) for log, epochs in found.items() if epochs}
+
+
+def assert_resumed(project: Project, before: dict[Path, int], lost: int) -> None:
+    """The trainings that had done so many epochs before went on, with at most so many lost."""
+    after = resumed(project)
+    assert before
+    assert before.keys() <= after.keys()
+    assert {log: after[log] for log in before if after[log] < before[log] - lost} == {}
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
+    before = done(project)
     project.cluster.run("scancel", job)
     said = finish(process)
     assert "Trying to restart job" in said
     assert_same(project, undisturbed)
-    assert min(resumed(project)) >= 20, "told to end, they lose no epoch"
+    assert_resumed(project, before, lost=0)
 
 
 def test_a_job_is_told_before_its_time_is_up(
@@ -119,12 +136,13 @@ def test_a_job_is_told_before_its_time_is_up(
     project.configure(study(LONG, seeds=1))
     process = project.start("slurm", str(LONG_RUN))
     job = wait_for_training(project, process)
+    before = done(project)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     said = finish(process)
     assert "Trying to restart job" in said
     assert "TIMEOUT" not in project.cluster.run("scontrol", "show", "job", job)
     assert_same(project, undisturbed_long())
-    assert min(resumed(project)) >= 20, "it loses no epoch"
+    assert_resumed(project, before, lost=0)
 
 
 def test_a_job_runs_past_its_time(
@@ -136,13 +154,14 @@ def test_a_job_runs_past_its_time(
     untold = ["--default-resources", "slurm_partition=main", "--retries", "2"]
     process = project.start("slurm", *untold, str(LONG_RUN))
     job = wait_for_training(project, process)
+    before = done(project)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     wait(lambda: job not in project.cluster.jobs(), "the job over its time is ended", 180)
     assert "TIMEOUT" in project.cluster.run("scontrol", "show", "job", job)
     said = finish(process)
     assert "Trying to restart job" in said
     assert_same(project, undisturbed_long())
-    assert resumed(project)
+    assert_resumed(project, before, lost=EVERY)
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
@@ -162,14 +181,14 @@ def test_a_node_goes_down_and_comes_back(
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
+    before = done(project)
     cluster.crash_node(node)
     wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
     finish(process)
     cluster.start_node(node)
     wait(lambda: cluster.states()[node] == "idle", f"{node} is back")
     assert_same(project, undisturbed)
-    assert all(epoch >= 20 - EVERY for epoch in resumed(project))
-    assert resumed(project)
+    assert_resumed(project, {log: n for log, n in before.items() if n >= EVERY}, lost=EVERY)
 
 
 def test_the_controller_is_restarted(
@@ -182,7 +201,7 @@ def test_the_controller_is_restarted(
     cluster.start_controller()
     finish(process)
     assert_same(project, undisturbed)
-    assert resumed(project) == [], "jobs go on without the controller"
+    assert resumed(project) == {}, "jobs go on without the controller"
 
 
 def test_snakemake_is_killed_while_its_jobs_run(
@@ -199,5 +218,5 @@ def test_snakemake_is_killed_while_its_jobs_run(
     said = finish(project.start("cluster-generic", "--cores", "1", str(METRICS)))
     assert "waiting for jobs of an earlier snakemake" in said
     assert_same(project, undisturbed)
-    assert resumed(project) == []
+    assert resumed(project) == {}
     wait(lambda: not cluster.jobs(), "no job is left", 30)
