@@ -48,6 +48,12 @@ class Project:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
         self.configs = [DEMO, "study.yaml"]
 
+    def jobs(self, *flags: str) -> list[str]:
+        """The numbers of its jobs in the queue."""
+        lines = self.cluster.run("squeue", "-h", "-o", "%i %Z", *flags).splitlines()
+        jobs = (line.split(" ", 1) for line in lines)
+        return [job for job, folder in jobs if Path(folder) == self.folder]
+
     def start(self, profile: str, *options: str) -> subprocess.Popen[str]:
         """Start snakemake with a profile, as the cluster's user."""
         python = Path(sys.executable)

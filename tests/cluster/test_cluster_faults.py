@@ -23,7 +23,7 @@ EVERY = 10
 
 
 # A run that takes longer than Slurm needs to see that a job of one minute is over its time.
-LONG = 7000
+LONG = 5000
 LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
 
 
@@ -79,9 +79,23 @@ def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: 
         return max(done(project).values(), default=0) >= epochs
 
     wait(far, f"a training at epoch {epochs}", 120)
-    running = project.cluster.jobs("--states=running")
+    running = project.jobs("--states=running")
     assert running
     return running[0]
+
+
+def begin_long(project: Project, *options: str) -> tuple[Project, subprocess.Popen[str]]:
+    """Start the long run through Slurm."""
+    project.configure(study(LONG, seeds=1))
+    return project, project.start("slurm", *options, str(LONG_RUN))
+
+
+def give_a_minute(project: Project, process: subprocess.Popen[str]) -> tuple[str, dict[Path, int]]:
+    """Leave a job that trains no more time; its number, and the epochs done until then."""
+    job = wait_for_training(project, process)
+    before = done(project)
+    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    return job, before
 
 
 def assert_same(project: Project, undisturbed: Project) -> None:
@@ -129,39 +143,26 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     assert_resumed(project, before, lost=0)
 
 
-def test_a_job_is_told_before_its_time_is_up(
-    project: Project, undisturbed_long: Callable[[], Project]
+def test_jobs_run_out_of_time(
+    project: Project, copy: Callable[[], Project], undisturbed_long: Callable[[], Project]
 ) -> None:
-    """90 s before, as the profile asks for: at once, if it is given but a minute."""
-    project.configure(study(LONG, seeds=1))
-    process = project.start("slurm", str(LONG_RUN))
-    job = wait_for_training(project, process)
-    before = done(project)
-    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    said = finish(process)
-    assert "Trying to restart job" in said
-    assert "TIMEOUT" not in project.cluster.run("scontrol", "show", "job", job)
-    assert_same(project, undisturbed_long())
-    assert_resumed(project, before, lost=0)
+    """Told 90 s before, as the profile asks for, a job ends by itself; without a word it is ended.
 
-
-def test_a_job_runs_past_its_time(
-    project: Project, undisturbed_long: Callable[[], Project]
-) -> None:
-    """Without a word before."""
-    project.configure(study(LONG, seeds=1))
+    Given but a minute, the first is told at once.
+    """
+    told, untold = project, copy()
     # (the option takes all words up to the next one)
-    untold = ["--default-resources", "slurm_partition=main", "--retries", "2"]
-    process = project.start("slurm", *untold, str(LONG_RUN))
-    job = wait_for_training(project, process)
-    before = done(project)
-    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    wait(lambda: job not in project.cluster.jobs(), "the job over its time is ended", 180)
-    assert "TIMEOUT" in project.cluster.run("scontrol", "show", "job", job)
-    said = finish(process)
-    assert "Trying to restart job" in said
-    assert_same(project, undisturbed_long())
-    assert_resumed(project, before, lost=EVERY)
+    without_a_word = ["--default-resources", "slurm_partition=main", "--retries", "2"]
+    begun = [begin_long(told), begin_long(untold, *without_a_word)]
+    given = [give_a_minute(project, process) for project, process in begun]
+    ends = []
+    for (project, process), (job, before), lost in zip(begun, given, (0, EVERY), strict=True):
+        said = finish(process)
+        assert "Trying to restart job" in said
+        assert_same(project, undisturbed_long())
+        assert_resumed(project, before, lost)
+        ends.append("TIMEOUT" in project.cluster.run("scontrol", "show", "job", job))
+    assert ends == [False, True]
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
