@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from flatreg import config
@@ -210,20 +211,59 @@ SETTABLE = [
 ]
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
-@given(data=st.data())
-def test_what_the_schema_allows_is_taken(data: st.DataObject) -> None:
+@st.composite
+def valid_studies(draw: st.DrawFn, changes: int) -> dict[str, Any]:
+    """The study with values that the schema allows at so many places, as far as they go together.
+
+    A few places of the config, radii of sharpness, have a rule that spans them.
+    """
     study = whole_study()
-    for path, schema in data.draw(st.lists(st.sampled_from(SETTABLE), max_size=5)):
-        value = data.draw(right_values(schema))
+    for path, schema in draw(st.lists(st.sampled_from(SETTABLE), max_size=changes)):
         part = study
         for name in path[:-1]:
             part = part[name]
-        part[path[-1]] = value
+        part[path[-1]] = draw(right_values(schema))
     try:
-        completed = config.load(study, SCHEMA)
+        config.load(study, SCHEMA)
     except UserError as error:
         assert "sharpness" in str(error) or "radii" in str(error), error
-        return
+        reject()
+    return study
+
+
+VALID = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
+
+
+@settings(VALID, max_examples=150)
+@given(study=valid_studies(5))
+def test_what_the_schema_allows_is_taken(study: dict[str, Any]) -> None:
+    completed = config.load(study, SCHEMA)
     assert len(set(config.runs(completed))) == len(config.runs(completed))
     assert all(config.settings(completed, run)["batch"] > 0 for run in config.runs(completed)[::50])
+
+
+@pytest.mark.slow
+@settings(VALID, max_examples=5)
+@given(study=valid_studies(20))
+def test_what_is_taken_is_planned(study: dict[str, Any], tmp_path: Path) -> None:
+    """By Snakemake itself, with a training for each run."""
+    overlay = tmp_path / "study.yaml"
+    overlay.write_text(yaml.safe_dump(study), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "none", "--cores", "1"]
+    done = subprocess.run(
+        [*command, "--dry-run", "--forceall", "--quiet", "rules", "--configfile", str(overlay)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    planned = re.search(r"^train_model +(\d+)$", said, re.MULTILINE)
+    assert planned, said
+    assert int(planned[1]) == len(config.runs(config.load(study, SCHEMA)))
