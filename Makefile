@@ -28,7 +28,7 @@ paper: .venv/installed tex ## the whole study, to PDF and report (on a cluster: 
 	@sh workflow/run.sh results paper/main.pdf $(if $(PROFILE),--workflow-profile $(PROFILE))
 
 test: .venv/installed tex chromium ## the whole test suite
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/faults --ignore tests/cluster
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/cluster
 
 faults: demo ## break the demo in every way, again and again (a quarter of an hour)
 	@$(BIN)/python -m pytest -n 3 tests/faults

@@ -20,8 +20,13 @@ def whole_study() -> dict[str, Any]:
 def changed(path: Place, value: Any) -> dict[str, Any]:
     """The study with something else at one place."""
     study = whole_study()
+    put(study, path, value)
+    return study
+
+
+def put(study: dict[str, Any], path: Place, value: Any) -> None:
+    """Write something else at one place of a study."""
     part = study
     for name in path[:-1]:
         part = part[name]
     part[path[-1]] = value
-    return study

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from flatreg import config
 from flatreg.errors import UserError, run_command
-from tests.configs import Place, changed, whole_study
+from tests.configs import Place, changed, put, whole_study
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
@@ -163,19 +163,23 @@ def test_every_mistake_is_one_line_with_its_place_and_reason(
     assert len(line) > len(f"error: config: {where}: ") + 5, "there is a reason"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(6))
-def test_snakemake_says_the_same_line(number: int, tmp_path: Path) -> None:
-    """As a process of its own, as a user has it."""
-    path, schema = [p for p in PLACES if wrong_values(p[1])][number * 37]
-    overlay = changed(path, wrong_values(schema)[0])
-    (tmp_path / "mistake.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--configfile", str(tmp_path / "mistake.yaml")],
+def dry_run(study: dict[str, Any], folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What Snakemake says to a study, as a process of its own, as a user has it."""
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", *options, "--configfile", str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(6))
+def test_snakemake_says_the_same_line(number: int, tmp_path: Path) -> None:
+    path, schema = [p for p in PLACES if wrong_values(p[1])][number * 37]
+    done = dry_run(changed(path, wrong_values(schema)[0]), tmp_path)
     assert done.returncode != 0
     lines = (done.stdout + done.stderr).splitlines()
     told = [line for line in lines if not line.startswith(("Config file", "Using workflow"))]
@@ -212,58 +216,48 @@ SETTABLE = [
 
 
 @st.composite
-def valid_studies(draw: st.DrawFn, changes: int) -> dict[str, Any]:
-    """The study with values that the schema allows at so many places, as far as they go together.
+def valid_studies(draw: st.DrawFn, changes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The study with values that the schema allows at so many places, and what is made of it.
 
     A few places of the config, radii of sharpness, have a rule that spans them.
     """
     study = whole_study()
     for path, schema in draw(st.lists(st.sampled_from(SETTABLE), max_size=changes)):
-        part = study
-        for name in path[:-1]:
-            part = part[name]
-        part[path[-1]] = draw(right_values(schema))
+        put(study, path, draw(right_values(schema)))
     try:
-        config.load(study, SCHEMA)
+        return study, config.load(study, SCHEMA)
     except UserError as error:
         assert "sharpness" in str(error) or "radii" in str(error), error
         reject()
-    return study
 
 
-VALID = settings(
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(drawn=valid_studies(5))
+def test_what_the_schema_allows_is_taken(drawn: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    _, completed = drawn
+    assert len(set(config.runs(completed))) == len(config.runs(completed))
+    assert all(config.settings(completed, run)["batch"] > 0 for run in config.runs(completed)[::50])
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=5,
     derandomize=True,
     deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
-
-
-@settings(VALID, max_examples=150)
-@given(study=valid_studies(5))
-def test_what_the_schema_allows_is_taken(study: dict[str, Any]) -> None:
-    completed = config.load(study, SCHEMA)
-    assert len(set(config.runs(completed))) == len(config.runs(completed))
-    assert all(config.settings(completed, run)["batch"] > 0 for run in config.runs(completed)[::50])
-
-
-@pytest.mark.slow
-@settings(VALID, max_examples=5)
-@given(study=valid_studies(20))
-def test_what_is_taken_is_planned(study: dict[str, Any], tmp_path: Path) -> None:
+@given(drawn=valid_studies(20))
+def test_what_is_taken_is_planned(
+    drawn: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
     """By Snakemake itself, with a training for each run."""
-    overlay = tmp_path / "study.yaml"
-    overlay.write_text(yaml.safe_dump(study), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "none", "--cores", "1"]
-    done = subprocess.run(
-        [*command, "--dry-run", "--forceall", "--quiet", "rules", "--configfile", str(overlay)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    study, completed = drawn
+    plain = ["--workflow-profile", "none", "--cores", "1"]
+    done = dry_run(study, tmp_path, *plain, "--forceall", "--quiet", "rules")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     planned = re.search(r"^train_model +(\d+)$", said, re.MULTILINE)
     assert planned, said
-    assert int(planned[1]) == len(config.runs(config.load(study, SCHEMA)))
+    assert int(planned[1]) == len(config.runs(completed))

@@ -117,6 +117,15 @@ def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken:
 
 
 @pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(study: Path, unbroken: Path) -> None:
+    out = study / "killed"
+    kill_at_checkpoint(study, out)
+    assert "going on after epoch" in train_again(study, out)
+    assert json.loads((out / "timing.json").read_text())["resumed"] > 0
+    assert_same_bytes(out, unbroken)
+
+
+@pytest.mark.slow
 def test_a_run_that_is_told_to_end_loses_no_epoch(study: Path, unbroken: Path) -> None:
     out = study / "told"
     code, stdout, stderr = signal_at_checkpoint(study, out, signal.SIGTERM)

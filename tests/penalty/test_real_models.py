@@ -34,7 +34,7 @@ def agree(model: Any, x: np.ndarray, y: np.ndarray) -> None:
     for name in ("autodiff", "gram"):
         estimator = objective.build(model, x, PROBES | {"estimator": name}).estimator
         runs[name] = jax.jit(jax.value_and_grad(lambda p, k, e=estimator: e(p, x, y, key=k)))
-    keys = jax.random.split(jax.random.key(1), 49)
+    keys = jax.random.split(jax.random.key(1), 97)
     _, direction = runs["autodiff"](params, keys[0])
     samples = {}
     for name, run in runs.items():
