@@ -1,8 +1,9 @@
-"""What every test may rely on: the repository's folder and the data caches."""
+"""What every test may rely on: the repository's folder, the data caches, and a draw of each kind."""
 
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,37 @@ def pytest_configure() -> None:
             os.environ[variable] = str(CACHES / folder)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a seed choose one injection of each kind of fault, for a run that has less time."""
+    parser.addoption(
+        "--draw", metavar="SEED", help="run each test function once, with parameters drawn by SEED"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """The seed, with which the same draw can be made again."""
+    seed = config.getoption("--draw")
+    return seed and f"drawn by --draw {seed}: one injection of each kind"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep one item of each function where a seed draws, and skip what the machine lacks data for."""
+    if seed := config.getoption("--draw"):
+        drawn = draw(items, seed)
+        config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
+        items[:] = drawn
+    skip_without_data(items)
+
+
+def draw(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
+    """One item of each test function; adding a function changes no other's draw."""
+    by_function: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        by_function.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return [random.Random(f"{seed} {name}").choice(some) for name, some in by_function.items()]
+
+
+def skip_without_data(items: list[pytest.Item]) -> None:
     """Skip what reads the large data sets where neither the user nor the machine has them."""
     missing = [variable for variable in CACHE_VARIABLES if not os.environ.get(variable)]
     if not missing:
