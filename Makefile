@@ -39,9 +39,9 @@ cluster-test: demo slurm ## the demo, and faults, on a real Slurm of two nodes o
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
 	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \
 		--schema workflow/schemas/config.schema.json --out results/verify/config.json
-	@runs=$$($(BIN)/python -m flatreg.verify --config results/verify/config.json --list) && \
+	@runs=$$($(BIN)/python -m flatreg.publish.verify --config results/verify/config.json --list) && \
 		$(BIN)/snakemake --profile profiles/verify $$runs
-	@$(BIN)/python -m flatreg.verify --config results/verify/config.json \
+	@$(BIN)/python -m flatreg.publish.verify --config results/verify/config.json \
 		--reference results/reference/metrics.csv --results results/verify
 
 bench: .venv/installed .venv-torch/installed ## what the penalty costs beside its peers (leave the machine alone meanwhile)

@@ -21,22 +21,20 @@ wildcard_constraints:
     dataset=one_of(run.dataset for run in RUNS),
     lam=one_of(run.lam for run in RUNS),
     seed=one_of(run.seed for run in RUNS),
-    source=one_of(sources()),
+    source=one_of(sources(STUDY)),
     reading="whole|stripped",
 
 
-include: "workflow/rules/config.smk"
-include: "workflow/rules/guard.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/analyse.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/evidence.smk"
-include: "workflow/rules/draw.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
-include: "workflow/rules/notebooks.smk"
 include: "workflow/rules/explore.smk"
-include: "workflow/rules/share.smk"
+include: "workflow/rules/publish.smk"
 
 
 rule all:

@@ -23,10 +23,10 @@ import numpy as np
 from bench import jax_steps
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
-from flatreg import facts
-from flatreg.errors import UserError, run_command
-from flatreg.files import write_json
-from flatreg.runtime import hold_threads
+from flatreg import command, machine
+from flatreg.disk.files import write_json
+from flatreg.errors import UserError
+from flatreg.machine import hold_threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -55,7 +55,7 @@ def main() -> None:
     hold_threads(arguments.threads)
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
     result = {
-        "facts": facts.describe() | {"threads": arguments.threads} | timing,
+        "facts": machine.describe() | {"threads": arguments.threads} | timing,
         "networks": {
             n: measure_network(n, arguments.torch, arguments.threads, timing) for n in NETWORKS
         },
@@ -191,4 +191,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

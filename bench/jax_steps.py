@@ -17,7 +17,7 @@ from matfree import stochtrace
 from bench import networks
 from bench.networks import Shape
 from flatreg import penalty
-from flatreg.penalty.probes import draw
+from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
 

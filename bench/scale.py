@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from flatreg import config, facts
+from flatreg import command, config, machine
 from flatreg.config import Config, Run
-from flatreg.errors import UserError, run_command
-from flatreg.files import read_sealed, write_json, write_sealed
-from flatreg.runs import run_dir
+from flatreg.disk.files import read_sealed, write_json, write_sealed
+from flatreg.disk.runs import run_dir
+from flatreg.errors import UserError
 from tests.configs import whole_study
 from tests.copies import GENERATED, ROOT, WORKFLOW, copy_parts
 
@@ -65,7 +65,7 @@ def main() -> None:
     for number, run in enumerate(runs):
         write_run(folder, run, sample, np.random.default_rng(number))
     for name, words in TABLES.items():
-        costs[name] = measured(command(*words), folder)
+        costs[name] = measured(command_of(*words), folder)
     write_json(arguments.out, report(len(runs), costs))
 
 
@@ -111,7 +111,7 @@ def copy_workflow(folder: Path, overlay: dict[str, Any]) -> Path:
     return folder
 
 
-def command(stage: str, *flags: str) -> list[str]:
+def command_of(stage: str, *flags: str) -> list[str]:
     """A stage of the library on the results."""
     paths = [f"results/{word}" if word.startswith("tables") else word for word in flags]
     stage_words = [sys.executable, "-m", f"flatreg.{stage}", "--config", "results/config.json"]
@@ -159,15 +159,15 @@ def measured(words: list[str], folder: Path) -> Cost:
 
 def report(runs: int, costs: dict[str, Cost]) -> Config:
     """The costs, and the machine and commit they are of."""
-    found = facts.describe()
-    machine = {name: found[name] for name in ("commit", "dirty", "processor", "cores", "python")}
+    facts = machine.describe()
+    making = {name: facts[name] for name in ("commit", "dirty", "processor", "cores", "python")}
     return {
         "runs": runs,
         **{name: cost._asdict() for name, cost in costs.items()},
-        **machine,
+        **making,
         "system": platform.system(),
     }
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from flatreg import facts
-from flatreg.errors import UserError, run_command
-from flatreg.files import write_json
+from flatreg import command, machine
+from flatreg.disk.files import write_json
+from flatreg.errors import UserError
 from tests.cluster.loopback import Cluster, missing
 from tests.cluster.project import METRICS, Project, copy_project, digits_alone
 
@@ -46,7 +46,7 @@ def main() -> None:
     alone = seconds.pop("local")
     added = {profile: round((took - alone) / RUNS, 2) for profile, took in seconds.items()}
     report = {"runs": RUNS, "seconds": {"local": alone} | seconds, "added_seconds_a_run": added}
-    found = facts.describe()
+    found = machine.describe()
     write_json(arguments.out, report | {name: found[name] for name in MACHINE})
 
 
@@ -72,4 +72,4 @@ def finish(project: Project, profile: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

@@ -1,4 +1,4 @@
-"""What every test may rely on: the repository's folder, the data caches, and a draw of each kind."""
+"""What every test may rely on: the repository's folder, the data caches, a draw of each kind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep one item of each function where a seed draws, and skip what the machine lacks data for."""
+    """Keep one item of each function where a seed draws; skip what there are no data for."""
     if seed := config.getoption("--draw"):
         drawn = draw(items, seed)
         config.hook.pytest_deselected(items=[item for item in items if item not in drawn])

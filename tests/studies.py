@@ -25,7 +25,7 @@ def small_study(folder: Path, overlay: str) -> Path:
     files = [ROOT / "config.yaml", ROOT / "profiles/demo/study.yaml", folder / "overlay.yaml"]
     (folder / "config.json").write_text(json.dumps(config.read(files, SCHEMA)))
     done = flatreg(
-        *["prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
+        *["data.prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
         *["--out", folder / "data.npz", "--manifest", folder / "data.json"],
     )
     assert done.returncode == 0, done.stderr

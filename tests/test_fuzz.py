@@ -15,14 +15,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from flatreg import measure, prepare, tables, train, verify
-from flatreg.checksums import checksum_path
-from flatreg.datasets.prepared import read_arrays, write_arrays
-from flatreg.errors import UserError, run_command
-from flatreg.evidence import sizes
-from flatreg.files import read_json, read_sealed, write_json, write_sealed
+import flatreg.measure.__main__ as measure
+import flatreg.train.__main__ as train
+from flatreg import command, tables
+from flatreg.data import prepare
+from flatreg.data.prepared import read_arrays, write_arrays
+from flatreg.disk.files import checksum_path, read_json, read_sealed, write_json, write_sealed
+from flatreg.disk.runs import load_params, save_params
+from flatreg.errors import UserError
 from flatreg.paper import provenance
-from flatreg.runs import load_params, save_params
+from flatreg.publish import verify
+from flatreg.tables import derived
 
 FUZZ = settings(
     max_examples=60,
@@ -53,7 +56,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "metrics.json": (lambda path: write_sealed(path, {"status": "completed"}), read_sealed),
     "config.json": (lambda path: write_json(path, {"a": [1, 2]}), read_json),
     "items.json": (lambda path: write_json(path, [{"id": "a"}]), provenance.read),
-    "manifest.json": (manifest, lambda path: sizes.of_test_splits([path])),
+    "manifest.json": (manifest, lambda path: derived.of_test_splits([path])),
 }
 
 
@@ -105,7 +108,7 @@ def test_a_command_line_is_taken_or_refused_with_exit_code_2(
     monkeypatch.setattr(sys, "argv", [name, *words])
     monkeypatch.setattr(sys, "stderr", said := io.StringIO())
     with pytest.raises(SystemExit) as ended:
-        run_command(COMMANDS.get(name, verify.main))
+        command.run(COMMANDS.get(name, verify.main))
     assert ended.value.code in (0, 2)
     if ended.value.code == 2:
         assert "error: " in said.getvalue()

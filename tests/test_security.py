@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from flatreg import config
-from flatreg.datasets import download
-from flatreg.datasets.prepared import read_arrays
+from flatreg.data import download
+from flatreg.data.prepared import read_arrays
+from flatreg.disk.runs import load_params
 from flatreg.errors import UserError
 from flatreg.paper import compile as paper
 from flatreg.paper import latex
-from flatreg.runs import load_params
 from tests import configs
 
 ROOT = Path(__file__).resolve().parent.parent

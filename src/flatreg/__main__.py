@@ -1,58 +1,91 @@
-"""The study's commands by one name: `flatreg STAGE ARGUMENTS`."""
+"""The project's commands by one name each: `flatreg NAME ARGUMENTS`."""
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from flatreg.config import nearest
-from flatreg.errors import UserError, run_command
+from flatreg import command
+from flatreg.code import LIBRARY
+from flatreg.errors import UserError, nearest
 
-LIBRARY = Path(__file__).parent
+# What a person types; the other commands are stages, which the workflow calls.
+BY_HAND = (
+    *("trace", "explore", "verify", "stages", "propose_runs"),
+    *("config", "reference", "readme"),
+)
+# Names of version 0.1.0 that are others since; they go with the next version.
+FORMER = {
+    "evidence.generalization": "evidence correlations",
+    "evidence.variance": "evidence variance",
+    "evidence.overall": "evidence overall",
+    "evidence.calibration": "evidence calibration",
+    "evidence.judge": "evidence claims",
+    "evidence.forensics": "forensics",
+    "evidence.estimates": "estimates",
+    "evidence.reparametrization": "rescaling",
+    "evidence.propose_runs": "propose_runs",
+    "paper.numbers": "numbers",
+    "paper.result_tables": "tables",
+    "paper.ledger_table": "tables ledger",
+    "paper.variance_table": "tables table_variance",
+    "paper.forensics_table": "tables table_forensics",
+    "paper.appendix": "tables appendix",
+    "paper.flowcharts": "flowcharts",
+    "paper.compile": "compile",
+}
 
 
 def main() -> None:
-    """Run `python -m flatreg.STAGE` with the arguments, or list the stages."""
-    stage, *arguments = sys.argv[1:] or ["--help"]
+    """Run the module of a command with the arguments, or list all commands."""
+    name, *arguments = sys.argv[1:] or ["--help"]
     known = commands()
-    if stage in ("-h", "--help"):
+    if name in ("-h", "--help"):
         list_commands(known)
         return
-    if stage not in known:
-        raise UserError(f"flatreg has no command {stage!r}{nearest(stage, known)}")
+    if name in FORMER:
+        print(f"flatreg {name} is called flatreg {FORMER[name]}", file=sys.stderr)
+        name, *first = FORMER[name].split()
+        arguments = first + arguments
+    if name not in known:
+        raise UserError(f"flatreg has no command {name!r}{nearest(name, known)}")
+    module, _ = known[name]
     # A new process: what a command writes down of its own call is as if typed in full.
-    os.execv(sys.executable, [sys.executable, "-m", f"flatreg.{stage}", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
-def commands() -> dict[str, str]:
-    """Every module that is a command, by its name after `flatreg.`, with its first line."""
+def commands() -> dict[str, tuple[str, str]]:
+    """Module and first line of every command, by the last word of the module's name."""
     found = {}
     for path in sorted(LIBRARY.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if path != Path(__file__) and '\nif __name__ == "__main__":' in text:
-            name = ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(
-                ".__main__"
-            )
+        if path.parent != LIBRARY and '\nif __name__ == "__main__":' in text:
+            parts = path.relative_to(LIBRARY.parent).with_suffix("").parts
+            words = parts[:-1] if parts[-1] == "__main__" else parts
             line = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-            found[name] = re.sub(r":? `python -m .*|\.$", "", line)
+            found[words[-1]] = ".".join(words), line.rstrip(".")
     return found
 
 
-def list_commands(known: dict[str, str]) -> None:
-    """Print the commands, each with what it does."""
+def list_commands(known: dict[str, tuple[str, str]]) -> None:
+    """Print the commands with what they do, first those that a person types."""
     console = Console(highlight=False)
-    console.print("usage: flatreg STAGE ARGUMENTS; flatreg STAGE --help says which\n")
-    table = Table.grid(padding=(0, 2))
-    for name, line in known.items():
-        table.add_row(f"[bold]{name}", line)
-    console.print(table)
+    console.print("usage: flatreg NAME ARGUMENTS; flatreg NAME --help says which")
+    groups = {
+        "by hand": [name for name in BY_HAND if name in known],
+        "stages, as the workflow calls them": [name for name in known if name not in BY_HAND],
+    }
+    for title, names in groups.items():
+        console.print(f"\n{title}:")
+        table = Table.grid(padding=(0, 2))
+        for name in names:
+            table.add_row(f"[bold]{name}", known[name][1])
+        console.print(table)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
-import sys
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class UserError(Exception):
@@ -44,24 +47,6 @@ _DISK = {
 }
 
 
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; what can be mended becomes one line on stderr and exit 2."""
-    try:
-        main()
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(stopped.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        line = mendable(error)
-        if line is None:
-            raise
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
-
-
 def mendable(error: BaseException) -> str | None:
     """One line of what is wrong, where and what to do, or None for a defect of ours.
 
@@ -78,3 +63,40 @@ def mendable(error: BaseException) -> str | None:
     if "No space left on device" in str(error):
         return f"the disk: No space left on device; {_DISK[errno.ENOSPC]} and run again"
     return None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all of them."""
+    known = [str(choice) for choice in known]
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+# What a scheduler sends before it kills, and Ctrl-C.
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def note_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Note the first SIGTERM or SIGINT instead of ending by it; a second one ends at once.
+
+    Yields:
+        A function that gives the signal, or None while there was none.
+    """
+    received: list[signal.Signals] = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        restore()
+
+    for number in SIGNALS:
+        signal.signal(number, receive)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        restore()

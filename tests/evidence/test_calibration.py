@@ -12,8 +12,8 @@ from scipy import stats
 
 from flatreg import tables
 from flatreg.evidence import calibration
-from flatreg.evidence.tables import CALIBRATION_TABLE
 from flatreg.statistics import accuracy_interval
+from flatreg.tables.evidence import CALIBRATION_TABLE
 
 NORMAL, SKEWED = calibration.DISTRIBUTIONS
 
@@ -76,10 +76,16 @@ def test_true_values_have_these_formulas() -> None:
     assert correlation == pytest.approx(far + near - 1, abs=4e-3)
 
 
+def flags(folder: Path) -> list[str]:
+    """A config, of which nothing is read, and where the tables go."""
+    (folder / "config.json").write_text("{}")
+    return ["--config", str(folder / "config.json"), "--out", str(folder)]
+
+
 @pytest.mark.slow
 def test_the_command_writes_every_row(tmp_path: Path) -> None:
     out = tmp_path / "calibration.csv"
-    command = [sys.executable, "-m", "flatreg.evidence.calibration", "--out", str(out)]
+    command = [sys.executable, "-m", "flatreg.evidence", "calibration", *flags(tmp_path)]
     subprocess.run([*command, "--rounds", "20", "--seed", "1"], check=True)
     done = tables.read(out, CALIBRATION_TABLE)
     names, distributions = len(calibration.INTERVALS), len(calibration.DISTRIBUTIONS)
@@ -87,13 +93,11 @@ def test_the_command_writes_every_row(tmp_path: Path) -> None:
     assert len(done) == expected + len(calibration.ACCURACIES) * len(calibration.EXAMPLES)
     assert ((done["ok"] == "yes") == done["coverage"].between(0.93, 0.97)).all()
     assert done.loc[done["ok"] == "no", "note"].str.startswith("covers too").all()
-    again = calibration.calibrate(20, 1)
+    again = calibration.coverage(20, 1)
     assert list(again["coverage"]) == pytest.approx(list(done["coverage"]))
 
 
 def test_no_rounds_are_a_mistake_of_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "flatreg.evidence.calibration", "--rounds", "0"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out.csv")], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "flatreg.evidence", "calibration", "--rounds", "0"]
+    done = subprocess.run([*command, *flags(tmp_path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: --rounds 0: give at least 1\n")

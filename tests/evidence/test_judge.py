@@ -12,10 +12,11 @@ import pytest
 from scipy import stats
 
 from flatreg import tables
-from flatreg.evidence import judge, quantities
+from flatreg.evidence import judge
 from flatreg.evidence.ledger import Claim
-from flatreg.evidence.tables import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE
 from flatreg.evidence.trials import Levels, Trial, try_claim, try_seeds
+from flatreg.tables import derived
+from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE
 
 LEVELS = Levels(0.05, 0.8)
 STUDY = {"analysis": LEVELS._asdict()}
@@ -199,7 +200,7 @@ def test_quantities_of_a_diverged_run_are_missing(root: Path) -> None:
     metrics = tables.read(reference / "metrics.csv", tables.METRICS_TABLE)
     times = tables.read(reference / "times.csv", tables.TIMES_TABLE)
     metrics.loc[0, "status"] = tables.DIVERGED
-    runs = quantities.of_runs(metrics, times, pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)))
+    runs = derived.of_runs(metrics, times, pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)))
     assert len(runs) == len(metrics)
     assert runs.loc[0, ["test_accuracy", "seconds_per_step", "accuracy_gap"]].isna().all()
     row = runs.iloc[1]

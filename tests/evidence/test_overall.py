@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from flatreg import tables
 from flatreg.evidence import overall
-from flatreg.evidence.tables import OVERALL_TABLE, TEST_SETS_TABLE
+from flatreg.tables.evidence import OVERALL_TABLE, TEST_SETS_TABLE
 
 EASY, HARD = [0.9, 0.92, 0.94, 0.96], [0.30, 0.32, 0.34, 0.36]
 BETTER, WORSE = [0.95, 0.97, 0.93, 0.99], [0.28, 0.30, 0.32, float("nan")]

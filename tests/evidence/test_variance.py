@@ -15,7 +15,7 @@ import pytest
 from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.evidence import variance
-from flatreg.evidence.tables import VARIANCE_TABLE
+from flatreg.tables.evidence import VARIANCE_TABLE
 
 USUAL = ["initialization", "order", "dropout", "probes"]
 ACCURACIES = {
@@ -175,17 +175,19 @@ def test_an_extended_protocol_must_have_the_data_set(config: dict[str, Any]) -> 
 def test_the_command_writes_the_table(
     tmp_path: Path, config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
-    files = {name: tmp_path / name for name in ("config.json", "metrics.csv", "a.json", "out.csv")}
+    files = {
+        name: tmp_path / name for name in ("config.json", "metrics.csv", "a.json", "variance.csv")
+    }
     files["config.json"].write_text(json.dumps(config))
     tables.write(files["metrics.csv"], metrics, tables.METRICS_TABLE)
     manifest = {"source": "breast_cancer", "splits": {"test": {"examples": 114}}}
     files["a.json"].write_text(json.dumps(manifest))
-    command = [sys.executable, "-m", "flatreg.evidence.variance"]
+    command = [sys.executable, "-m", "flatreg.evidence", "variance"]
     for flag in ("config.json", "metrics.csv"):
         command += [f"--{Path(flag).stem}", str(files[flag])]
-    command += ["--manifests", str(files["a.json"]), "--out", str(files["out.csv"])]
+    command += ["--manifests", str(files["a.json"]), "--out", str(tmp_path)]
     subprocess.run(command, check=True)
-    done = tables.read(files["out.csv"], VARIANCE_TABLE)
+    done = tables.read(files["variance.csv"], VARIANCE_TABLE)
     assert len(done) == 4 * len(variance.METRICS)
     accuracy = of(done, "test_accuracy")
     assert accuracy.loc["all", "sampling_sd"] == pytest.approx(np.sqrt(0.93 * 0.07 / 114))

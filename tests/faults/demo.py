@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from flatreg import runtime
+from flatreg import machine
 from tests.copies import ROOT, WORKFLOW, copy_parts
 
 RESULTS = Path("results/demo")
@@ -123,7 +123,7 @@ def surroundings(folder: Path) -> dict[str, str]:
     """The environment in which a copy's own library is used."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"PATH": path, "PYTHONPATH": str(folder / "src")}
-    return os.environ | own | runtime.environment()
+    return os.environ | own | machine.environment()
 
 
 def copy_demo(folder: Path) -> Demo:

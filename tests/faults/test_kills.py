@@ -117,7 +117,7 @@ def test_kill_a_search(
 ) -> None:
     out = tmp_path / "selected.json"
     command = [
-        *[sys.executable, "-m", "flatreg.select", "--config", str(RESULTS / "config.json")],
+        *[sys.executable, "-m", "flatreg.train.select", "--config", str(RESULTS / "config.json")],
         *["--protocol", "tuned", "--dataset", "digits", "--threads", "1"],
         *["--compiled", str(RESULTS / "compiled")],
         *["--data", str(RESULTS / "data/digits.npz")],

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flatreg import compare, config, summarize, tables
-from flatreg.files import write_json
+from flatreg import config, tables
+from flatreg.disk.files import write_json
 from flatreg.paper import sources
+from flatreg.tables import compare, summarize
 
 LAMBDAS = ["0", "0.01", "1"]
 PROTOCOLS = {"stated": range(3), "tuned": range(5)}

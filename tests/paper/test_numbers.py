@@ -11,9 +11,10 @@ import pytest
 
 from flatreg import tables
 from flatreg.errors import UserError
-from flatreg.paper import flowcharts, numbers, result_tables, sources
+from flatreg.paper import flowcharts, numbers, sources
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources
+from flatreg.paper.tables import results
 
 BY_METRIC = [*tables.CELL, "metric"]
 ENTRY = {
@@ -43,7 +44,7 @@ test_row.__test__ = False
 
 @pytest.fixture
 def found() -> Sources:
-    metrics = [m for m, *_ in result_tables.BLOCKS]
+    metrics = [m for m, *_ in results.BLOCKS]
     summary = [summary_row("0", m, 0.9) for m in metrics]
     summary += [summary_row("0.1", m, 0.8, diverged=1) for m in metrics]
     return Sources(
@@ -167,7 +168,7 @@ def test_a_lost_place_is_one_line_with_file_and_line(
 
 
 def test_a_table_marks_diverged_runs_and_missing_numbers(found: Sources) -> None:
-    lines = result_tables.table("digits", found).text.splitlines()
+    lines = results.table(found, "digits").text.splitlines()
     accuracy = next(line for line in lines if line.startswith("0.1 & "))
     assert accuracy == r"0.1 & -- & 0.8000 (0.01) & $-0.1000$ & 0.010 & 2$^{\dagger1}$ \\"
     assert any(line.startswith("0 & 0.5000 & 0.9000 (0.01) &  &  & 3") for line in lines)

@@ -15,18 +15,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from flatreg import tables
+from flatreg.disk.files import write_json
 from flatreg.errors import UserError
-from flatreg.files import write_json
-from flatreg.paper import (
-    appendix,
-    ledger_table,
-    places,
-    provenance,
-    result_tables,
-    sources,
-    variance_table,
-)
+from flatreg.paper import places, provenance, sources
 from flatreg.paper.sources import Sources
+from flatreg.paper.tables import cells, ledger, results, variance
 from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
 
 
@@ -163,7 +156,7 @@ def test_a_table_that_was_not_given_is_named(found: Sources) -> None:
 
 
 def test_every_number_of_a_table_has_an_item(found: Sources) -> None:
-    done = result_tables.table("digits", found)
+    done = results.table(found, "digits")
     by_id = {item.id: item for item in done.items}
     mean = by_id["table_digits/tuned/1/test_accuracy/mean"]
     assert mean.printed == format(mean.value, ".4f")
@@ -185,7 +178,7 @@ def test_the_ledger_shows_each_claim_and_its_signs_elsewhere(found: Sources) -> 
     )
     other = first.assign(protocol="tuned", verdict="undetermined")
     claims = pd.concat([first, other], ignore_index=True)
-    done = ledger_table.table(found._replace(evidence=found.evidence | {"claims": claims}))
+    done = ledger.table(found._replace(evidence=found.evidence | {"claims": claims}))
     (row,) = [line for line in done.text.splitlines() if "falls" in line]
     assert row == (
         r"$\mathrm{tr}(H^2)$ falls with $\lambda$. & $\times$ 0.5 [0.25, 1{,}234] & -- & -- & 3 & "
@@ -200,7 +193,7 @@ def test_the_ledger_shows_each_claim_and_its_signs_elsewhere(found: Sources) -> 
 def test_the_spread_shows_each_source_with_its_runs(found: Sources) -> None:
     row = found.evidence["variance"].assign(share=1.0, sampling_sd=0.0125)
     rows = pd.concat([row.assign(metric=metric) for metric in ("test_accuracy", "tr_h2")])
-    done = variance_table.table(found._replace(evidence=found.evidence | {"variance": rows}))
+    done = variance.table(found._replace(evidence=found.evidence | {"variance": rows}))
     assert "0.2500" in done.text
     assert all(item.printed for item in done.items)
     sd = next(item for item in done.items if item.id.endswith("/sd"))
@@ -208,7 +201,7 @@ def test_the_spread_shows_each_source_with_its_runs(found: Sources) -> None:
 
 
 def test_the_appendix_has_every_cell(found: Sources) -> None:
-    done = appendix.table(found)
+    done = cells.table(found)
     rows = [line for line in done.text.splitlines() if line.startswith(("stated &", "tuned &"))]
     assert len(rows) == len(PROTOCOLS) * len(LAMBDAS)
     by_id = {item.id: item for item in done.items}

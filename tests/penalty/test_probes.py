@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flatreg.penalty import probes
+from flatreg.penalty import hutchinson
 
 COUNT = 1 << 16
 
 
 def drawn_signs(key: int = 0) -> np.ndarray:
-    return np.asarray(probes.signs(jax.random.key(key), (COUNT,), jnp.float32))
+    return np.asarray(hutchinson.signs(jax.random.key(key), (COUNT,), jnp.float32))
 
 
 def test_signs_are_signs_and_fair() -> None:
@@ -39,14 +39,14 @@ def test_other_keys_give_other_signs() -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (31,), (5, 7), (2, 3, 4)])
 def test_any_shape_and_type(shape: tuple[int, ...]) -> None:
-    signs = probes.signs(jax.random.key(0), shape, jnp.float32)
+    signs = hutchinson.signs(jax.random.key(0), shape, jnp.float32)
     assert signs.shape == shape
     assert signs.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("distribution", probes.DISTRIBUTIONS)
+@pytest.mark.parametrize("distribution", hutchinson.DISTRIBUTIONS)
 def test_a_probe_has_the_tree_s_shapes_and_no_leaf_like_another(distribution: str) -> None:
     tree = {"a": jnp.zeros((64, 64)), "b": jnp.zeros((64, 64))}
-    probe = probes.draw(tree, jax.random.key(0), distribution)
+    probe = hutchinson.draw(tree, jax.random.key(0), distribution)
     assert jax.tree.map(jnp.shape, probe) == jax.tree.map(jnp.shape, tree)
     assert abs(jnp.mean(probe["a"] * probe["b"])) < 4 / 64

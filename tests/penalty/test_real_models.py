@@ -12,9 +12,10 @@ import pytest
 from jax.experimental.sparse import BCOO
 from sklearn.datasets import load_breast_cancer, load_digits
 
-from flatreg import datasets, models, objective, penalty
-from flatreg.datasets.prepared import read_csr
-from flatreg.datasets.text import tfidf
+from flatreg import models, objective, penalty
+from flatreg.data.prepared import read_csr
+from flatreg.data.sources import reader
+from flatreg.data.text import tfidf
 from flatreg.errors import UserError
 
 PROBES = {"probes": 5, "distribution": "rademacher"}
@@ -61,7 +62,7 @@ def test_on_pictures_of_digits() -> None:
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_on_cifar100() -> None:
-    prepared = datasets.reader("cifar100")({})
+    prepared = reader("cifar100")({})
     x = standardized(prepared.arrays["x_train"][:2000].reshape(2000, -1).astype(np.float32))
     agree(models.build(MLP, 100), x[:128], prepared.labels["train"][:128])
 
@@ -73,7 +74,7 @@ def test_on_cifar100() -> None:
 )
 def test_exact_is_dense_on_a_real_batch_of_texts(source: str, classes: int, words: int) -> None:
     """With as many words as a dense Hessian allows; the batch is given dense and sparse."""
-    prepared = datasets.reader(source)({})
+    prepared = reader(source)({})
     counts = (read_csr(prepared.arrays, f"whole_{split}") for split in ("train", "test"))
     features, _, _ = tfidf(*counts, {"vocabulary": words, "sublinear_tf": True})
     x, y = features[:32].toarray(), prepared.labels["train"][:32]

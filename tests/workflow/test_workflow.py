@@ -131,7 +131,7 @@ def test_a_caption_reruns_nothing(made):
     assert captions
     for caption in captions:
         made.append(str(caption.relative_to(made.folder)), "\nMore words.\n")
-    made.edit("workflow/rules/analyse.smk", '"every run"', '"each run"')
+    made.edit("workflow/rules/tables.smk", '"every run"', '"each run"')
     assert made.plan() == []
 
 
@@ -139,11 +139,11 @@ def test_a_caption_reruns_nothing(made):
     ("module", "rerun", "spared"),
     [
         ("penalty/gram", {"train_model", "select_rates"}, {"prepare_data", "extract_features"}),
-        ("datasets/breast_cancer", {"prepare_data"}, {"extract_features"}),
-        ("loss_surface", {"map_surface"}, {"train_model", "measure_curvature"}),
-        ("measure", {"measure_curvature"}, {"train_model", "select_rates"}),
-        ("compare", {"compare_lambdas"}, {"collect_tables", "measure_curvature"}),
-        ("figures", {"draw_accuracy", "draw_cost"}, {"collect_tables", "map_surface"}),
+        ("data/sources/breast_cancer", {"prepare_data"}, {"extract_features"}),
+        ("measure/landscape", {"map_surface"}, {"train_model", "measure_curvature"}),
+        ("measure/curvature", {"measure_curvature"}, {"train_model", "select_rates"}),
+        ("tables/compare", {"compare_lambdas"}, {"collect_tables", "measure_curvature"}),
+        ("figures/style", {"draw_accuracy", "draw_cost"}, {"collect_tables", "map_surface"}),
     ],
 )
 def test_an_edit_of_the_library_reruns_what_is_made_of_it(made, module, rerun, spared):
@@ -154,7 +154,7 @@ def test_an_edit_of_the_library_reruns_what_is_made_of_it(made, module, rerun, s
 
 
 def test_an_edit_of_one_source_prepares_it_alone(made):
-    made.append("src/flatreg/datasets/newsgroups20.py", "\nEDITED = True\n")
+    made.append("src/flatreg/data/sources/newsgroups20.py", "\nEDITED = True\n")
     jobs = [job for job in made.plan() if job.rule == "prepare_data"]
     assert [Path(job.output[0]).name for job in jobs] == ["newsgroups20.npz"]
 
@@ -198,7 +198,7 @@ def test_every_rules_file_opens_with_purpose_inputs_outputs(root):
         assert opening.startswith("# Purpose: "), path
         assert "\n# Inputs: " in opening, path
         assert "\n# Outputs: " in opening, path
-        for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule\b.*:$", text, flags=re.MULTILINE)[1:]:
             assert "threads: 1" in rule, path
             shell = rule.partition("shell:")[2]
             # A value of the user's reaches a shell in quotes; numbers need none.
@@ -269,7 +269,7 @@ def test_arguments_that_optax_refuses_stop_a_study_before_its_first_job(fresh):
 def test_results_that_cannot_be_written_are_one_line():
     """As a user who may not: root may write anywhere."""
     code = (
-        "import os, sys; from pathlib import Path; from flatreg.config import check_writable;"
+        "import os, sys; from pathlib import Path; from flatreg.disk.files import check_writable;"
         "os.geteuid() == 0 and os.setuid(65534); check_writable(Path(sys.argv[1]) / 'results')"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -1,49 +1,58 @@
 # Purpose: what the rules share: the checked config, where files are, and which
 #     of the library's files a stage is made of. A rule's mem_mb (MB) and runtime
-#     (minutes) are a third and more above the most that was measured, on a busy
+#     (minutes) are a third and more above the most that was measured on a busy
 #     two-core machine (memory with what Snakemake takes beside it on a cluster), and
 #     grow with each attempt; downloads have an hour. Jobs of
 #     a `group` go to a cluster's scheduler together, as its profile says.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
-import ast
 import os
 import re
 import sys
-from functools import cache
 from pathlib import Path
 
+from flatreg import code, machine
 from flatreg.config import (
-    BASELINE,
     TEXT_SOURCES,
     Run,
+    cell_runs,
     cell_settings,
+    cells,
     check_optimizers,
-    check_writable,
     data_settings,
     digest,
     estimated_runs,
+    field,
     load,
     measure_settings,
+    rescaled_run,
     runs,
     search_of,
     selection_key,
     settings,
     settings_key,
+    sources,
+    surface_datasets,
+    surface_runs,
 )
-from flatreg import clock, finished, intact, locks, runtime
+from flatreg.data import prepare
+from flatreg.disk import finished, intact, locks
+from flatreg.disk.files import check_writable, read_json, write_json
 from flatreg.errors import UserError
-from flatreg.evidence import ledger
-from flatreg.evidence import tables as evidence
-from flatreg.files import read_json, sha256, write_json
+from flatreg.evidence import ledger, registry as evidence
+from flatreg.figures import registry as figures
+from flatreg.paper import tables as paper_tables
+from flatreg.tables.evidence import WORKINGS
 
-os.environ.update(runtime.environment())
+os.environ.update(machine.environment())
 
 HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
-SOURCE = HOME / "src/flatreg"
+ORIGINAL = str(HOME / "paper/original.json")
+# Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
+BENCH = str(HOME / "bench/results/cost.json")
 
 
 def checked_study():
@@ -59,29 +68,14 @@ def checked_study():
     return study
 
 
-def rescaled_run():
-    """The perceptron whose layers are rescaled: the first that surfaces are drawn of, or none."""
-    shown = STUDY["surface"]
-    datasets = STUDY["protocols"][shown["protocol"]]["datasets"]
-    return [
-        Run(shown["protocol"], name, BASELINE, shown["seed"])
-        for name, chosen in datasets.items()
-        if chosen["model"]["name"] == "mlp"
-    ][-1:]
-
-
-def sources():
-    """The data sets that the study reads, each once."""
-    entries = (d for p in STUDY["protocols"].values() for d in p["datasets"].values())
-    return sorted({entry["source"] for entry in entries})
-
-
 STUDY = checked_study()
 LEDGER = STUDY["claims"]
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
+ESTIMATED = estimated_runs(STUDY)
+RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # All of the config that may change a number somewhere.
 STUDY_KEY = digest(
     {k: v for k, v in STUDY.items() if k not in ("paths", "checkpoint", "verify")}
@@ -90,112 +84,76 @@ STUDY_KEY = digest(
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
+MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
 SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
-TABLES = expand(
-    f"{RESULTS}/tables/{{name}}.csv",
-    name=["metrics", "epochs", "times", "summary", "tests"],
-)
-
+CELL = "{protocol}/{dataset}/lambda-{lam}"
+FLATNESS = f"{RESULTS}/flatness/{CELL}.json"
 SURFACES = expand(
-    f"{RESULTS}/surfaces/{{dataset}}.npz",
-    dataset=STUDY["protocols"][STUDY["surface"]["protocol"]]["datasets"],
+    f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
-ORIGINAL = str(HOME / "paper/original.json")
-# Data sets that the original reports on; of none there is nothing to draw.
-INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources())
-FIGURES = expand(
-    f"{RESULTS}/figures/{{name}}.{{kind}}",
-    name=[
-        "accuracy",
-        "flatness",
-        "flatness_and_accuracy",
-        "correlations",
-        *(["grim"] if INSPECTED else []),
-        "learning_curves",
-        "interpolation",
-        "surface",
-        "cost",
-        "cost_growth",
-    ],
-    kind=["pdf", "svg"],
-)
-FLATNESS = f"{RESULTS}/flatness/{{protocol}}/{{dataset}}/lambda-{{lam}}.json"
-# Tables that a study without a ledger, or without a perceptron, does not make.
-UNMADE = {
-    *([] if LEDGER else ["claims", "claim_runs"]),
-    *([] if rescaled_run() else ["reparametrization"]),
+TABLE = f"{RESULTS}/tables/{{name}}.csv"
+TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
+# A study without a ledger judges no claims.
+EVIDENCE_ROWS = {
+    name: row for name, row in evidence.ROWS.items() if LEDGER or name != "claims"
 }
-MADE = [name for name in evidence.EVIDENCE if name not in UNMADE]
-EVIDENCE = expand(f"{RESULTS}/tables/{{name}}.csv", name=MADE)
-ESTIMATED = estimated_runs(STUDY)
-# Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
-BENCH = str(HOME / "bench/results/cost.json")
-
-
-# What the paper may cite, by the flags of flatreg.paper.sources.
-CITED = {
-    **{
-        name: f"{RESULTS}/tables/{name}.csv"
-        for name in ["metrics", "summary", "tests", "times", *MADE]
-        if name not in evidence.WORKINGS
-    },
-    "manifests": expand(f"{RESULTS}/data/{{source}}.json", source=sources()),
+# And one without a perceptron has no layers to rescale.
+MADE = [
+    *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
+    *["grim", "grim_denominators", "triples", "checks", "estimates"],
+    *(["reparametrization"] if RESCALED else []),
+]
+EVIDENCE = expand(TABLE, name=MADE)
+# Data sets that the original reports on; of none there is nothing to draw.
+INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources(STUDY))
+DRAWN = {
+    name: row for name, row in figures.FIGURES.items() if INSPECTED or name != "grim"
+}
+FIGURES = expand(
+    f"{RESULTS}/figures/{{name}}.{{kind}}", name=DRAWN, kind=["pdf", "svg"]
+)
+# Inputs of the registries' rows that are no table of the study.
+FILES = {
+    "manifests": MANIFESTS,
+    "cells": [
+        FLATNESS.format(protocol=p, dataset=d, lam=l) for p, d, l in cells(STUDY)
+    ],
+    "surfaces": SURFACES,
+    "ledger": LEDGER or [],
+    "schema": LEDGER_SCHEMA,
     "original": ORIGINAL,
     "bench": BENCH,
 }
+# What the paper may cite, by the flags of flatreg.paper.sources.
+CITED = {
+    **{
+        name: TABLE.format(name=name)
+        for name in ["metrics", "summary", "tests", "times", *MADE]
+        if name not in WORKINGS
+    },
+    **{name: FILES[name] for name in ["manifests", "original", "bench"]},
+}
+# What the report says below figures and tables: workflow/report/caption.rst.
+config["captions"] = {
+    **{name: row.caption for name, row in DRAWN.items()},
+    **{
+        name: shown.caption
+        for row in EVIDENCE_ROWS.values()
+        for name, shown in row.tables.items()
+        if shown
+    },
+}
 
 
-def library(*modules):
-    """A param, 16 hex digits, that names what these modules are made of: a change of it re-runs.
+def library(*commands):
+    """A param, 16 hex digits, that names what these commands are made of: a change of it re-runs.
 
-    They are of the files' contents. Forty files a job as inputs would do the same, and be most of
-    what Snakemake goes through for a study of thousands of runs. A job of a cluster, which plans
-    but itself, asks for its own modules' alone.
+    It is made of the files' contents. Forty files a job as inputs would do the same, and be most of
+    what Snakemake goes through for a study of thousands of runs. A cluster job plans only itself,
+    so it hashes only its own modules.
     """
-    return lambda wildcards: library_digest(*modules)
-
-
-@cache
-def library_digest(*modules):
-    """16 hex digits of the contents of the files that these modules are made of."""
-    files = library_files(*modules)
-    return digest({str(path.relative_to(SOURCE)): sha256(path) for path in files})
-
-
-@cache
-def library_files(*modules):
-    """The library's files that these modules are made of, by the imports in their text.
-
-    flatreg.config is left out: what a stage takes from the config is in its params.
-    """
-    found, waiting = set(), [(SOURCE / "__init__.py"), *map(module_file, modules)]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += [p for p in imported_files(path) if p != SOURCE / "config.py"]
-    return sorted(found)
-
-
-def module_file(name):
-    """The file of `flatreg.NAME`, a module or a package."""
-    path = SOURCE.joinpath(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-@cache
-def imported_files(path):
-    """The library's files that one of them imports, anywhere in its text."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
-    inside = (n.removeprefix("flatreg.") for n in names if n.startswith("flatreg."))
-    # `from flatreg.files import read_json`: the last word may be no module.
-    return [path for path in map(module_file, inside) if path.exists()]
+    return lambda wildcards: code.digest(*commands)
 
 
 def growing(first):
@@ -208,14 +166,54 @@ def one_of(values):
     return "|".join(sorted({re.escape(str(value)) for value in values}))
 
 
+def inputs_of(row):
+    """The files that a registry's row reads, by the name of their flag."""
+    return {name: FILES.get(name, TABLE.format(name=name)) for name in row.inputs}
+
+
+def flags(*names):
+    """A param: the flags of a command for inputs of these names, each with its files."""
+
+    def of_input(wildcards, input):
+        files = {name: getattr(input, name) for name in names}
+        listed = {k: [v] if isinstance(v, str) else v for k, v in files.items()}
+        return [w for k, v in listed.items() for w in (f"--{k.replace('_', '-')}", *v)]
+
+    return of_input
+
+
+def arguments(name, row):
+    """A param: the name of a registry's row and the flags of its inputs, as its command takes them."""
+    inputs = flags("config", *row.inputs)
+    return lambda wildcards, input: [name, *inputs(wildcards, input)]
+
+
+def shown_table(row, name):
+    """A table that the report shows, where its row says how."""
+    path, shown = TABLE.format(name=name), row.tables[name]
+    if shown is None:
+        return path
+    return report(
+        path,
+        caption="../report/caption.rst",
+        category="Evidence",
+        labels={"table": shown.label},
+    )
+
+
+def fields_key(places):
+    """A param that names what stands at these places of the config."""
+    return digest([field(STUDY, place) for place in places])
+
+
 def data_key(source):
     """What of the config a source's arrays depend on; texts become features in a step of their own."""
     return digest({} if source in TEXT_SOURCES else data_settings(STUDY, source))
 
 
-def data_file(wildcards):
-    """The file that a data set's trainings read."""
-    chosen = STUDY["protocols"][wildcards.protocol]["datasets"][wildcards.dataset]
+def data_file(run):
+    """The file that the trainings of a run's data set read, of a run or a path's wildcards."""
+    chosen = STUDY["protocols"][run.protocol]["datasets"][run.dataset]
     if chosen["reading"] is None:
         return DATA.format(**chosen)
     return FEATURES.format(**chosen)
@@ -227,11 +225,6 @@ def selection_file(wildcards):
     if protocol is None:
         return []
     return SELECTION.format(protocol=protocol, dataset=wildcards.dataset)
-
-
-def search_key(wildcards):
-    """What of the config a search depends on."""
-    return selection_key(cell_settings(STUDY, wildcards.protocol, wildcards.dataset))
 
 
 def named_run(wildcards):
@@ -247,32 +240,27 @@ def run_files(name, chosen=RUNS):
     return [pattern.format(**run._asdict()) for run in chosen]
 
 
-def surface_runs(dataset):
-    """The lambda = 0 and the lambda > 0 run whose surfaces are compared."""
-    shown = STUDY["surface"]
-    return [
-        Run(shown["protocol"], dataset, lam, shown["seed"])
-        for lam in (BASELINE, shown["lambda"])
-    ]
+def solution_files(chosen):
+    """What measuring the solutions of some runs reads, by the names of a rule's inputs.
+
+    Args:
+        chosen: the runs, all of one data set and protocol, as a function of the wildcards.
+    """
+
+    def of_wildcards(wildcards):
+        some = chosen(wildcards)
+        return {
+            "data": data_file(some[0]) if some else [],
+            "metrics": run_files("metrics.json", some),
+            "params": run_files("params.npz", some),
+        }
+
+    return of_wildcards
 
 
-def cells():
-    """Protocol, data set and lambda of every cell, as lists beside one another."""
-    rows = dict.fromkeys(run[:3] for run in RUNS)
-    return dict(zip(("protocol", "dataset", "lam"), zip(*rows)))
-
-
-def cell_runs(wildcards):
-    """The runs of a cell, all its seeds."""
-    cell = (wildcards.protocol, wildcards.dataset, wildcards.lam)
-    return [run for run in RUNS if run[:3] == cell]
-
-
-def cited_flags(wildcards, input):
-    """The flags that name all that the paper may cite, as flatreg.paper.sources reads them."""
-    named = {name: getattr(input, name) for name in ["config", *CITED]}
-    files = {k: [v] if isinstance(v, str) else v for k, v in named.items()}
-    return [w for k, v in files.items() for w in (f"--{k.replace('_', '-')}", *v)]
+def run_folders(wildcards, input):
+    """A param: the folders of the runs whose metrics.json a rule reads."""
+    return [os.path.dirname(path) for path in input.metrics]
 
 
 def notebook_inputs(wildcards):

@@ -22,12 +22,12 @@ rule prepare_data:
         mem_mb=growing(1500),
         runtime=growing(60),
     params:
-        library=lambda wildcards: library_digest(
-            "prepare", f"datasets.{wildcards.source}"
+        library=lambda wildcards: code.digest(
+            "data.prepare", f"data.sources.{wildcards.source}"
         ),
         key=lambda wildcards: data_key(wildcards.source),
     shell:
-        "python -m flatreg.prepare --config {input.config:q} --dataset {wildcards.source:q}"
+        "python -m flatreg.data.prepare --config {input.config:q} --dataset {wildcards.source:q}"
         " --out {output.data:q} --manifest {output.manifest:q} &> {log:q}"
 
 
@@ -49,8 +49,8 @@ rule extract_features:
         mem_mb=growing(1500),
         runtime=growing(10),
     params:
-        library=library("featurize"),
+        library=library("data.featurize"),
         key=lambda wildcards: digest(data_settings(STUDY, wildcards.source)),
     shell:
-        "python -m flatreg.featurize --config {input.config:q} --data {input.data:q}"
+        "python -m flatreg.data.featurize --config {input.config:q} --data {input.data:q}"
         " --reading {wildcards.reading:q} --out {output.features:q} &> {log:q}"

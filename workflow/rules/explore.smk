@@ -1,29 +1,34 @@
-# Purpose: show the whole evidence in one page that needs no server.
+# Purpose: show the whole evidence in one page that needs no server, and explore each data set in a
+#     notebook, executed from one template.
 # Inputs: config.json, tables/{metrics,epochs,times,estimates,flatness}.csv, of a study with a
-#     ledger tables/{claims,claim_runs}.csv, surfaces/{dataset}.npz
-# Outputs: explore.html
-
-
-localrules:
-    write_explore_page,
+#     ledger tables/{claims,claim_runs}.csv, surfaces/{dataset}.npz, data
+#     and manifests, parameters of runs
+# Outputs: explore.html, notebooks/{dataset}.ipynb and .html
 
 
 EXPLORE = f"{RESULTS}/explore.html"
+NOTEBOOKS = expand(
+    f"{RESULTS}/notebooks/{{dataset}}.html",
+    dataset=dict.fromkeys(run.dataset for run in RUNS),
+)
+# The modules whose figures the template draws.
+NOTEBOOK_FIGURES = ["figures.results", "figures.surfaces", "figures.style"]
 
 
 rule write_explore_page:
-    """Write the page: the claims with their runs, every curve, flatness, the loss surfaces."""
     input:
         config=ancient(CONFIG),
-        metrics=f"{RESULTS}/tables/metrics.csv",
-        epochs=f"{RESULTS}/tables/epochs.csv",
-        times=f"{RESULTS}/tables/times.csv",
-        estimates=f"{RESULTS}/tables/estimates.csv",
-        flatness=f"{RESULTS}/tables/flatness.csv",
-        claims=f"{RESULTS}/tables/claims.csv" if LEDGER else [],
-        claim_runs=f"{RESULTS}/tables/claim_runs.csv" if LEDGER else [],
+        metrics=TABLE.format(name="metrics"),
+        epochs=TABLE.format(name="epochs"),
+        times=TABLE.format(name="times"),
+        estimates=TABLE.format(name="estimates"),
+        flatness=TABLE.format(name="flatness"),
+        claims=TABLE.format(name="claims") if LEDGER else [],
+        claim_runs=TABLE.format(name="claim_runs") if LEDGER else [],
         surfaces=SURFACES,
-        parts=expand(str(SOURCE / "page/page.{kind}"), kind=["html", "css", "js"]),
+        parts=expand(
+            str(code.LIBRARY / "explore/page.{kind}"), kind=["html", "css", "js"]
+        ),
     output:
         page=report(
             EXPLORE,
@@ -35,6 +40,8 @@ rule write_explore_page:
         f"{LOGS}/explore.log",
     benchmark:
         f"{BENCHMARKS}/explore.tsv"
+    """Write the page: the claims with their runs, every curve, flatness, the loss surfaces."""
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -42,7 +49,7 @@ rule write_explore_page:
         mem_mb=growing(1000),
         runtime=growing(5),
     params:
-        library=library("page.__main__"),
+        library=library("explore.page"),
         key=STUDY_KEY,
         ledger=lambda wildcards, input: (
             ["--claims", input.claims, "--claim-runs", input.claim_runs]
@@ -50,7 +57,41 @@ rule write_explore_page:
             else []
         ),
     shell:
-        "python -m flatreg.page --config {input.config:q} --metrics {input.metrics:q}"
+        "python -m flatreg.explore.page --config {input.config:q} --metrics {input.metrics:q}"
         " --epochs {input.epochs:q} --times {input.times:q} --estimates {input.estimates:q}"
         " --flatness {input.flatness:q} {params.ledger:q} --surfaces {input.surfaces:q}"
         " --out {output.page:q} &> {log:q}"
+
+
+rule execute_notebook:
+    """Execute the template notebook for one data set, and show it as a page."""
+    input:
+        unpack(notebook_inputs),
+        config=ancient(CONFIG),
+        tables=TABLES,
+        template=str(HOME / "workflow/notebooks/explore.ipynb"),
+    output:
+        notebook=f"{RESULTS}/notebooks/{{dataset}}.ipynb",
+        page=report(
+            f"{RESULTS}/notebooks/{{dataset}}.html",
+            caption="../report/notebook.rst",
+            category="Notebooks",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        f"{LOGS}/notebooks/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/notebooks/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(5),
+    params:
+        library=library("explore.notebook", "explore.examples", *NOTEBOOK_FIGURES),
+        key=digest([STUDY["analysis"], STUDY["surface"]]),
+    shell:
+        "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"
+        " --dataset {wildcards.dataset:q} --out {output.notebook:q} --html {output.page:q}"
+        " &> {log:q}"

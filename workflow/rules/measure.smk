@@ -1,15 +1,15 @@
-# Purpose: measure the curvature of every trained model, and the loss around some.
+# Purpose: measure how flat every trained model's loss is: curvature, sharpness, the loss around
+#     some, a network whose layers are rescaled, and the estimator held against the closed form.
 # Inputs: metrics.json and params.npz of runs, and the data they were trained on
-# Outputs: curvature.json of every run, surfaces/{dataset}.npz
+# Outputs: curvature.json of every run, flatness/{protocol}/{dataset}/lambda-{lambda}.json,
+#     surfaces/{dataset}.npz, tables/: reparametrization.csv estimates.csv
 
 
 rule measure_curvature:
     """Measure tr(H), tr(H^2) and the largest eigenvalue of one run, on training and test data."""
     input:
+        unpack(solution_files(lambda wildcards: [named_run(wildcards)])),
         config=ancient(CONFIG),
-        data=data_file,
-        metrics=f"{RESULTS}/{RUN}/metrics.json",
-        params=f"{RESULTS}/{RUN}/params.npz",
     output:
         curvature=f"{RESULTS}/{RUN}/curvature.json",
     log:
@@ -26,24 +26,46 @@ rule measure_curvature:
         library=library("measure"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
-        run=subpath(input.metrics, parent=True),
+        runs=run_folders,
     shell:
-        "python -m flatreg.measure --config {input.config:q} --run {params.run:q}"
-        " --data {input.data:q} --threads {threads}"
-        " --compiled {params.compiled:q} --out {output.curvature:q} &> {log:q}"
+        "python -m flatreg.measure --config {input.config:q} --run {params.runs:q}"
+        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.curvature:q} &> {log:q}"
+
+
+rule measure_flatness:
+    """Measure how flat the solutions of a cell are by measures beside curvature, all seeds at once."""
+    input:
+        unpack(solution_files(lambda w: cell_runs(STUDY, w.protocol, w.dataset, w.lam))),
+        config=ancient(CONFIG),
+    output:
+        flatness=FLATNESS,
+    log:
+        f"{LOGS}/flatness/{CELL}.log",
+    benchmark:
+        f"{BENCHMARKS}/flatness/{CELL}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(10),
+    params:
+        library=library("measure.flatness"),
+        compiled=COMPILED,
+        key=digest(measure_settings(STUDY)),
+        runs=run_folders,
+    shell:
+        "python -m flatreg.measure.flatness --config {input.config:q} --runs {params.runs:q}"
+        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.flatness:q} &> {log:q}"
 
 
 rule map_surface:
     """Compute the loss between and around the lambda = 0 and lambda > 0 solutions of one seed."""
     input:
+        unpack(solution_files(lambda wildcards: surface_runs(STUDY, wildcards.dataset))),
         config=ancient(CONFIG),
-        data=lambda wildcards: data_file(surface_runs(wildcards.dataset)[0]),
-        runs=lambda wildcards: run_files(
-            "metrics.json", surface_runs(wildcards.dataset)
-        ),
-        params=lambda wildcards: run_files(
-            "params.npz", surface_runs(wildcards.dataset)
-        ),
     output:
         surface=f"{RESULTS}/surfaces/{{dataset}}.npz",
     log:
@@ -57,12 +79,80 @@ rule map_surface:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library("surface"),
+        library=library("measure.surface"),
         compiled=COMPILED,
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),
-        folders=lambda wildcards, input: [os.path.dirname(path) for path in input.runs],
+        runs=run_folders,
     shell:
-        "python -m flatreg.surface --config {input.config:q} --plain {params.folders[0]:q}"
-        " --penalized {params.folders[1]:q} --data {input.data:q} --threads {threads}"
-        " --compiled {params.compiled:q}"
-        " --out {output.surface:q} &> {log:q}"
+        "python -m flatreg.measure.surface --config {input.config:q} --plain {params.runs[0]:q}"
+        " --penalized {params.runs[1]:q} --data {input.data:q} --threads {threads}"
+        " --compiled {params.compiled:q} --out {output.surface:q} &> {log:q}"
+
+
+rule rescale_layers:
+    """Rescale the layers of one perceptron, which leaves its function alone, and measure its flatness anew."""
+    input:
+        unpack(solution_files(lambda wildcards: RESCALED)),
+        config=ancient(CONFIG),
+    output:
+        reparametrization=report(
+            f"{RESULTS}/tables/reparametrization.csv",
+            caption="../report/reparametrization.rst",
+            category="Evidence",
+            labels={"table": "flatness of one function, rescaled"},
+        ),
+        checksums=expand(f"{TABLE}.sha256", name=["reparametrization"]),
+    log:
+        f"{LOGS}/tables/reparametrization.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/reparametrization.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(20),
+    params:
+        library=library("measure.rescaling"),
+        compiled=COMPILED,
+        key=digest(measure_settings(STUDY)),
+        runs=run_folders,
+    shell:
+        "python -m flatreg.measure.rescaling --config {input.config:q} --run {params.runs:q}"
+        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.reparametrization:q} &> {log:q}"
+
+
+rule check_estimator:
+    """Hold estimates of tr(H^2) against its closed form, on mini-batches of trained softmax regressions."""
+    input:
+        unpack(solution_files(lambda wildcards: ESTIMATED)),
+        config=ancient(CONFIG),
+    output:
+        estimates=report(
+            f"{RESULTS}/tables/estimates.csv",
+            caption="../report/estimates.rst",
+            category="Evidence",
+            labels={"table": "estimates over the exact value"},
+        ),
+        checksums=expand(f"{TABLE}.sha256", name=["estimates"]),
+    log:
+        f"{LOGS}/tables/estimates.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/estimates.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(20),
+    params:
+        library=library("measure.estimates"),
+        compiled=COMPILED,
+        key=digest(STUDY["estimates"]),
+        runs=run_folders,
+        data=lambda wildcards, input: ["--data", input.data] if input.data else [],
+    shell:
+        "python -m flatreg.measure.estimates --config {input.config:q} --runs {params.runs:q}"
+        " {params.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.estimates:q} &> {log:q}"

@@ -5,33 +5,16 @@
 # Outputs: the folder of generated LaTeX, the PDF
 
 
-localrules:
-    write_numbers,
-    write_table,
-    write_appendix,
-    write_ledger,
-    write_variance_table,
-    write_forensics_table,
-    draw_flowcharts,
-    compile_paper,
-
-
 PAPER = HOME / "paper"
-# Files of generated LaTeX; what made the numbers of each is beside it.
-WRITTEN = [
-    "numbers",
+PAPER_TABLES = [
     *dict.fromkeys(f"table_{run.dataset}" for run in RUNS),
-    *(["ledger"] if LEDGER else []),
-    "table_variance",
-    "table_forensics",
-    "appendix",
-    "flow_models",
-    "flow_step",
+    *(name for name in paper_tables.TABLES if LEDGER or name != "ledger"),
 ]
+# Files of generated LaTeX; what made the numbers of each is beside it.
+WRITTEN = ["numbers", *PAPER_TABLES, "flow_models", "flow_step"]
 
 
 rule write_numbers:
-    """Write every number that the paper's text names."""
     input:
         **CITED,
         config=ancient(CONFIG),
@@ -43,6 +26,8 @@ rule write_numbers:
         f"{LOGS}/paper/numbers.log",
     benchmark:
         f"{BENCHMARKS}/paper/numbers.tsv"
+    """Write every number that the paper's text names."""
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -52,24 +37,27 @@ rule write_numbers:
     params:
         library=library("paper.numbers"),
         key=STUDY_KEY,
-        cited=cited_flags,
+        cited=flags("config", *CITED),
     shell:
         "python -m flatreg.paper.numbers {params.cited:q}"
         " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
 
 
 rule write_table:
-    """Write the table of one data set: the original's numbers, and each protocol's beside them."""
     input:
         **CITED,
         config=ancient(CONFIG),
     output:
-        table=f"{GENERATED}/table_{{dataset}}.tex",
-        provenance=f"{GENERATED}/table_{{dataset}}.json",
+        table=f"{GENERATED}/{{table}}.tex",
+        provenance=f"{GENERATED}/{{table}}.json",
     log:
-        f"{LOGS}/paper/table_{{dataset}}.log",
+        f"{LOGS}/paper/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/paper/table_{{dataset}}.tsv"
+        f"{BENCHMARKS}/paper/{{table}}.tsv"
+    wildcard_constraints:
+        table=one_of(PAPER_TABLES),
+    """Write one table: the results of a data set, the ledger, all cells, and the others."""
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -77,126 +65,21 @@ rule write_table:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        library=library("paper.result_tables"),
+        library=lambda wildcards: code.digest(
+            "paper.tables",
+            f"paper.tables.{paper_tables.table_module(wildcards.table)}",
+        ),
         key=digest(STUDY["protocols"]),
-        cited=cited_flags,
+        cited=flags("config", *CITED),
     shell:
-        "python -m flatreg.paper.result_tables {params.cited:q}"
-        " --dataset {wildcards.dataset:q} --out {output.table:q} &> {log:q}"
-
-
-rule write_appendix:
-    """Write the table of all cells, each with the key of its first run."""
-    input:
-        **CITED,
-        config=ancient(CONFIG),
-    output:
-        table=f"{GENERATED}/appendix.tex",
-        provenance=f"{GENERATED}/appendix.json",
-    log:
-        f"{LOGS}/paper/appendix.log",
-    benchmark:
-        f"{BENCHMARKS}/paper/appendix.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        library=library("paper.appendix"),
-        key=digest(STUDY["protocols"]),
-        cited=cited_flags,
-    shell:
-        "python -m flatreg.paper.appendix {params.cited:q}"
+        "python -m flatreg.paper.tables {wildcards.table:q} {params.cited:q}"
         " --out {output.table:q} &> {log:q}"
-
-
-rule write_ledger:
-    """Write the ledger of claims with its verdicts."""
-    input:
-        **CITED,
-        config=ancient(CONFIG),
-    output:
-        table=f"{GENERATED}/ledger.tex",
-        provenance=f"{GENERATED}/ledger.json",
-    log:
-        f"{LOGS}/paper/ledger.log",
-    benchmark:
-        f"{BENCHMARKS}/paper/ledger.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        library=library("paper.ledger_table"),
-        key=digest(STUDY["protocols"]),
-        cited=cited_flags,
-    shell:
-        "python -m flatreg.paper.ledger_table {params.cited:q}"
-        " --out {output.table:q} &> {log:q}"
-
-
-rule write_variance_table:
-    """Write the table of the spread by source of randomness."""
-    input:
-        **CITED,
-        config=ancient(CONFIG),
-    output:
-        table=f"{GENERATED}/table_variance.tex",
-        provenance=f"{GENERATED}/table_variance.json",
-    log:
-        f"{LOGS}/paper/table_variance.log",
-    benchmark:
-        f"{BENCHMARKS}/paper/table_variance.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        library=library("paper.variance_table"),
-        key=digest(STUDY["protocols"]),
-        cited=cited_flags,
-    shell:
-        "python -m flatreg.paper.variance_table {params.cited:q}"
-        " --out {output.table:q} &> {log:q}"
-
-
-rule write_forensics_table:
-    """Write the table of what the reported numbers are consistent with."""
-    input:
-        grim=f"{RESULTS}/tables/grim.csv",
-        checks=f"{RESULTS}/tables/checks.csv",
-        original=ORIGINAL,
-    output:
-        table=f"{GENERATED}/table_forensics.tex",
-        provenance=f"{GENERATED}/table_forensics.json",
-    log:
-        f"{LOGS}/paper/table_forensics.log",
-    benchmark:
-        f"{BENCHMARKS}/paper/table_forensics.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        library=library("paper.forensics_table"),
-    shell:
-        "python -m flatreg.paper.forensics_table --grim {input.grim:q} --checks {input.checks:q}"
-        " --original {input.original:q} --out {output.table:q} &> {log:q}"
 
 
 rule draw_flowcharts:
-    """Draw the models and a training step, from the config."""
     input:
         config=ancient(CONFIG),
-        manifests=CITED["manifests"],
+        manifests=MANIFESTS,
     output:
         models=f"{GENERATED}/flow_models.tex",
         step=f"{GENERATED}/flow_step.tex",
@@ -205,6 +88,8 @@ rule draw_flowcharts:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
         f"{BENCHMARKS}/paper/flow_models.tsv"
+    """Draw the models and a training step, from the config."""
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -221,7 +106,6 @@ rule draw_flowcharts:
 
 
 rule compile_paper:
-    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     input:
         text=str(PAPER / "main.tex"),
         references=str(PAPER / "references.bib"),
@@ -239,6 +123,8 @@ rule compile_paper:
         f"{LOGS}/paper/main.log",
     benchmark:
         f"{BENCHMARKS}/paper/main.tsv"
+    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -250,5 +136,4 @@ rule compile_paper:
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
         " --generated {input.generated:q} --provenance {input.provenance:q}"
-        " --figures {input.figures:q} --out {output.pdf:q}"
-        " &> {log:q}"
+        " --figures {input.figures:q} --out {output.pdf:q} &> {log:q}"

@@ -23,12 +23,12 @@ rule select_rates:
         mem_mb=growing(2500),
         runtime=growing(8),
     params:
-        library=library("select"),
+        library=library("train.select"),
         compiled=COMPILED,
-        key=lambda wildcards: search_key(wildcards),
+        key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset)),
         checkpoints=CHECKPOINTS,
     shell:
-        "python -m flatreg.select --config {input.config:q}"
+        "python -m flatreg.train.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
         " --data {input.data:q} --checkpoints {params.checkpoints:q} --threads {threads}"
         " --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"

@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the true value: `python -m flatreg.evidence.calibration --help`.
+"""How often 95 % intervals hold the true value.
 
 Every interval of `flatreg.statistics` is made of many drawn samples of few runs, from a normal and
 from a skewed (exponential) distribution. An interval that covers too little is not hidden: its row
@@ -7,19 +7,18 @@ says so, and what is read from such an interval must say it too.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from flatreg import statistics, tables
-from flatreg.errors import UserError, run_command
-from flatreg.evidence.tables import CALIBRATION_TABLE
+from flatreg import statistics
+from flatreg.config import Config
+from flatreg.errors import UserError
 from flatreg.statistics import aggregate, bootstrap, spread, trend
+from flatreg.tables.evidence import CALIBRATION_TABLE
 
 ALPHA = 0.05
 ACCEPTED = (0.93, 0.97)
@@ -64,22 +63,22 @@ class Interval(NamedTuple):
 DISTRIBUTIONS = (Distribution("normal", stats.norm()), Distribution("skewed", stats.expon()))
 
 
-def main() -> None:
-    """Write calibration.csv."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.evidence.calibration", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--rounds", type=int, default=2000, help="samples a row")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
-    parser.add_argument("--out", type=Path, required=True, help="calibration.csv")
-    arguments = parser.parse_args()
-    if arguments.rounds < 1:
-        raise UserError(f"--rounds {arguments.rounds}: give at least 1")
-    done = calibrate(arguments.rounds, arguments.seed)
-    tables.write(arguments.out, done, CALIBRATION_TABLE)
+def calibrate(_: Config, *, rounds: int, seed: int) -> tuple[pd.DataFrame]:
+    """CALIBRATION_TABLE, of no run: all samples are drawn.
+
+    Args:
+        rounds: samples per row, at least 1.
+        seed: of all that is drawn.
+
+    Raises:
+        UserError: there are no rounds.
+    """
+    if rounds < 1:
+        raise UserError(f"--rounds {rounds}: give at least 1")
+    return (coverage(rounds, seed),)
 
 
-def calibrate(rounds: int, seed: int) -> pd.DataFrame:
+def coverage(rounds: int, seed: int) -> pd.DataFrame:
     """A row an interval, distribution and number of runs; each draws from a stream of its own."""
     rows = [
         row(interval, distribution, n, rounds, np.random.default_rng([seed, n]))
@@ -279,7 +278,3 @@ INTERVALS = (
         shifts=(0.0,) * 2 * DATASETS,
     ),
 )
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,4 +1,4 @@
-"""Does flatness go with generalization? `python -m flatreg.evidence.generalization --help`.
+"""Does flatness go with generalization?
 
 Each measure of flatness is correlated with test accuracy and with the gaps between training and
 test data: over all runs, over those of each data set, and over those of each main protocol and data
@@ -7,7 +7,6 @@ set, whose runs differ in lambda and seed alone.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import pandas as pd
 
 from flatreg import statistics, tables
-from flatreg.config import main_protocols
-from flatreg.errors import UserError, run_command
-from flatreg.evidence import correlation, quantities
-from flatreg.evidence.tables import CORRELATIONS_TABLE, FLATNESS_TABLE
-from flatreg.files import read_json, read_sealed
+from flatreg.config import Config, main_protocols
+from flatreg.disk.files import read_sealed
+from flatreg.errors import UserError
+from flatreg.evidence import correlation
+from flatreg.tables import derived
+from flatreg.tables.evidence import CORRELATIONS_TABLE, FLATNESS_TABLE
 
 # Measures that metrics.csv has.
 CURVATURE = ("tr_h", "tr_h2", "lambda_max", "parameter_norm")
@@ -27,21 +27,28 @@ TARGETS = ("test_accuracy", "accuracy_gap", "loss_gap")
 ALL = "all"
 
 
-def main() -> None:
-    """Write flatness.csv and correlations.csv."""
-    arguments = _parse()
-    study = read_json(arguments.config)
-    metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    flatness = in_order(metrics, read_cells(arguments.cells))
+def correlate_flatness(
+    study: Config, metrics: pd.DataFrame, cells: list[Path]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """FLATNESS_TABLE and CORRELATIONS_TABLE.
+
+    Args:
+        study: completed config.
+        metrics: of metrics.csv.
+        cells: the files of `flatreg.measure.flatness`.
+
+    Raises:
+        UserError: see `read_cells` and `in_order`.
+    """
+    flatness = in_order(metrics, read_cells(cells))
     runs = with_measures(metrics, flatness)
     measures = [*CURVATURE, *flatness["measure"].unique()]
-    done = correlate(runs, measures, main_protocols(study), study["analysis"]["alpha"])
-    tables.write(arguments.out_flatness, flatness, FLATNESS_TABLE)
-    tables.write(arguments.out, done, CORRELATIONS_TABLE)
+    alpha = study["analysis"]["alpha"]
+    return flatness, correlate(runs, measures, main_protocols(study), alpha)
 
 
 def read_cells(paths: list[Path]) -> pd.DataFrame:
-    """FLATNESS_TABLE from the files of `flatreg.flatness`.
+    """FLATNESS_TABLE from the files of `flatreg.measure.flatness`.
 
     Raises:
         UserError: one is missing, or was changed after it was made.
@@ -77,7 +84,7 @@ def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
 def with_measures(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
     """A row a run: metrics.csv, the gaps, and a column a measure."""
     wide = flatness.pivot(index="key", columns="measure", values="value")
-    return quantities.of_metrics(metrics).join(wide, on="key")
+    return derived.of_metrics(metrics).join(wide, on="key")
 
 
 def correlate(
@@ -130,19 +137,3 @@ def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> 
         "granulated": correlation.granulated_tau(known, measure, target),
         "note": whole.note or partial.note,
     }
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.evidence.generalization", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
-    parser.add_argument("--cells", type=Path, nargs="+", required=True, help="flatness of cells")
-    parser.add_argument("--out-flatness", type=Path, required=True, help="flatness.csv")
-    parser.add_argument("--out", type=Path, required=True, help="correlations.csv")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,4 +1,4 @@
-"""Judge every claim of the ledger: `python -m flatreg.evidence.judge --help`.
+"""Judge every claim of the ledger.
 
 A difference and an equivalence are tested for each claim and protocol. Both p are adjusted by Holm
 over all tests of the ledger that decide, those of each claim's first protocol; those of the other
@@ -8,7 +8,6 @@ find an effect of the margin.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,35 +16,39 @@ import pandas as pd
 
 from flatreg import statistics, tables
 from flatreg.config import Config
-from flatreg.errors import run_command
-from flatreg.evidence import ledger, quantities
+from flatreg.disk.files import read_json
+from flatreg.evidence import ledger
 from flatreg.evidence.ledger import Claim
-from flatreg.evidence.tables import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE
 from flatreg.evidence.trials import Levels, Trial, runs_of, try_claim
-from flatreg.files import read_json
+from flatreg.tables import derived
+from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE
 
 
-def main() -> None:
-    """Write claims.csv and claim_runs.csv."""
-    parser = argparse.ArgumentParser(prog="python -m flatreg.evidence.judge", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
-    parser.add_argument("--ledger", type=Path, required=True, help="the claims (YAML)")
-    parser.add_argument("--schema", type=Path, required=True, help="the ledger's schema")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
-    parser.add_argument("--times", type=Path, required=True, help="times.csv")
-    parser.add_argument("--estimates", type=Path, required=True, help="estimates.csv")
-    parser.add_argument("--out-claims", type=Path, required=True, help="claims.csv")
-    parser.add_argument("--out-runs", type=Path, required=True, help="claim_runs.csv")
-    arguments = parser.parse_args()
-    study = read_json(arguments.config)
-    claims = ledger.read(arguments.ledger, read_json(arguments.schema), study)
-    runs = quantities.of_runs(
-        tables.read(arguments.metrics, tables.METRICS_TABLE),
-        tables.read(arguments.times, tables.TIMES_TABLE),
-        tables.read(arguments.estimates, ESTIMATES_TABLE),
-    )
-    tables.write(arguments.out_claims, judge(claims, runs, study), CLAIMS_TABLE)
-    tables.write(arguments.out_runs, behind(claims, runs), CLAIM_RUNS_TABLE)
+def judge_ledger(
+    study: Config,
+    metrics: pd.DataFrame,
+    times: pd.DataFrame,
+    estimates: pd.DataFrame,
+    ledger_paths: list[Path],
+    schema_paths: list[Path],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """CLAIMS_TABLE and CLAIM_RUNS_TABLE.
+
+    Args:
+        study: completed config.
+        metrics: of metrics.csv.
+        times: of times.csv.
+        estimates: of estimates.csv.
+        ledger_paths: the ledger (YAML), one file.
+        schema_paths: its JSON schema, one file.
+
+    Raises:
+        UserError: the ledger is missing or wrong.
+    """
+    (path,), (schema,) = ledger_paths, schema_paths
+    claims = ledger.read(path, read_json(schema), study)
+    runs = derived.of_runs(metrics, times, estimates)
+    return judge(claims, runs, study), behind(claims, runs)
 
 
 def judge(claims: list[Claim], runs: pd.DataFrame, study: Config) -> pd.DataFrame:
@@ -53,7 +56,7 @@ def judge(claims: list[Claim], runs: pd.DataFrame, study: Config) -> pd.DataFram
 
     Args:
         claims: of the ledger.
-        runs: of `flatreg.evidence.quantities.of_runs`.
+        runs: of `flatreg.tables.derived.of_runs`.
         study: resolved config.
     """
     levels = Levels(study["analysis"]["alpha"], study["analysis"]["power"])
@@ -145,7 +148,3 @@ def _row(
         "verdict": found,
         "note": notes or None,
     }
-
-
-if __name__ == "__main__":
-    run_command(main)

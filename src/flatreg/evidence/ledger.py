@@ -9,7 +9,7 @@ import yaml
 
 from flatreg import config, tables
 from flatreg.config import Config, Run
-from flatreg.errors import UserError
+from flatreg.errors import UserError, nearest
 
 # Quantities of a run that are no column of metrics.csv.
 DERIVED = ("seconds_per_step", "accuracy_gap", "loss_gap", "estimate_ratio")
@@ -130,4 +130,4 @@ def other_cell(claim: Claim, protocol: str) -> tuple[str, str]:
 
 
 def _near(name: str, known: list[str]) -> str:
-    return config.nearest(name, known)
+    return nearest(name, known)

@@ -1,4 +1,4 @@
-"""All data sets at once, and what their test sets leave open: `python -m flatreg.evidence.overall`.
+"""All data sets at once, and what their test sets leave open.
 
 Over data sets an accuracy counts as its ratio to the mean at lambda 0 on the same data set, so that
 no data set counts more for being easy. Beside it stands, for each cell, how far the accuracy of one
@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,29 @@ import pandas as pd
 
 from flatreg import statistics, tables
 from flatreg.config import BASELINE, Config, main_protocols
-from flatreg.errors import run_command
-from flatreg.evidence import sizes
-from flatreg.evidence.tables import OVERALL_TABLE, TEST_SETS_TABLE
-from flatreg.files import read_json
+from flatreg.tables import derived
+from flatreg.tables.evidence import OVERALL_TABLE, TEST_SETS_TABLE
 
 ACCURACY = "test_accuracy"
 
 
-def main() -> None:
-    """Write overall.csv and test_sets.csv."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.evidence.overall", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
-    parser.add_argument("--manifests", type=Path, nargs="*", default=[], help="data/SOURCE.json")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument("--out", type=Path, required=True, help="overall.csv")
-    parser.add_argument("--out-test-sets", type=Path, required=True, help="test_sets.csv")
-    arguments = parser.parse_args()
-    study = read_json(arguments.config)
-    metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    examples = sizes.of_test_splits(arguments.manifests)
-    alpha = study["analysis"]["alpha"]
-    done = overall(metrics, main_protocols(study), alpha, arguments.seed)
-    tables.write(arguments.out, done, OVERALL_TABLE)
-    left_open = left_open_by_size(study, metrics, examples)
-    tables.write(arguments.out_test_sets, left_open, TEST_SETS_TABLE)
+def pool_datasets(
+    study: Config, metrics: pd.DataFrame, manifests: list[Path], *, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """OVERALL_TABLE and TEST_SETS_TABLE.
+
+    Args:
+        study: completed config.
+        metrics: of metrics.csv.
+        manifests: data/SOURCE.json of the study's sources.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: a manifest is missing or broken.
+    """
+    examples = derived.of_test_splits(manifests)
+    pooled = overall(metrics, main_protocols(study), study["analysis"]["alpha"], seed)
+    return pooled, left_open_by_size(study, metrics, examples)
 
 
 def overall(metrics: pd.DataFrame, protocols: list[str], alpha: float, seed: int) -> pd.DataFrame:
@@ -115,7 +109,7 @@ def left_open_by_size(
     rows = []
     for (protocol, dataset, lam), cell in metrics.groupby(tables.CELL, sort=False):
         sample = cell.loc[cell["status"] != tables.DIVERGED, ACCURACY].dropna()
-        size = sizes.of_test_set(study, protocol, dataset, examples)
+        size = derived.of_test_set(study, protocol, dataset, examples)
         row = {"protocol": protocol, "dataset": dataset, "lambda": lam, "examples": size}
         row |= {"n": len(sample), "mean": sample.mean(), "sd": sample.std()}
         if len(sample) and size:
@@ -124,7 +118,3 @@ def left_open_by_size(
             row |= {"low": interval.low, "high": interval.high}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(TEST_SETS_TABLE.columns))
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,4 +1,4 @@
-"""How many seeds each claim needs, from a pilot: `python -m flatreg.evidence.propose_runs --help`.
+"""How many seeds each claim needs, from a pilot.
 
 The rule: the fewest that show, at the config's power, that there is no effect of the claim's
 margin, were there none, with the spread of the pilot's seeds and at the level that the first of
@@ -7,39 +7,31 @@ Holm's steps over the ledger has. The numbers go into the config before further 
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from flatreg import statistics, tables
-from flatreg.errors import run_command
-from flatreg.evidence import ledger, quantities
+from flatreg import command, statistics, tables
+from flatreg.disk.files import read_json
+from flatreg.evidence import ledger
 from flatreg.evidence.ledger import Claim
-from flatreg.evidence.tables import ESTIMATES_TABLE
 from flatreg.evidence.trials import Levels, margin_of, samples_of
-from flatreg.files import read_json
+from flatreg.tables import derived
+from flatreg.tables.evidence import ESTIMATES_TABLE
 
 
 def main() -> None:
     """Print a row a claim: the pilot's seeds and spread, and how many are proposed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.evidence.propose_runs", description=__doc__
-    )
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
-    parser.add_argument("--ledger", type=Path, required=True, help="the claims (YAML)")
-    parser.add_argument("--schema", type=Path, required=True, help="the ledger's schema")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv of the pilot")
-    parser.add_argument("--times", type=Path, required=True, help="times.csv of the pilot")
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config", "ledger", "schema", "metrics", "times")
     parser.add_argument("--pilot", type=int, required=True, help="seeds below this are the pilot")
     arguments = parser.parse_args()
     study = read_json(arguments.config)
     claims = ledger.read(arguments.ledger, read_json(arguments.schema), study)
-    runs = quantities.of_runs(
+    runs = derived.of_runs(
         tables.read(arguments.metrics, tables.METRICS_TABLE),
         tables.read(arguments.times, tables.TIMES_TABLE),
         pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)),
@@ -81,4 +73,4 @@ def propose(claims: list[Claim], pilot: pd.DataFrame, levels: Levels) -> pd.Data
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

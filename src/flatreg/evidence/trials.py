@@ -81,7 +81,7 @@ def try_claim(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -
     Args:
         claim: of the ledger.
         protocol: one that the claim names.
-        runs: of `flatreg.evidence.quantities.of_runs`.
+        runs: of `flatreg.tables.derived.of_runs`.
         levels: of the config's `analysis`.
     """
     if claim.test == "spread":

@@ -1,4 +1,4 @@
-"""How much each source of randomness moves a metric: `python -m flatreg.evidence.variance --help`.
+"""How much each source of randomness moves a metric.
 
 A run's seed sets several things at once: initial weights, order of the data, dropout, probes. In a
 protocol that extends another and whose seed sets one of them (`varies`), the others are held, so
@@ -17,7 +17,6 @@ References:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +24,10 @@ import numpy as np
 import pandas as pd
 
 from flatreg import statistics, tables
-from flatreg.errors import UserError, run_command
-from flatreg.evidence import sizes
-from flatreg.evidence.tables import VARIANCE_TABLE
-from flatreg.files import read_json
+from flatreg.config import Config
+from flatreg.errors import UserError
+from flatreg.tables import derived
+from flatreg.tables.evidence import VARIANCE_TABLE
 
 METRICS = ("test_accuracy", "test_loss", "tr_h2")
 SOURCES = ("initialization", "order", "dropout", "probes", "split", "test_split")
@@ -44,24 +43,21 @@ class Cell(NamedTuple):
     lam: str
 
 
-def main() -> None:
-    """Write variance.csv."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.evidence.variance", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
-    parser.add_argument(
-        "--manifests", type=Path, nargs="*", default=[], help="data/SOURCE.json, of the test sets"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument("--out", type=Path, required=True, help="variance.csv")
-    arguments = parser.parse_args()
-    config = read_json(arguments.config)
-    metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    examples = sizes.of_test_splits(arguments.manifests)
-    done = variance(config, metrics, examples, arguments.seed)
-    tables.write(arguments.out, done, VARIANCE_TABLE)
+def decompose(
+    study: Config, metrics: pd.DataFrame, manifests: list[Path], *, seed: int
+) -> tuple[pd.DataFrame]:
+    """VARIANCE_TABLE.
+
+    Args:
+        study: completed config.
+        metrics: of metrics.csv.
+        manifests: data/SOURCE.json of the study's sources.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: see `cells`, or a manifest is missing or broken.
+    """
+    return (variance(study, metrics, derived.of_test_splits(manifests), seed),)
 
 
 def variance(
@@ -83,14 +79,14 @@ def variance(
     rows = []
     for whole, parts in found.items():
         usual = _settings(config, whole)["varies"]
-        size = sizes.of_test_set(config, whole.protocol, whole.dataset, examples)
+        size = derived.of_test_set(config, whole.protocol, whole.dataset, examples)
         for metric in METRICS:
             first = _row(metrics, whole, metric, alpha, seed) | {"share": 1.0}
             rows.append(_with_sampling_sd(first, size))
             for part in parts:
                 row = _row(metrics, part, metric, alpha, seed)
                 row = _with_share(row, first["sd"], whole, usual)
-                own = sizes.of_test_set(config, part.protocol, part.dataset, examples)
+                own = derived.of_test_set(config, part.protocol, part.dataset, examples)
                 rows.append(_with_sampling_sd(row, own))
     return pd.DataFrame(rows, columns=list(VARIANCE_TABLE.columns))
 
@@ -192,7 +188,3 @@ def _with_sampling_sd(row: dict[str, Any], examples: int | None) -> dict[str, An
 
 def _joined(note: str | None, more: str) -> str:
     return more if note is None else f"{note}; {more}"
-
-
-if __name__ == "__main__":
-    run_command(main)

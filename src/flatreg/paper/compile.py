@@ -1,4 +1,4 @@
-"""Compile the paper and hold it to its word: `python -m flatreg.paper.compile --help`.
+"""Compile the paper and hold it to its word.
 
 LaTeX runs without a shell, in a folder of its own. An undefined or unused number, an undefined
 reference or citation, an overfull box, a missing character, or a number that was typed or comes
@@ -15,8 +15,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from flatreg.checksums import checked_path
-from flatreg.errors import UserError, run_command
+from flatreg import command
+from flatreg.disk.files import checked_path
+from flatreg.errors import UserError
 from flatreg.paper import audit, provenance
 
 COMMAND = ("latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
@@ -35,7 +36,7 @@ _COMPLAINTS = {
 
 def main() -> None:
     """Compile main.tex and put the PDF where it belongs."""
-    parser = argparse.ArgumentParser(prog="python -m flatreg.paper.compile", description=__doc__)
+    parser = command.Parser(__spec__, __doc__)
     parser.add_argument("--text", type=Path, required=True, help="main.tex")
     parser.add_argument("--references", type=Path, required=True, help="references.bib")
     parser.add_argument("--generated", type=Path, required=True, nargs="+", help="tables and such")
@@ -43,7 +44,7 @@ def main() -> None:
         "--provenance", type=Path, required=True, nargs="+", help="what made their numbers (JSON)"
     )
     parser.add_argument("--figures", type=Path, required=True, nargs="+", help="figures (PDF)")
-    parser.add_argument("--out", type=Path, required=True, help="the PDF")
+    parser.add_out("the PDF")
     arguments = parser.parse_args()
     if shutil.which("latexmk") is None:
         raise UserError("latexmk is missing; `make tex` installs it or says what to type")
@@ -131,4 +132,4 @@ def _gather(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

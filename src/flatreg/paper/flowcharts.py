@@ -1,16 +1,13 @@
-"""Flow charts drawn from the config: `python -m flatreg.paper.flowcharts --help`."""
+"""Flow charts drawn from the config."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from flatreg import labels
-from flatreg.checksums import write_checked_text
+from flatreg import command, labels
 from flatreg.config import main_protocols
-from flatreg.errors import run_command
-from flatreg.files import read_json
+from flatreg.disk.files import read_json, write_checked_text
 from flatreg.models import logits_of
 from flatreg.paper import latex, provenance
 from flatreg.paper.provenance import Fact, Printed
@@ -18,8 +15,8 @@ from flatreg.paper.provenance import Fact, Printed
 
 def main() -> None:
     """Write the flow charts of the models and of a training step, and what made their numbers."""
-    parser = argparse.ArgumentParser(prog="python -m flatreg.paper.flowcharts", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="resolved config (JSON)")
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
     parser.add_argument("--manifests", type=Path, required=True, nargs="+")
     parser.add_argument("--models", type=Path, required=True, help="the models' chart (.tex)")
     parser.add_argument("--step", type=Path, required=True, help="the training step's chart (.tex)")
@@ -141,4 +138,4 @@ def _shared(values: list[int], symbol: str, name: str, file: str) -> Printed | s
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

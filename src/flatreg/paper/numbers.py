@@ -1,4 +1,4 @@
-r"""The numbers in the paper's text: `python -m flatreg.paper.numbers --help`.
+r"""The numbers in the paper's text.
 
 The text names a number by where it is, `\val{PLACE}` or `\val[FORMAT]{PLACE}`, FORMAT as of
 Python's `format`, or `percent`. What it names is looked up and written as a macro; a place that
@@ -35,7 +35,6 @@ stands a list, numbers.json, of what made each number: see `flatreg.paper.proven
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Container
@@ -45,9 +44,9 @@ from typing import Any
 
 import pandas as pd
 
-from flatreg import labels
-from flatreg.checksums import write_checked_text
-from flatreg.errors import UserError, run_command
+from flatreg import command, labels
+from flatreg.disk.files import write_checked_text
+from flatreg.errors import UserError
 from flatreg.evidence.variance import SOURCES
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
@@ -92,14 +91,10 @@ _DIRECTIONS = {1: "raised", -1: "lowered"}
 
 def main() -> None:
     """Write numbers.tex, and numbers.json beside it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flatreg.paper.numbers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.Parser(__spec__, __doc__)
     sources.add_flags(parser)
     parser.add_argument("--text", type=Path, required=True, help="the paper's main.tex")
-    parser.add_argument("--out", type=Path, required=True, help="numbers.tex")
+    parser.add_out("numbers.tex")
     arguments = parser.parse_args()
     done = macros(arguments.text, sources.read(arguments))
     write_checked_text(arguments.out, done.text)
@@ -264,4 +259,4 @@ def _write(value: Any, pattern: str) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run(main)

@@ -11,7 +11,9 @@ import pandera.pandas as pa
 from flatreg import tables
 from flatreg.config import BASELINE
 from flatreg.errors import UserError
-from flatreg.evidence.tables import (
+from flatreg.paper.provenance import Fact
+from flatreg.paper.sources import Sources, lookup
+from flatreg.tables.evidence import (
     CALIBRATION_TABLE,
     CHECKS_TABLE,
     CLAIMS_TABLE,
@@ -23,8 +25,6 @@ from flatreg.evidence.tables import (
     VARIANCE_TABLE,
     VERDICTS,
 )
-from flatreg.paper.provenance import Fact
-from flatreg.paper.sources import Sources, lookup
 
 
 def look_up(place: str, found: Sources) -> Fact:

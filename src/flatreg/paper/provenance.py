@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from flatreg.checksums import write_checked_json
+from flatreg.disk.files import read_json, write_checked_json
 from flatreg.errors import UserError
-from flatreg.files import read_json
 from flatreg.paper import latex
 
 

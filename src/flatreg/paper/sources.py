@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flatreg import tables
+from flatreg.disk.files import read_json
 from flatreg.errors import UserError
-from flatreg.evidence import tables as evidence
-from flatreg.figures import cost_ratios
-from flatreg.files import read_json
+from flatreg.tables import evidence
+from flatreg.tables.derived import cost_ratios
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
 # Tables of the evidence that may be cited; a study may do without some.

@@ -13,7 +13,6 @@ from typing import Any
 import jax
 
 from flatreg.penalty import hutchinson
-from flatreg.penalty import probes as probe_vectors
 from flatreg.penalty.estimator import Estimator, Params
 
 Loss = Callable[..., jax.Array]
@@ -30,7 +29,7 @@ def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -
     Raises:
         ProbeError: M is below 1, or there is no such distribution.
     """
-    probe_vectors.check(probes, distribution)
+    hutchinson.check_probes(probes, distribution)
 
     def trace(params: Params, *batch: Any, key: jax.Array) -> jax.Array:
         product = hessian_product(lambda p: loss(p, *batch), params)

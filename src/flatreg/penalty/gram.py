@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 
 from flatreg.penalty import hutchinson
-from flatreg.penalty import probes as probe_vectors
 from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
@@ -36,7 +35,7 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
     Raises:
         ProbeError: M is below 1, or there is no such distribution.
     """
-    probe_vectors.check(probes, distribution)
+    hutchinson.check_probes(probes, distribution)
 
     def trace(zeta: tuple[jax.Array, Any], x: Any, *labels: Any, key: jax.Array) -> jax.Array:
         z, rest = zeta

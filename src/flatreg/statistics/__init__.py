@@ -44,12 +44,7 @@ from flatreg.statistics.power import (
 )
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import SpreadComparison, compare_spread, standard_deviation
-from flatreg.statistics.trend import (
-    Trend,
-    jonckheere_terpstra,
-    page_trend,
-    rank_correlations,
-)
+from flatreg.statistics.trend import Trend, jonckheere_terpstra, page_trend, rank_correlations
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [

@@ -1,0 +1,119 @@
+"""Our own code: which files a command is made of, their hash, the commit and the libraries."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARY = Path(__file__).parent
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "matfree", "numpy", "scipy")
+# What a stage takes from the config is in the params of its rule.
+UNTRACED = LIBRARY / "config"
+
+
+def making() -> dict[str, Any]:
+    """What decides how a training goes on, beside its settings: the code and its libraries."""
+    return {
+        "code": _sha256(sorted(LIBRARY.rglob("*.py"))),
+        "python": platform.python_version(),
+        "packages": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that may move a number."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def commit() -> tuple[str | None, bool | None]:
+    """The commit of the code that runs and whether files differ from it; None outside git."""
+    head = _git("rev-parse", "HEAD")
+    if head is None:
+        return None, None
+    return head, _git("status", "--porcelain", "--untracked-files=no") != ""
+
+
+# ── What a command is made of ─────────────────────────────────────────────────
+
+
+@cache
+def digest(*commands: str) -> str:
+    """16 hex digits of the contents of all files that these commands are made of.
+
+    Args:
+        commands: as typed after `python -m flatreg.`.
+    """
+    return _sha256(files_of(*commands))[:16]
+
+
+@cache
+def files_of(*commands: str) -> list[Path]:
+    """The library's files that these commands import, directly or not, by the text of each file.
+
+    The folder `config` is left out.
+
+    Args:
+        commands: as typed after `python -m flatreg.`.
+    """
+    reached: set[Path] = set()
+    waiting = [_file_of_command(name) for name in commands]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached and UNTRACED not in path.parents:
+            reached.add(path)
+            waiting += [*imported_by(path), *_packages_above(path)]
+    return sorted(reached)
+
+
+@cache
+def imported_by(path: Path) -> list[Path]:
+    """The library's files that one file imports, anywhere in its text."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # The last word of `from flatreg.disk.files import read_json` is no module.
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    inside = (name.removeprefix("flatreg.") for name in names if name.startswith("flatreg."))
+    return [path for path in map(_file_of_module, sorted(inside)) if path.exists()]
+
+
+def _file_of_command(name: str) -> Path:
+    path = LIBRARY.joinpath(*name.split("."))
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _file_of_module(name: str) -> Path:
+    path = LIBRARY.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _packages_above(path: Path) -> list[Path]:
+    """The `__init__.py` of every folder of the library that a file lies in."""
+    folders = path.relative_to(LIBRARY).parents
+    return [LIBRARY / folder / "__init__.py" for folder in folders]
+
+
+def _sha256(paths: list[Path]) -> str:
+    """SHA-256 (hex) of files, each with its place in the library."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.relative_to(LIBRARY)} ".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(LIBRARY), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,74 @@
+"""A command of the project: its name and help, the flags that commands share, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from flatreg.errors import StoppedError, mendable
+
+# Files that more than one command reads, each by its flag.
+INPUTS = {
+    "config": "the completed config (JSON)",
+    "data": "prepared data or features (.npz)",
+    "run": "the run's folder",
+    "metrics": "metrics.csv",
+    "epochs": "epochs.csv",
+    "times": "times.csv",
+    "summary": "summary.csv",
+    "tests": "tests.csv",
+    "estimates": "estimates.csv",
+    "flatness": "flatness.csv",
+    "original": "the original's reported numbers (paper/original.json)",
+    "bench": "what `make bench` measured (bench/results/cost.json)",
+    "ledger": "the claims (YAML)",
+    "schema": "the JSON schema that they follow",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """The command line of one module, which is run by `python -m`."""
+
+    def __init__(self, spec: ModuleSpec, doc: str) -> None:
+        """Take the name from a module's `__spec__` and the description from its `__doc__`."""
+        super().__init__(
+            prog=f"python -m {spec.name.removesuffix('.__main__')}",
+            description=doc,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def add_names(self) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+        """Ask for a NAME first, each with flags of its own."""
+        return self.add_subparsers(
+            required=True, metavar="NAME", dest="name", parser_class=argparse.ArgumentParser
+        )
+
+    def add_inputs(self, *names: str) -> None:
+        """Ask for files of `INPUTS`, each a required path."""
+        for name in names:
+            self.add_argument(f"--{name}", type=Path, required=True, help=INPUTS[name])
+
+    def add_out(self, what: str) -> None:
+        """Ask for `--out`, the path of what the command writes."""
+        self.add_argument("--out", type=Path, required=True, help=what)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command's `main`; what a user can mend becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        line = mendable(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,278 @@
+"""What a config may say, and one line for what it may not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import jsonschema
+
+from flatreg.config.study import (
+    BASELINE,
+    TEXT_SOURCES,
+    Config,
+    Run,
+    cell_settings,
+    entry,
+    estimated_runs,
+    runs,
+    settings,
+)
+from flatreg.errors import UserError, nearest
+
+
+def check_keys(value: Any, where: str = "config") -> None:
+    """YAML reads a bare `1:` or `on:` as no text; such keys have no place in paths and JSON."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            check_keys(item, f"{where}[{number}]")
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise UserError(f"{where}: key {key!r} is not text; write it in quotes or rename it")
+        check_keys(part, f"{where}.{key}" if ": " in where else f"{where}: {key}")
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker: Any, value: Any) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
+# How deep in the config it is a mistake that a key is missing, or that a section has none.
+STUDY, PROTOCOLS, EVERYWHERE = 2, 3, math.inf
+_LACKING = ("required", "minProperties")
+
+
+def check_schema(config: Config, schema: Config, *, missing: float, where: str = "config") -> None:
+    """Hold a document against a schema.
+
+    Args:
+        config: the document.
+        schema: its JSON schema.
+        missing: depth from which a key may be missing, as `STUDY`, `PROTOCOLS` or `EVERYWHERE`.
+        where: what a mistake's line begins with.
+
+    Raises:
+        UserError: the first mistake, by key path.
+    """
+    errors = _Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(
+        error
+        for error in errors
+        if error.validator not in _LACKING or len(error.absolute_path) < missing
+    )
+    if error is not None:
+        raise UserError(f"{where}: {_path(error.absolute_path)}{_reason(error)}")
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return f"{path[1:]}: " if path else ""
+
+
+def _reason(error: jsonschema.ValidationError) -> str:
+    """What is wrong with a value and what is allowed, in a few words."""
+    value, limit = error.instance, error.validator_value
+    if "propertyNames" in error.absolute_schema_path:
+        if error.validator == "enum":
+            return f"unknown key {_short(value)}{nearest(value, limit)}"
+        return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
+    match error.validator:
+        case "not":
+            return "has no place here; it stands beside `training`, or in a data set"
+        case "additionalProperties":
+            known = error.schema.get("properties", {})
+            unknown = next(key for key in value if key not in known)
+            return f"unknown key {_short(unknown)}{nearest(unknown, known)}"
+        case "required":
+            missing = next(key for key in limit if key not in value)
+            return f"{missing!r} is missing"
+        case "enum":
+            known = [_short(choice) for choice in limit]
+            if len(known) <= 4:
+                return f"{_short(value)} is unknown; known are {', '.join(known)}"
+            return f"{_short(value)} is unknown{nearest(_short(value), known)}"
+        case "type":
+            return f"must be {_kind(limit)}, not {_short(value)}{_type_hint(value, limit)}"
+        case "pattern" if "lambdas" in error.absolute_path:
+            return f"lambda {_lambda_reason(value)}"
+        case "pattern":
+            return f"{_short(value)} may hold letters, digits and . _ - / only"
+        case "uniqueItems":
+            twice = next(part for part in value if value.count(part) > 1)
+            return f"{_short(twice)} is there twice; keep one"
+        case "minItems" | "minProperties":
+            return "must not be empty"
+    bounds = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "above",
+        "exclusiveMaximum": "below",
+    }
+    return f"must be {bounds[error.validator]} {limit}, not {_short(value)}"
+
+
+def _kind(types: str | list[str]) -> str:
+    names = {
+        "object": "a section of keys",
+        "array": "a list",
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "null": "null",
+    }
+    return " or ".join(names[name] for name in ([types] if isinstance(types, str) else types))
+
+
+def _type_hint(value: Any, types: str | list[str]) -> str:
+    if types == "string" and isinstance(value, int | float):
+        return f'; write it in quotes: "{value}"'
+    if "number" in types and isinstance(value, str) and "e" in value.lower():
+        return "; YAML reads 1.0e-3 as a number, 1e-3 as text"
+    return ""
+
+
+def _lambda_reason(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return f"{_short(text)} is not a number"
+    if not math.isfinite(value):
+        return f"{_short(text)} is not a finite number"
+    if value < 0:
+        return f"{_short(text)} is negative"
+    return f'{_short(text)} is oddly written; write it as "0.1" or "1e-3"'
+
+
+def _short(value: Any) -> str:
+    """A value on one line, of bearable length."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_study(config: Config) -> None:
+    """What a schema cannot say."""
+    for name, protocol in config["protocols"].items():
+        where = f"config: protocols.{name}"
+        plain = protocol["extends"] is None
+        _check_lambdas(protocol["lambdas"], f"{where}.lambdas", with_plain=plain)
+        for dataset, chosen in protocol["datasets"].items():
+            own = f"{where}.datasets.{dataset}.lambdas"
+            _check_lambdas(chosen["lambdas"], own, with_plain=plain)
+            _check_training(chosen, f"{where}.datasets.{dataset}")
+    _check_surface(config)
+    known = set(runs(config))
+    _check_estimates(config)
+    for number, run in enumerate(config["verify"]["runs"]):
+        if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
+            raise UserError(
+                f"config: verify.runs[{number}]: the study has no run {run['protocol']}/"
+                f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; name one it has"
+            )
+
+
+def _check_surface(config: Config) -> None:
+    surface = config["surface"]
+    protocol = entry(config["protocols"], surface["protocol"], "config: surface.protocol:")
+    for dataset, chosen in protocol["datasets"].items():
+        shown = {
+            "lambda": [lam for lam in chosen["lambdas"] if lam != BASELINE],
+            "seed": chosen["seeds"],
+        }
+        for name, known in shown.items():
+            if surface[name] not in known:
+                raise UserError(
+                    f"config: surface.{name}: {surface['protocol']}/{dataset} has no {name} "
+                    f"{_short(surface[name])} to show; choose of {', '.join(map(str, known))}"
+                )
+
+
+def _check_estimates(config: Config) -> None:
+    if config["estimates"] is None:
+        return
+    try:
+        named = estimated_runs(config)
+        model = cell_settings(config, *named[0][:2])["model"]["name"]
+        settings(config, named[0])
+    except UserError as error:
+        raise UserError(f"config: estimates: {error}, or to name others") from error
+    if model != "logistic_regression":
+        raise UserError(
+            f"config: estimates: {named[0].dataset} is a {model}; tr(H^2) has a closed form for "
+            "logistic regression only"
+        )
+
+
+def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
+    values: dict[float, str] = {}
+    for lam in lambdas:
+        value = float(lam)
+        if not math.isfinite(value):
+            raise UserError(f"{where}: lambda {lam!r} is not a finite number")
+        if value in values:
+            raise UserError(
+                f"{where}: {values[value]!r} and {lam!r} are one lambda given twice; keep one"
+            )
+        values[value] = lam
+    if with_plain and BASELINE not in lambdas:
+        raise UserError(f'{where}: lambda "0", the plain training, is missing; add it')
+
+
+def _check_training(chosen: Config, where: str) -> None:
+    for name in ("learning_rate", "weight_decay"):
+        given, searched = chosen[name] is not None, chosen["search"] is not None
+        if given == searched:
+            raise UserError(
+                f"{where}.{name}: "
+                + ("given and searched; keep one" if given else "missing; give it or a `search`")
+            )
+    is_text = chosen["source"] in TEXT_SOURCES
+    if is_text != (chosen["reading"] is not None):
+        what = "missing; write `whole` or `stripped`" if is_text else "only texts have one"
+        raise UserError(f"{where}.reading: {what}")
+    if chosen["reading"] == "stripped" and chosen["source"] != "newsgroups20":
+        raise UserError(f"{where}.reading: only newsgroups20 has a stripped one; write `whole`")
+    if "test_split" in chosen["varies"] and chosen["source"] not in UNSPLIT_SOURCES:
+        raise UserError(
+            f"{where}.varies: {chosen['source']} has a standard test split; leave test_split out"
+        )
+    if is_text and chosen["inputs"] != "raw":
+        raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
+
+
+# Without a standard test split; the config fixes one.
+UNSPLIT_SOURCES = ("breast_cancer", "digits")
+
+
+def check_optimizers(config: Config) -> None:
+    """Build every optimizer and schedule of the study, to see whether optax takes the arguments.
+
+    Raises:
+        UserError: it does not, with the data set it is of.
+    """
+    from flatreg import optimizers
+
+    for name, protocol in config["protocols"].items():
+        for dataset in protocol["datasets"]:
+            chosen = cell_settings(config, name, dataset)
+            if chosen["search"] is not None:
+                chosen |= {k: chosen["search"][k][0] for k in ("learning_rate", "weight_decay")}
+            try:
+                optimizers.build(chosen, steps_per_epoch=100)
+            except UserError as error:
+                raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error

@@ -1,0 +1,205 @@
+"""Config files become a study: merged, checked, every field filled in."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flatreg.config.check import EVERYWHERE, PROTOCOLS, STUDY, check_keys, check_schema, check_study
+from flatreg.config.study import Config
+from flatreg.disk.files import read_json
+from flatreg.errors import UserError, nearest
+
+
+def load(given: Config, schema: Config) -> Config:
+    """Check a config against its schema and fill in the schema's defaults.
+
+    A protocol that extends another is laid over it, then a protocol's `training` goes into each of
+    its data sets. A key that is null is as if it were not there, unless null is one of its values:
+    so an overlay can take a data set away.
+
+    Args:
+        given: the merged content of the config files.
+        schema: of workflow/schemas/config.schema.json.
+
+    Returns:
+        A new config in which every section has all its fields.
+
+    Raises:
+        UserError: the first mistake, by key path, with the nearest known key for an unknown one.
+    """
+    schema = _expanded(schema, schema["$defs"])
+    check_keys(given)
+    # First as it was written, so that a mistake is told where it stands; what is missing shows
+    # only once a protocol has what it extends, and each data set what its protocol shares.
+    check_schema(_without_nulls(given, schema), schema, missing=STUDY)
+    extended = _extended(given)
+    check_schema(_without_nulls(extended, schema), schema, missing=PROTOCOLS)
+    config = _without_nulls(_with_shared(extended), schema)
+    _name_sources(config, schema)
+    check_schema(config, schema, missing=EVERYWHERE)
+    _fill(config, schema)
+    check_study(config)
+    return config
+
+
+def read(paths: list[Path], schema_path: Path) -> Config:
+    """Load config files, later ones over earlier ones; `-` is standard input.
+
+    Raises:
+        UserError: a file is missing, is not YAML, or the config is wrong.
+    """
+    merged: Config = {}
+    for path in paths:
+        merged = merge(merged, _read_yaml(path))
+    return load(merged, read_json(schema_path))
+
+
+def complete(given: Config, schema: Config, where: str) -> Config:
+    """Check a document of another schema than the config's, and fill in its defaults.
+
+    Args:
+        given: its content.
+        schema: its JSON schema.
+        where: what a mistake's line begins with.
+
+    Raises:
+        UserError: the first mistake, by key path.
+    """
+    check_keys(given, where)
+    filled = copy.deepcopy(given)
+    check_schema(filled, schema, missing=EVERYWHERE, where=where)
+    _fill(filled, schema)
+    return filled
+
+
+def merge(below: Config, above: Config) -> Config:
+    """`above` over `below`: mappings merge, everything else is replaced."""
+    merged = copy.deepcopy(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _read_yaml(path: Path) -> Config:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a config file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no mapping; start from config.yaml")
+    return content
+
+
+def _expanded(schema: Any, definitions: Config) -> Any:
+    """The schema with each `$ref` replaced by what it points to; what stands beside it wins."""
+    if isinstance(schema, list):
+        return [_expanded(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {k: _expanded(v, definitions) for k, v in schema.items() if k not in ("$ref", "$defs")}
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return merge(_expanded(definitions[name], definitions), parts)
+    return parts
+
+
+def _field(schema: Config, name: str) -> Config:
+    """The schema of one key of a mapping; anything goes for a key it says nothing of."""
+    others = schema.get("additionalProperties")
+    field = schema.get("properties", {}).get(name, others)
+    return field if isinstance(field, dict) else {}
+
+
+def _without_nulls(value: Any, schema: Config) -> Any:
+    if not isinstance(value, dict):
+        return copy.deepcopy(value)
+    return {
+        name: _without_nulls(part, _field(schema, name))
+        for name, part in value.items()
+        if part is not None or _accepts_null(_field(schema, name))
+    }
+
+
+def _accepts_null(field: Config) -> bool:
+    if "enum" in field:
+        return None in field["enum"]
+    return "null" in field["type"] if "type" in field else True
+
+
+def _extended(given: Config) -> Config:
+    """The config with each protocol laid over the one it extends.
+
+    Raises:
+        UserError: there is no such protocol, or the chain comes back to where it began.
+    """
+    written = {name: p for name, p in given["protocols"].items() if p is not None}
+
+    def laid(name: str, above: tuple[str, ...]) -> Config:
+        base = written[name].get("extends")
+        if base is None:
+            return copy.deepcopy(written[name])
+        where = f"config: protocols.{name}.extends"
+        if base in (*above, name):
+            raise UserError(f"{where}: {base!r} comes back to itself; extend another")
+        if base not in written:
+            others = [other for other in written if other != name]
+            raise UserError(f"{where}: there is no protocol {base!r}{nearest(base, others)}")
+        return merge(laid(base, (*above, name)), written[name])
+
+    return given | {"protocols": {name: laid(name, ()) for name in written}}
+
+
+def _with_shared(given: Config) -> Config:
+    """The config with what each protocol shares laid under its data sets."""
+    config = copy.deepcopy(given)
+    for protocol in _mappings(config["protocols"]):
+        shared = protocol.pop("training", None) or {}
+        shared |= {name: protocol[name] for name in ("lambdas", "seeds")}
+        for name, own in protocol["datasets"].items():
+            if own is not None:
+                protocol["datasets"][name] = merge(shared, own)
+    return config
+
+
+def _name_sources(config: Config, schema: Config) -> None:
+    """A data set that names no source is its own."""
+    training = schema["properties"]["protocols"]["additionalProperties"]["properties"]["training"]
+    sources = training["properties"]["source"]["enum"]
+    for protocol_name, protocol in config["protocols"].items():
+        for name, chosen in protocol["datasets"].items():
+            if "source" not in chosen and name not in sources:
+                raise UserError(
+                    f"config: protocols.{protocol_name}.datasets.{name}: unknown data set"
+                    f"{nearest(name, sources)}, or name the one it reads as its `source`"
+                )
+            chosen.setdefault("source", name)
+
+
+def _mappings(table: Config) -> Iterator[Config]:
+    return (value for value in table.values() if isinstance(value, dict))
+
+
+def _fill(value: Any, schema: Config) -> None:
+    """Fill in the schema's defaults, in place, outer ones first."""
+    if isinstance(value, list):
+        for item in value:
+            _fill(item, schema.get("items", {}))
+    if not isinstance(value, dict):
+        return
+    for name, field in schema.get("properties", {}).items():
+        if name not in value and "default" in field:
+            value[name] = copy.deepcopy(field["default"])
+    for name, part in value.items():
+        _fill(part, _field(schema, name))

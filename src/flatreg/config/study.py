@@ -1,0 +1,218 @@
+"""The completed config, read: its runs, and every choice that fixes one of them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from flatreg.errors import UserError, nearest
+
+Config = dict[str, Any]
+TEXT_SOURCES = ("newsgroups20", "imdb_reviews")
+BASELINE = "0"
+
+
+class Run(NamedTuple):
+    """The name of one training; `lam` is the config's string."""
+
+    protocol: str
+    dataset: str
+    lam: str
+    seed: int
+
+
+def runs(config: Config) -> list[Run]:
+    """Every run of the study, in the order of the config."""
+    return [
+        Run(name, dataset, lam, seed)
+        for name, protocol in config["protocols"].items()
+        for dataset, chosen in protocol["datasets"].items()
+        for lam in chosen["lambdas"]
+        for seed in chosen["seeds"]
+    ]
+
+
+def sources(config: Config) -> list[str]:
+    """The sources that the study reads, each once, by name."""
+    protocols = config["protocols"].values()
+    return sorted({d["source"] for protocol in protocols for d in protocol["datasets"].values()})
+
+
+def cells(config: Config) -> list[tuple[str, str, str]]:
+    """Protocol, data set and lambda of every cell, in the order of the config."""
+    return list(dict.fromkeys(run[:3] for run in runs(config)))
+
+
+def cell_runs(config: Config, protocol: str, dataset: str, lam: str) -> list[Run]:
+    """The runs of a cell, one per seed."""
+    return [run for run in runs(config) if run[:3] == (protocol, dataset, lam)]
+
+
+def surface_datasets(config: Config) -> list[str]:
+    """The data sets of which loss surfaces are drawn."""
+    return list(config["protocols"][config["surface"]["protocol"]]["datasets"])
+
+
+def surface_runs(config: Config, dataset: str) -> list[Run]:
+    """The run at lambda 0 and the one above whose surfaces are compared."""
+    shown = config["surface"]
+    return [
+        Run(shown["protocol"], dataset, lam, shown["seed"]) for lam in (BASELINE, shown["lambda"])
+    ]
+
+
+def rescaled_run(config: Config) -> Run | None:
+    """The perceptron whose layers are rescaled: the last that surfaces are drawn of, if any."""
+    shown = config["surface"]
+    datasets = config["protocols"][shown["protocol"]]["datasets"]
+    perceptrons = [name for name, chosen in datasets.items() if chosen["model"]["name"] == "mlp"]
+    if not perceptrons:
+        return None
+    return Run(shown["protocol"], perceptrons[-1], BASELINE, shown["seed"])
+
+
+def field(config: Config, place: str) -> Any:
+    """What stands at a place of the config, its keys with points between (`analysis.alpha`)."""
+    value: Any = config
+    for key in place.split("."):
+        value = value[key]
+    return value
+
+
+def main_protocols(config: Config) -> list[str]:
+    """The protocols that extend none: those that figures and the main tables show."""
+    return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
+
+
+def estimated_runs(config: Config) -> list[Run]:
+    """The runs that the config's `estimates` names; none where it is null."""
+    named = config["estimates"]
+    if named is None:
+        return []
+    cell = named["protocol"], named["dataset"]
+    return [Run(*cell, named["lambda"], seed) for seed in seeds(config, *cell)]
+
+
+def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
+    """Every choice that fixes the trainings of a data set, but lambda and seed.
+
+    Raises:
+        UserError: the config has no such protocol or data set.
+    """
+    chosen = _chosen(config, protocol, dataset)
+    measure = config["measure"]
+    return {
+        "protocol": protocol,
+        "dataset": dataset,
+        **{k: copy.deepcopy(v) for k, v in chosen.items() if k not in ("lambdas", "seeds")},
+        "data": data_settings(config, chosen["source"]),
+        "search_of": search_of(config, protocol, dataset),
+        "epoch_measure": {
+            "examples": measure["epoch_examples"],
+            "probes": measure["epoch_probes"],
+        },
+    }
+
+
+def search_of(config: Config, protocol: str, dataset: str) -> str | None:
+    """The protocol whose search gives a data set its rates; None where the config gives them.
+
+    It is the first in the chain of those that each extend the next and have the same search.
+    """
+    search = _chosen(config, protocol, dataset)["search"]
+    base = config["protocols"][protocol]["extends"]
+    if search is None or base is None:
+        return protocol if search is not None else None
+    there = config["protocols"][base]["datasets"].get(dataset)
+    same = there is not None and there["search"] == search
+    return search_of(config, base, dataset) if same else protocol
+
+
+def seeds(config: Config, protocol: str, dataset: str) -> list[int]:
+    """The seeds of a data set of a protocol.
+
+    Raises:
+        UserError: the config has no such protocol or data set.
+    """
+    return list(_chosen(config, protocol, dataset)["seeds"])
+
+
+def settings(config: Config, run: Run) -> Config:
+    """Every choice that fixes one training.
+
+    Raises:
+        UserError: the config has no such run.
+    """
+    chosen = cell_settings(config, run.protocol, run.dataset)
+    for name, value in (("lambda", run.lam), ("seed", run.seed)):
+        known = _chosen(config, run.protocol, run.dataset)[f"{name}s"]
+        if value not in known:
+            raise UserError(
+                f"{name} {value} is not one of {run.protocol}/{run.dataset}'s "
+                f"({', '.join(map(str, known))}); add it to the config"
+            )
+    return chosen | {"lambda": run.lam, "seed": run.seed}
+
+
+def seed_of(chosen: Config, source: str) -> int:
+    """The seed of one source of a run's randomness: the run's own, or 0 where it does not vary."""
+    return chosen["seed"] if source in chosen["varies"] else 0
+
+
+def data_settings(config: Config, source: str) -> Config:
+    """The fields of `data` that concern one source."""
+    section = "text" if source in TEXT_SOURCES else source
+    return dict(config["data"].get(section, {}))
+
+
+def measure_settings(config: Config) -> Config:
+    """The fields of `measure` that concern a trained model, not the epochs of its training."""
+    return {k: v for k, v in config["measure"].items() if not k.startswith("epoch_")}
+
+
+def run_key(chosen: Config, data_sha256: str) -> str:
+    """16 hex digits that name a run: its settings and the data that it is trained on."""
+    return digest({"settings": settings_key(chosen), "data": data_sha256})
+
+
+def settings_key(chosen: Config) -> str:
+    """16 hex digits that name a run's settings; at lambda 0 the penalty is none of them."""
+    unused = {"penalty"} if chosen["lambda"] == BASELINE else set()
+    return digest({k: v for k, v in chosen.items() if k not in unused})
+
+
+def selection_key(cell: Config) -> str:
+    """16 hex digits that name what a search depends on: trainings at lambda 0, not measured."""
+    return digest({k: v for k, v in cell.items() if k not in ("penalty", "epoch_measure")})
+
+
+def digest(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of a value's canonical JSON (1.0 is written 1)."""
+    canonical = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def entry(table: Config, name: str, kind: str) -> Any:
+    """What a mapping of the config has under a name.
+
+    Raises:
+        UserError: it has no such name; tells the nearest.
+    """
+    if name not in table:
+        raise UserError(f"{kind} {name!r} is not in the config{nearest(name, table)}")
+    return table[name]
+
+
+def _chosen(config: Config, protocol: str, dataset: str) -> Config:
+    entries = entry(config["protocols"], protocol, "protocol")["datasets"]
+    return entry(entries, dataset, f"data set of {protocol}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

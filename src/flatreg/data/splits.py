@@ -1,0 +1,162 @@
+"""The arrays that a run trains, chooses and is tested on.
+
+The validation split comes out of the training split, and every statistic of the
+inputs is taken from what is left of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.model_selection import train_test_split
+
+from flatreg.data.dataset import Dataset
+from flatreg.errors import UserError
+
+Features = np.ndarray | sparse.csr_array
+
+
+class Scaling(NamedTuple):
+    """Inputs of a model from stored values: (x - shift) / divisor, float32 [d] or []."""
+
+    shift: np.ndarray
+    divisor: np.ndarray
+
+    def __call__(self, x: Any) -> Any:
+        """Scaled float32 inputs of stored ones, NumPy's or JAX's."""
+        return (x.astype(np.float32) - self.shift) / self.divisor
+
+
+class Split(NamedTuple):
+    """Examples of one split, kept as they are stored: pictures take a quarter of the memory.
+
+    Attributes:
+        x: stored inputs [n, d], uint8, float32 or CSR float32.
+        y: labels [n], int32.
+        scaling: makes inputs of them.
+    """
+
+    x: Features
+    y: np.ndarray
+    scaling: Scaling
+
+    def inputs(self, rows: np.ndarray) -> np.ndarray:
+        """Dense inputs [len(rows), d] (float32) of some rows."""
+        picked = self.x[rows]
+        return self.scaling(picked.toarray() if sparse.issparse(picked) else picked)
+
+
+class Splits(NamedTuple):
+    """What a run trains, chooses and is tested on."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    sha256: str
+
+
+def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
+    """Split the training data, and scale all inputs as `settings["inputs"]` says.
+
+    Args:
+        dataset: the prepared data set.
+        settings: of the run; read are `inputs`, `validation_fraction`, `validation_seed`,
+            `test_examples`, and `varies` and `seed` for a split that varies.
+
+    Raises:
+        UserError: the data cannot be scaled or split so.
+    """
+    if "test_split" in settings["varies"]:
+        dataset = _with_another_test_split(dataset, settings["seed"])
+    train, validation = _split_rows(dataset, settings)
+    test = _test_rows(dataset, settings)
+    x, x_test = _flat(dataset.x_train), _flat(dataset.x_test)
+    scaling = _scaling(settings["inputs"], dataset, x[train])
+    return Splits(
+        train=Split(x[train], dataset.y_train[train], scaling),
+        validation=Split(x[validation], dataset.y_train[validation], scaling),
+        test=Split(x_test[test], dataset.y_test[test], scaling),
+        classes=dataset.classes,
+        sha256=dataset.sha256,
+    )
+
+
+def without_test(splits: Splits) -> Splits:
+    """The same splits with an empty test split, for whoever makes a choice."""
+    test = splits.test
+    return splits._replace(test=test._replace(x=test.x[:0], y=test.y[:0]))
+
+
+def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
+    """The same examples with as many others in the test split, stratified."""
+    x = np.concatenate([dataset.x_train, dataset.x_test])
+    y = np.concatenate([dataset.y_train, dataset.y_test])
+    x_train, x_test, y_train, y_test = train_test_split(
+        x, y, test_size=len(dataset.y_test), random_state=seed, stratify=y
+    )
+    return dataset._replace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+def _test_rows(dataset: Dataset, settings: dict[str, Any]) -> np.ndarray:
+    """Row numbers, in rising order, of the test examples that are taken.
+
+    Raises:
+        UserError: there are fewer than the config asks for.
+    """
+    there, wanted = len(dataset.y_test), settings["test_examples"]
+    if wanted is None:
+        return np.arange(there)
+    if wanted > there:
+        raise UserError(
+            f"{dataset.name}: test_examples {wanted} is more than its {there} test examples; "
+            "take fewer"
+        )
+    rng = np.random.default_rng(settings["validation_seed"])
+    return np.sort(rng.choice(there, size=wanted, replace=False))
+
+
+def _split_rows(dataset: Dataset, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers, in rising order, of the training and validation examples, stratified."""
+    varies = "split" in settings["varies"]
+    try:
+        train, validation = train_test_split(
+            np.arange(len(dataset.y_train)),
+            test_size=settings["validation_fraction"],
+            random_state=settings["seed"] if varies else settings["validation_seed"],
+            stratify=dataset.y_train,
+        )
+    except ValueError as error:
+        raise UserError(
+            f"{dataset.name}: validation_fraction {settings['validation_fraction']} leaves no "
+            f"example of some class ({error}); choose a larger one"
+        ) from error
+    return np.sort(train), np.sort(validation)
+
+
+def _scaling(inputs: str, dataset: Dataset, train: Features) -> Scaling:
+    """What the config's `inputs` asks for, from the rows that are trained on alone."""
+    if sparse.issparse(train) and inputs != "raw":
+        raise UserError(
+            f"{dataset.name}: inputs {inputs!r} would fill the sparse features; "
+            "write `inputs: raw` (they are scaled already)"
+        )
+    if inputs == "raw":
+        return Scaling(np.float32(0), np.float32(1))
+    if inputs == "unit":
+        if dataset.maximum is None:
+            raise UserError(
+                f"{dataset.name}: inputs 'unit' divides by the largest pixel value, which only "
+                "pictures have; write `inputs: raw` or `inputs: standardized`"
+            )
+        return Scaling(np.float32(0), np.float32(dataset.maximum))
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    deviation[deviation == 0] = 1
+    return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
+
+
+def _flat(x: Features) -> Features:
+    """Rows [n, d] of pictures, tables and texts alike."""
+    return x if sparse.issparse(x) else x.reshape(len(x), -1)

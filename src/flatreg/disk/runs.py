@@ -1,0 +1,39 @@
+"""Where a run's files are, and how its parameters are kept."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from flatreg.disk.files import atomic_path
+from flatreg.errors import UserError
+
+
+def run_dir(results: Path, protocol: str, dataset: str, lam: str, seed: int) -> Path:
+    """The folder of one run."""
+    return results / "runs" / protocol / dataset / f"lambda-{lam}" / f"seed-{seed}"
+
+
+def save_params(path: Path, params: dict[str, Any]) -> None:
+    """Write parameters as one array a leaf, named by its path (`Dense_0/kernel`)."""
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, **{k: np.asarray(v) for k, v in flatten_dict(params, sep="/").items()})
+
+
+def load_params(path: Path) -> dict[str, Any]:
+    """Read what `save_params` wrote, as nested dictionaries.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    try:
+        with path.open("rb") as handle, np.load(handle) as arrays:
+            return unflatten_dict(dict(arrays), sep="/")
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the training that makes it") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is broken ({error}); delete it and train again") from error

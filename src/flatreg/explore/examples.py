@@ -1,0 +1,113 @@
+"""Single examples of a data set, for the notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from flatreg import config, models, tables
+from flatreg.data.dataset import load_dataset
+from flatreg.data.prepared import read_arrays
+from flatreg.disk.files import read_json
+from flatreg.disk.runs import run_dir
+from flatreg.measure.solution import load_solution
+
+WORDS_SHOWN = 12
+BLOCK = 1000
+
+
+def data_path(study: dict[str, Any], chosen: dict[str, Any]) -> Path:
+    """The file that a data set's trainings read.
+
+    Args:
+        study: resolved config.
+        chosen: a data set's entry in it, or a run's settings.
+    """
+    results = Path(study["paths"]["results"])
+    if chosen["reading"] is None:
+        return results / "data" / f"{chosen['source']}.npz"
+    return results / "features" / f"{chosen['source']}-{chosen['reading']}.npz"
+
+
+def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The test examples with the largest loss under the first run that did not diverge.
+
+    Args:
+        study: resolved config.
+        metrics: rows of metrics.csv of one data set.
+        count: how many.
+
+    Returns:
+        Columns row (of the test split), loss (nats), label, predicted; largest loss first. Empty
+        if every run diverged.
+    """
+    finished = metrics[metrics["status"] != tables.DIVERGED]
+    if finished.empty:
+        return pd.DataFrame(columns=["row", "loss", "label", "predicted"])
+    first = finished.iloc[0]
+    run = config.Run(first["protocol"], first["dataset"], first["lambda"], int(first["seed"]))
+    source = load_dataset(data_path(study, config.settings(study, run)))
+    _, settings, data, model, params = load_solution(
+        study, run_dir(Path(study["paths"]["results"]), *run), source
+    )
+    every = np.arange(len(data.test.y))
+    # In blocks: all texts at once would be gigabytes of zeros.
+    blocks = np.array_split(every, -(-len(every) // BLOCK))
+    logits = np.concatenate(
+        [model.apply({"params": params}, data.test.inputs(rows), train=False) for rows in blocks]
+    )
+    losses = np.asarray(models.task_losses(logits, data.test.y))
+    rows = np.argsort(-losses, kind="stable")[:count]
+    names = np.array(class_names(study, settings["source"]))
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "loss": losses[rows],
+            "label": names[data.test.y[rows]],
+            "predicted": names[np.asarray(models.predict(logits))[rows]],
+        }
+    )
+
+
+def class_names(study: dict[str, Any], source: str) -> list[str]:
+    """The classes of a source, in the order of its labels."""
+    manifest = read_json(Path(study["paths"]["results"]) / "data" / f"{source}.json")
+    return list(manifest["splits"]["train"]["class_counts"])
+
+
+def show_examples(study: dict[str, Any], dataset: str, rows: list[int]) -> Any:
+    """Pictures of test examples, the heaviest words of texts, or the features of a table."""
+    chosen = next(
+        p["datasets"][dataset] for p in study["protocols"].values() if dataset in p["datasets"]
+    )
+    path = data_path(study, chosen)
+    data = load_dataset(path)
+    if sparse.issparse(data.x_test):
+        words = read_arrays(path)["words"]
+        return pd.Series(
+            {row: ", ".join(_heaviest(data.x_test[[row]], words)) for row in rows}, name="words"
+        )
+    if data.maximum is None:
+        return pd.DataFrame(data.x_test[rows], index=rows)
+    return _pictures(data.x_test[rows] / data.maximum)
+
+
+def _heaviest(features: sparse.csr_array, words: np.ndarray) -> list[str]:
+    order = np.argsort(-features.data, kind="stable")[:WORDS_SHOWN]
+    return [str(word) for word in words[features.indices[order]]]
+
+
+def _pictures(pictures: np.ndarray) -> plt.Figure:
+    figure, panels = plt.subplots(
+        1, max(1, len(pictures)), figsize=(len(pictures) * 0.7 + 0.1, 0.8), squeeze=False
+    )
+    for panel, picture in zip(panels.flat, pictures, strict=False):
+        panel.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    return figure

@@ -1,0 +1,73 @@
+"""Execute a notebook and write it as HTML."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+
+from flatreg import command
+from flatreg.disk.files import checked_path, write_checked_text
+from flatreg.errors import UserError
+
+# The kernel of this very environment, wherever it lies.
+KERNEL = "python3"
+
+
+def main() -> None:
+    """Execute the template for one data set."""
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_argument("--template", type=Path, required=True, help="the notebook (.ipynb)")
+    parser.add_inputs("config")
+    parser.add_argument("--dataset", required=True, help="as the config names it")
+    parser.add_out("the executed notebook")
+    parser.add_argument("--html", type=Path, required=True, help="the same as a page")
+    arguments = parser.parse_args()
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    parameters = {"dataset": arguments.dataset, "config_file": str(arguments.config)}
+    execute(arguments.template, parameters, arguments.out)
+    write_checked_text(arguments.html, as_html(arguments.out))
+
+
+def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
+    """Execute a notebook with parameters.
+
+    Raises:
+        UserError: a cell fails; names the cell and its error, and keeps what was executed beside
+            `out` with the ending .failed.ipynb.
+    """
+    failed = out.with_suffix(".failed.ipynb")
+    with checked_path(out) as temporary:
+        try:
+            papermill.execute_notebook(
+                str(template),
+                str(temporary),
+                parameters=parameters,
+                kernel_name=KERNEL,
+                progress_bar=False,
+                stdout_file=None,
+            )
+        except PapermillExecutionError as error:
+            temporary.rename(failed)
+            raise UserError(
+                f"{template}: cell {error.cell_index} fails with {error.ename}: "
+                f"{' '.join(error.evalue.split())[:200]}; see {failed}"
+            ) from error
+    failed.unlink(missing_ok=True)
+
+
+def as_html(notebook: Path) -> str:
+    """A page that asks nothing of the network."""
+    exporter = HTMLExporter(
+        template_name="lab", require_js_url="", mathjax_url="", mermaid_js_url=""
+    )
+    page, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    return page
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""The study's figures, from its tables."""

@@ -1,0 +1,85 @@
+"""Draw one figure of the study, as PDF for the paper and SVG for the report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from flatreg import command
+from flatreg.config import Config, main_protocols
+from flatreg.data.prepared import read_arrays
+from flatreg.disk.files import read_json
+from flatreg.figures.registry import FIGURES
+from flatreg.figures.style import STYLE, SUFFIXES, save
+from flatreg.tables.evidence import read_named
+
+
+def main() -> None:
+    """Read what the figure shows, draw it and write it in both formats."""
+    arguments = _parse()
+    mpl.use("agg")
+    # It notes the old time stamp of Computer Modern, which is right, for every glyph subset.
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
+    row, study = FIGURES[arguments.name], read_json(arguments.config)
+    contents = [read_input(name, getattr(arguments, name)) for name in row.inputs]
+    shown = [of_protocols(content, study, row.protocols) for content in contents]
+    with mpl.rc_context(STYLE):
+        figure = drawing_function(row.function)(study, *shown)
+        for suffix in SUFFIXES:
+            save(figure, arguments.out.with_suffix(suffix))
+        plt.close(figure)
+
+
+def drawing_function(name: str) -> Callable[..., Figure]:
+    """The function that a row of the registry names."""
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"flatreg.figures.{module}"), function)
+
+
+def read_input(name: str, paths: list[Path]) -> Any:
+    """What one input of a figure holds.
+
+    Args:
+        name: as the registry has it.
+        paths: of the files: several for the surfaces, else one.
+
+    Raises:
+        UserError: a file is missing, broken, or was changed after it was made.
+    """
+    if name == "surfaces":
+        return {path.stem: read_arrays(path) for path in paths}
+    (path,) = paths
+    return read_json(path) if name in ("original", "bench") else read_named(path, name)
+
+
+def of_protocols(content: Any, study: Config, which: str) -> Any:
+    """The rows of a table that are of the protocols a figure shows; other inputs as they are."""
+    if which == "all" or not isinstance(content, pd.DataFrame):
+        return content
+    shown = {"main": main_protocols(study), "surface": [study["surface"]["protocol"]]}
+    return content[content["protocol"].isin(shown[which])]
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.Parser(__spec__, __doc__)
+    names = parser.add_names()
+    for name, row in FIGURES.items():
+        figure = names.add_parser(name, help=row.label, description=row.caption)
+        figure.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
+        for flag in row.inputs:
+            figure.add_argument(f"--{flag}", type=Path, required=True, nargs="+")
+        figure.add_argument("--out", type=Path, required=True, help="the PDF; an SVG goes beside")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,143 @@
+"""Every figure of the study, one row each: its rule, command and caption follow from the row.
+
+A new figure is a function in a module of this folder and a row here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One figure.
+
+    Attributes:
+        function: `module.function` in this folder. It is called with the study and with what the
+            inputs hold, in their order, and returns a Matplotlib figure.
+        inputs: names of what is read: tables of the study, `surfaces`, `original` or `bench`.
+        protocols: whose rows of the tables are shown: `main` (those that extend none), `surface`
+            (the one whose surfaces are drawn) or `all`.
+        settings: places in the config that the figure depends on beside its inputs.
+        category: heading in the HTML report.
+        label: name in the HTML report.
+        caption: what the report says below it.
+    """
+
+    function: str
+    inputs: tuple[str, ...]
+    protocols: str
+    settings: tuple[str, ...]
+    category: str
+    label: str
+    caption: str
+
+
+FIGURES = {
+    "accuracy": Row(
+        function="results.draw_accuracy",
+        inputs=("metrics",),
+        protocols="main",
+        settings=("analysis.alpha",),
+        category="Results",
+        label="test accuracy against lambda",
+        caption="Test accuracy against lambda: every seed is a dot, lines join the means, a dagger "
+        "counts runs that diverged. The best epoch is chosen on the test split, as the original "
+        "reports it, and is used for no choice.",
+    ),
+    "flatness": Row(
+        function="results.draw_flatness",
+        inputs=("metrics",),
+        protocols="main",
+        settings=("analysis.alpha",),
+        category="Results",
+        label="flatness against lambda",
+        caption="tr(H^2) against lambda, lower is flatter: measured after training on fixed "
+        "training and test examples, and the mean of the estimates that the penalty took in "
+        "training.",
+    ),
+    "flatness_and_accuracy": Row(
+        function="evidence.draw_flatness_and_accuracy",
+        inputs=("metrics",),
+        protocols="surface",
+        settings=("surface.protocol",),
+        category="Evidence",
+        label="accuracy against flatness",
+        caption="Test accuracy against tr(H^2) on training examples, every run a dot. If flatter "
+        "models were more accurate, the dots would fall from left to right, and so would the dots "
+        "of each lambda.",
+    ),
+    "correlations": Row(
+        function="evidence.draw_correlations",
+        inputs=("correlations",),
+        protocols="surface",
+        settings=("surface.protocol",),
+        category="Evidence",
+        label="flatness and accuracy, correlated",
+        caption="Kendall's correlation of each measure of flatness with test accuracy, over all "
+        "runs and with lambda held fixed, with 95 % intervals.",
+    ),
+    "grim": Row(
+        function="evidence.draw_grim",
+        inputs=("grim_denominators",),
+        protocols="all",
+        settings=(),
+        category="Evidence",
+        label="test sets that the reported means allow",
+        caption="For each product of test-set size and number of runs, the chance that as many "
+        "random numbers as the original reports would fit it; triangles are products that fit "
+        "them all.",
+    ),
+    "learning_curves": Row(
+        function="results.draw_learning_curves",
+        inputs=("epochs",),
+        protocols="main",
+        settings=(),
+        category="Training",
+        label="learning curves",
+        caption="Validation loss after each epoch (strong) and training loss over it (faint), mean "
+        "over seeds.",
+    ),
+    "interpolation": Row(
+        function="surfaces.draw_interpolation",
+        inputs=("surfaces",),
+        protocols="all",
+        settings=("surface.lambda",),
+        category="Loss surfaces",
+        label="line between two solutions",
+        caption="Loss and accuracy along the straight line from the solution of lambda 0 to the "
+        "one at the lambda above 0 that the config's `surface` names.",
+    ),
+    "surface": Row(
+        function="surfaces.draw_surface",
+        inputs=("surfaces",),
+        protocols="all",
+        settings=("surface.lambda",),
+        category="Loss surfaces",
+        label="planes around two solutions",
+        caption="Loss of training examples on a plane of two random filter-normalized directions "
+        "around each solution; both planes of a data set share directions, axes and levels.",
+    ),
+    "cost": Row(
+        function="cost.draw_cost",
+        inputs=("times", "original", "bench"),
+        protocols="main",
+        settings=(),
+        category="Training",
+        label="cost of the penalty",
+        caption="Left: the time of a training step over that of lambda 0, one dot per lambda, "
+        "beside what the original reports; neither compiling nor measuring is counted. Right: a "
+        "step of the CIFAR-100 network by each way to get the penalty, over a plain step, measured "
+        "side by side by `make bench`.",
+    ),
+    "cost_growth": Row(
+        function="cost.draw_cost_growth",
+        inputs=("bench",),
+        protocols="all",
+        settings=(),
+        category="Training",
+        label="growth of the penalty's cost",
+        caption="What the penalty adds to a training step of the CIFAR-100 network as one thing "
+        "grows, in units of that network's plain step. Measured side by side by `make bench`; kept "
+        "in bench/results/cost.json.",
+    ),
+}

@@ -1,0 +1,144 @@
+"""How every figure looks: size, colours, marks, panels and legends.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; shapes and dashes say the same
+again for a reader in grey. Fonts are Computer Modern, the paper's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from flatreg import labels
+from flatreg.disk.files import checked_path
+
+# The paper's text width, in inches.
+WIDTH = 6.69
+COLORS = ["#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+STYLE = {
+    "font.family": "cmr10",
+    "mathtext.fontset": "cm",
+    "axes.formatter.use_mathtext": True,
+    "axes.unicode_minus": False,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.2,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "flatreg",
+}
+SUFFIXES = (".pdf", ".svg")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes."""
+    dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with checked_path(path) as temporary:
+        figure.savefig(temporary, metadata=dates[path.suffix])
+
+
+def draw_dots(axes: Axes, x: Any, y: Any, number: int, name: str) -> None:
+    """Dots of the colour and shape with this number; only the first is filled."""
+    axes.plot(
+        x,
+        y,
+        linestyle="",
+        marker=MARKERS[number],
+        color=COLORS[number],
+        markerfacecolor="none" if number else COLORS[number],
+        label=name,
+    )
+
+
+def panel_grid(
+    frame: pd.DataFrame, height: float = 1.15
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A panel a protocol and data set: protocols in rows, `height` inches each."""
+    pairs = list(dict.fromkeys(zip(frame["protocol"], frame["dataset"], strict=True)))
+    protocols = list(dict.fromkeys(protocol for protocol, _ in pairs))
+    datasets = list(dict.fromkeys(dataset for _, dataset in pairs))
+    figure, axes = plt.subplots(
+        len(protocols),
+        len(datasets),
+        figsize=(WIDTH, 0.4 + height * len(protocols)),
+        squeeze=False,
+    )
+    panels = {}
+    for row, protocol in enumerate(protocols):
+        for column, dataset in enumerate(datasets):
+            panel = axes[row, column]
+            if (protocol, dataset) not in pairs:
+                panel.set_axis_off()
+                continue
+            name, _, reading = labels.dataset(dataset).partition(", ")
+            below = f"{reading}, {protocol}" if reading else protocol
+            panel.set_title(f"{name}\n{below}", fontsize=7)
+            panels[protocol, dataset] = panel
+    return figure, panels
+
+
+def runs_of(frame: pd.DataFrame, protocol: str, dataset: str) -> pd.DataFrame:
+    """The rows of one data set of one protocol."""
+    return frame[(frame["protocol"] == protocol) & (frame["dataset"] == dataset)]
+
+
+def scale_by_range(axes: Axes, values: pd.DataFrame, along: str = "y") -> bool:
+    """A logarithmic axis, unless the values lie so near that it would have no marks."""
+    known = values.to_numpy(dtype=float)
+    known = known[np.isfinite(known) & (known > 0)]
+    wide = bool(known.size) and known.max() >= 10 * known.min()
+    if wide:
+        axes.set(**{f"{along}scale": "log"})
+        axis = getattr(axes, f"{along}axis")
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_major_locator(LogLocator(numticks=6 if along == "y" else 4))
+    return wide
+
+
+def name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
+    """Name the outer axes only."""
+    first_column, last_row = {}, {}
+    for (protocol, dataset), axes in panels.items():
+        first_column.setdefault(protocol, axes)
+        last_row[dataset] = axes
+    for axes in first_column.values():
+        axes.set_ylabel(y)
+    for axes in last_row.values():
+        axes.set_xlabel(x)
+
+
+def share_legend(figure: Figure, panels: dict[Any, Axes]) -> None:
+    """One legend below for all panels."""
+    found: dict[str, Any] = {}
+    for axes in panels.values():
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    if found:
+        figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=min(5, len(found))
+        )
+
+
+def write_across(axes: Axes, what: str) -> None:
+    """Words in place of a plot."""
+    axes.text(0.5, 0.5, what, ha="center", va="center", transform=axes.transAxes)
+    axes.set_yticks([])

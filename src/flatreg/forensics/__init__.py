@@ -1,0 +1,1 @@
+"""What the original's reported numbers can come from; no run is needed."""

@@ -1,0 +1,63 @@
+"""All that is held against the original's reported numbers, table by table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pandera.pandas as pa
+
+from flatreg.forensics import checks
+from flatreg.forensics.denominators import denominators_table, grim_table
+from flatreg.forensics.reported import Original
+from flatreg.tables.evidence import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
+
+
+class Found(NamedTuple):
+    """All tables, each by its name among the tables of the evidence."""
+
+    grim: pd.DataFrame
+    grim_denominators: pd.DataFrame
+    checks: pd.DataFrame
+    triples: pd.DataFrame
+
+
+def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: float) -> Found:
+    """Hold the reported numbers against all that they may come from.
+
+    Args:
+        original: the reported numbers.
+        manifests: by data set; of none, all tables are empty.
+        alpha: intervals cover 1 - alpha.
+    """
+    scans = [denominators_table(original.accuracies(name), m) for name, m in manifests.items()]
+    means = [
+        grim_table(original.accuracies(name), manifest, scan)
+        for (name, manifest), scan in zip(manifests.items(), scans, strict=True)
+    ]
+    denominators = _stacked(scans, GRIM_DENOMINATORS_TABLE)
+    triples = checks.triples_table(original, manifests)
+    return Found(
+        grim=_stacked(means, GRIM_TABLE),
+        grim_denominators=denominators,
+        checks=checks.checks_table(original, manifests, denominators, triples, alpha),
+        triples=triples,
+    )
+
+
+def known_manifests(
+    original: Original, manifests: list[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The manifests of the data sets that the original reports on, in its order.
+
+    A study may leave a data set out, or have none of them; then nothing is said of it.
+    """
+    by_source = {manifest["source"]: manifest for manifest in manifests}
+    names = dict.fromkeys(value.dataset for value in original.values)
+    return {name: by_source[name] for name in names if name in by_source}
+
+
+def _stacked(frames: list[pd.DataFrame], table: pa.DataFrameSchema) -> pd.DataFrame:
+    """One below another; of none, the table's columns alone."""
+    columns = pd.DataFrame(columns=list(table.columns))
+    return pd.concat(frames, ignore_index=True) if frames else columns

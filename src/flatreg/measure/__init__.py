@@ -1,0 +1,1 @@
+"""How flat a trained model's loss is: curvature, sharpness, landscape."""

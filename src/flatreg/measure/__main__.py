@@ -1,0 +1,40 @@
+"""Measure the curvature of one trained model."""
+
+from __future__ import annotations
+
+import argparse
+
+from flatreg import command, machine
+from flatreg.data.dataset import load_dataset
+from flatreg.disk.files import read_json, write_sealed
+from flatreg.measure.curvature import measure_curvature
+from flatreg.measure.solution import has_diverged, load_solution, probe_key, read_record, subsets
+
+
+def main() -> None:
+    """Measure on training and on test examples and write curvature.json."""
+    arguments = _parse()
+    machine.set_up(arguments)
+    resolved = read_json(arguments.config)
+    record = read_record(arguments.run)
+    result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
+    if not has_diverged(record):
+        done = load_solution(resolved, arguments.run, load_dataset(arguments.data))
+        for split, (x, y) in subsets(done.data, resolved["measure"]).items():
+            key = probe_key(resolved["measure"]["subset_seed"], split, done.run.seed)
+            result[split] = measure_curvature(
+                done.model, done.params, x, y, key, resolved["measure"]
+            )
+    write_sealed(arguments.out, result)
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config", "run", "data")
+    machine.add_flags(parser)
+    parser.add_out("the result (JSON)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

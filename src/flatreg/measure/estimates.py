@@ -1,0 +1,97 @@
+"""Is the estimator unbiased?
+
+On mini-batches of trained softmax regressions, whose tr(H^2) has a closed form, the mean of many
+estimates from the protocol's probes is divided by the exact value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from flatreg import command, machine, objective, tables
+from flatreg.config import Config
+from flatreg.data import splits
+from flatreg.data.dataset import Dataset, load_dataset
+from flatreg.disk.files import read_json
+from flatreg.measure.solution import Solution, load_solution, read_record, run_columns
+from flatreg.tables.evidence import ESTIMATES_TABLE
+
+
+def main() -> None:
+    """Write estimates.csv."""
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of the runs")
+    parser.add_argument("--data", type=Path, help="prepared data or features of the runs")
+    machine.add_flags(parser)
+    parser.add_out("estimates.csv")
+    arguments = parser.parse_args()
+    machine.set_up(arguments)
+    study = read_json(arguments.config)
+    dataset = load_dataset(arguments.data) if arguments.runs else None
+    rows = [check_run(study, folder, dataset) for folder in arguments.runs]
+    frame = pd.DataFrame(rows, columns=list(ESTIMATES_TABLE.columns))
+    tables.write(arguments.out, frame, ESTIMATES_TABLE)
+
+
+def check_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
+    """The estimates' mean over the exact value, summed over mini-batches of one run.
+
+    Raises:
+        UserError: the run's files were changed, or its model has no closed form.
+    """
+    done, asked = load_solution(study, folder, dataset), study["estimates"]
+    batches = draw_batches(done.data.train, done.settings, asked["batches"])
+    found = np.array([compare(done, *batch, asked["draws"]) for batch in batches])
+    estimated, exact = found.sum(axis=0)
+    return {
+        **run_columns(read_record(folder)),
+        "batches": asked["batches"],
+        "draws": asked["draws"],
+        "exact": exact / len(found),
+        "estimate_ratio": estimated / exact,
+    }
+
+
+def draw_batches(
+    split: splits.Split, settings: Config, count: int
+) -> list[tuple[np.ndarray, np.ndarray, jax.Array]]:
+    """Inputs [B, d], labels [B] and a key for each of `count` mini-batches, by the run's seed."""
+    rng = np.random.default_rng(settings["seed"])
+    keys = jax.random.split(jax.random.key(settings["seed"]), count)
+    rows = [rng.choice(len(split.y), settings["batch"], replace=False) for _ in range(count)]
+    return [(split.inputs(r), split.y[r], key) for r, key in zip(rows, keys, strict=True)]
+
+
+def compare(
+    done: Solution, x: np.ndarray, y: np.ndarray, key: jax.Array, draws: int
+) -> tuple[float, float]:
+    """The mean of `draws` estimates of tr(H^2) of one mini-batch, and the exact value.
+
+    Each estimate is by automatic differentiation from the protocol's probes, as the original's.
+    """
+    chosen = done.settings["penalty"]
+    by_probes, exact = (
+        objective.build(done.model, jnp.asarray(x), chosen | {"estimator": name}).estimator
+        for name in ("autodiff", "exact")
+    )
+
+    @jax.jit
+    def mean(params: Any, x: jax.Array, y: jax.Array, keys: jax.Array) -> jax.Array:
+        return jnp.mean(jax.lax.map(lambda key: by_probes(params, x, y, key=key), keys))
+
+    estimated = mean(done.params, x, y, jax.random.split(key, draws))
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), done.params)
+        truth = exact(wide, jnp.asarray(x, jnp.float64), jnp.asarray(y), key=key)
+    return float(estimated), float(truth)
+
+
+if __name__ == "__main__":
+    command.run(main)

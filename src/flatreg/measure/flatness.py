@@ -1,0 +1,57 @@
+"""Measure how flat the solutions of a cell's runs are."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from flatreg import command, machine
+from flatreg.config import Config
+from flatreg.data.dataset import Dataset, load_dataset
+from flatreg.disk.files import read_json, write_sealed
+from flatreg.measure import sharpness
+from flatreg.measure.solution import has_diverged, load_solution, read_record, run_columns, subsets
+
+
+def main() -> None:
+    """Measure each run and write the cell's file."""
+    arguments = _parse()
+    machine.set_up(arguments)
+    study, dataset = read_json(arguments.config), load_dataset(arguments.data)
+    found = [of_run(study, folder, dataset) for folder in arguments.runs]
+    write_sealed(arguments.out, {"runs": found})
+
+
+def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
+    """A run's name and key, and its measures on the training examples whose curvature is measured.
+
+    Args:
+        study: resolved config.
+        folder: of the run; one that diverged has no measures.
+        dataset: what the run reads.
+
+    Raises:
+        UserError: the run's files are missing or were changed.
+    """
+    record = read_record(folder)
+    if has_diverged(record):
+        return run_columns(record) | {"measures": {}}
+    done = load_solution(study, folder, dataset)
+    x, y = subsets(done.data, study["measure"])["train"]
+    found = sharpness.of_model(done.model, done.params, x, y, study["measure"])
+    return run_columns(record) | {"measures": found}
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
+    parser.add_argument("--runs", type=Path, required=True, nargs="+", help="the runs' folders")
+    parser.add_inputs("data")
+    machine.add_flags(parser)
+    parser.add_out("the result (JSON)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

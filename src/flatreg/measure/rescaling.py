@@ -1,0 +1,130 @@
+"""Rescale the layers of a run.
+
+Which measures of flatness are of the parameters, and which of the function that they make? The
+first layer of a trained perceptron is multiplied by a factor, weights and biases, and the weights
+of the second are divided by it. ReLU is positively homogeneous, so that the function stays (Dinh et
+al. 2017, section 3), and a measure that changes says something of the parameters alone.
+
+References:
+    L. Dinh, R. Pascanu, S. Bengio, Y. Bengio. Sharp minima can generalize for deep nets. 2017.
+    arXiv:1703.04933.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pandas as pd
+
+from flatreg import command, machine, models, tables
+from flatreg.config import Config
+from flatreg.data.dataset import Dataset, load_dataset
+from flatreg.disk.files import read_json
+from flatreg.errors import UserError
+from flatreg.measure import sharpness
+from flatreg.measure.curvature import measure_curvature
+from flatreg.measure.solution import (
+    has_diverged,
+    load_solution,
+    probe_key,
+    read_record,
+    run_columns,
+    subsets,
+)
+from flatreg.tables.evidence import REPARAMETRIZATION_TABLE
+
+# Powers of two are exact in floating point: what changes is no rounding.
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+CURVATURE = ("tr_h", "tr_h2", "lambda_max")
+
+Params = dict[str, Any]
+
+
+def main() -> None:
+    """Write reparametrization.csv."""
+    arguments = _parse()
+    machine.set_up(arguments)
+    study = read_json(arguments.config)
+    done = rescale_run(study, arguments.run, load_dataset(arguments.data))
+    tables.write(arguments.out, done, REPARAMETRIZATION_TABLE)
+
+
+def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
+    """REPARAMETRIZATION_TABLE of one run.
+
+    Args:
+        study: resolved config.
+        folder: of the run, a perceptron's.
+        dataset: what the run reads.
+
+    Raises:
+        UserError: the run diverged, its model has no hidden layer, or its files were changed.
+    """
+    record = read_record(folder)
+    done = None if has_diverged(record) else load_solution(study, folder, dataset)
+    if done is None or not done.settings["model"].get("hidden"):
+        raise UserError(
+            f"{folder}: no layers to rescale, as it diverged or has no hidden one; let the "
+            "config's `surface` name a seed and protocol with a trained mlp"
+        )
+    x, y = subsets(done.data, study["measure"])["train"]
+    key = probe_key(study["measure"]["subset_seed"], "train", done.run.seed)
+    found = {
+        factor: of_params(done.model, rescaled(done.params, factor), x, y, key, study["measure"])
+        for factor in FACTORS
+    }
+    named = run_columns(record)
+    rows = [
+        named | {"factor": factor, "measure": name, "value": value, "ratio": _ratio(value, own)}
+        for factor, values in found.items()
+        for (name, value), own in zip(values.items(), found[1.0].values(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(REPARAMETRIZATION_TABLE.columns))
+
+
+def _ratio(value: float, own: float) -> float:
+    return value / own if own else float("nan")
+
+
+def rescaled(params: Params, factor: float) -> Params:
+    """The parameters of the same function: the first layer times a factor, the second over it."""
+    first, second = params["Dense_0"], params["Dense_1"]
+    return params | {
+        "Dense_0": jax.tree.map(lambda leaf: leaf * factor, first),
+        "Dense_1": second | {"kernel": second["kernel"] / factor},
+    }
+
+
+def of_params(
+    model: Any,
+    params: Params,
+    x: np.ndarray,
+    y: np.ndarray,
+    key: jax.Array,
+    settings: dict[str, Any],
+) -> dict[str, float]:
+    """Loss, curvature, norm and all other measures by name; arguments as of `measure_curvature`."""
+    measured = measure_curvature(model, params, x, y, key, settings)
+    return {
+        "loss": float(models.loss_without_dropout(model, params, x, y)),
+        **{name: measured[name] for name in CURVATURE},
+        "parameter_norm": float(optax.tree.norm(params)),
+        **sharpness.of_model(model, params, x, y, settings),
+    }
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config", "run", "data")
+    machine.add_flags(parser)
+    parser.add_out("reparametrization.csv")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,168 @@
+"""Measures of flatness beside curvature, of a model at given parameters on given examples.
+
+Some change when layers are rescaled so that the function stays (Dinh et al. 2017), some do not:
+`flatreg.measure.rescaling` tells which.
+
+References:
+    P. Foret et al. Sharpness-aware minimization. 2021. arXiv:2010.01412.
+    J. Kwon et al. ASAM: Adaptive sharpness-aware minimization. 2021. arXiv:2102.11600.
+    M. Journee, Y. Nesterov, P. Richtarik, R. Sepulchre. Generalized power method for sparse
+    principal component analysis. JMLR 11, 2010. (The ascent on a ball.)
+    H. Petzka et al. Relative flatness and generalization. 2021. arXiv:2001.00939.
+    T. Liang et al. Fisher-Rao metric, geometry, and complexity of neural networks. 2019.
+    arXiv:1711.01530.
+    L. Dinh et al. Sharp minima can generalize for deep nets. 2017. arXiv:1703.04933.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from flatreg import models
+
+Params = Any
+Loss = Callable[[Params], jax.Array]
+
+# On the study's models the first already gives most of the maximum, and the last adds nothing.
+ASCENT_STEPS = 20
+
+
+def of_model(
+    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, settings: dict[str, Any]
+) -> dict[str, float]:
+    """All measures by name, a radius after its last underscore.
+
+    Args:
+        model: of `flatreg.models.build`.
+        params: its parameters.
+        x: inputs [n, d].
+        y: labels [n].
+        settings: `sharpness_radii` and `adaptive_radii` of the config's `measure`.
+    """
+    ones, sizes = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.abs, params)
+    balls = {
+        "sam_sharpness": (ones, settings["sharpness_radii"]),
+        "asam_sharpness": (sizes, settings["adaptive_radii"]),
+    }
+    found = {
+        f"{name}_{radius:g}": _sharpness_of_model(model, params, scale, x, y, radius)
+        for name, (scale, radii) in balls.items()
+        for radius in radii
+    }
+    found["relative_flatness"] = relative_flatness(model, params, x)
+    found["fisher_rao_norm"] = fisher_rao_norm(model, params, x, y)
+    return {name: float(value) for name, value in found.items()}
+
+
+# Compiled once for all runs of a cell, whose models are equal.
+@partial(jax.jit, static_argnums=0)
+def _sharpness_of_model(
+    model: nn.Module, params: Params, scale: Params, x: jax.Array, y: jax.Array, radius: jax.Array
+) -> jax.Array:
+    return sharpness(lambda p: models.loss_without_dropout(model, p, x, y), params, scale, radius)
+
+
+def sharpness(loss: Loss, params: Params, scale: Params, radius: jax.Array) -> jax.Array:
+    """The most that the loss rises for params + scale * u, |u| at most `radius`, in nats.
+
+    With scale 1 it is SAM's (Foret et al. 2021, equation 1), with the parameters' absolute values
+    ASAM's (Kwon et al. 2021, equation 3, elementwise and without the constant that they add, which
+    a rescaling of layers would change).
+
+    The maximum is sought by u -> radius * g / |g|, g the gradient in u, which begins with SAM's own
+    step and climbs wherever the loss is convex (Journee et al. 2010); the highest loss on the way
+    counts. So it is from below, and 0 where each step falls or there is no gradient.
+
+    Args:
+        loss: params -> [].
+        params: any pytree.
+        scale: alike, not negative.
+        radius: above 0.
+    """
+    at_params = loss(params)
+
+    def climb(u: Params, _: None) -> tuple[Params, jax.Array]:
+        moved = jax.tree.map(lambda p, s, step: p + s * step, params, scale, u)
+        value, gradient = jax.value_and_grad(loss)(moved)
+        gradient = jax.tree.map(jnp.multiply, scale, gradient)
+        size = _norm(gradient)
+        length = jnp.where(size > 0, radius / jnp.where(size > 0, size, 1), 0)
+        return jax.tree.map(lambda g: length * g, gradient), value
+
+    start = jax.tree.map(jnp.zeros_like, params)
+    _, losses = jax.lax.scan(climb, start, length=ASCENT_STEPS + 1)
+    return jnp.maximum(jnp.max(losses) - at_params, 0)
+
+
+@partial(jax.jit, static_argnums=0)
+def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Array:
+    """Relative flatness of the last layer (Petzka et al. 2021, definition 3).
+
+    The sum over output neurons s, t of <w_s, w_t> tr(H_st), with w_s the weights into s and H_st
+    the second derivatives by w_s and w_t. Of a dense layer under cross-entropy H_st is the mean
+    over examples of phi phi^T (p_s [s = t] - p_s p_t), phi what enters the layer, so that the sum
+    is the mean of |phi|^2 times the variance of w_s under p, in closed form.
+
+    Args:
+        model: whose last call of `nn.Dense` makes the logits, from one class on.
+        params: its parameters.
+        x: inputs [n, d].
+    """
+    entering: list[jax.Array] = []
+    kernels: list[jax.Array] = []
+
+    def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        done = call(*args, **kwargs)
+        if isinstance(context.module, nn.Dense) and context.method_name == "__call__":
+            entering.append(args[0])
+            kernels.append(context.module.get_variable("params", "kernel"))
+        return done
+
+    with nn.intercept_methods(watch):
+        logits = model.apply({"params": params}, x, train=False)
+    phi, kernel = entering[-1], kernels[-1]
+    return jnp.mean(jnp.sum(phi**2, axis=1) * _variance_of_weights(logits, kernel))
+
+
+def _variance_of_weights(logits: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Sum over s, t of <w_s, w_t> times the derivative of p_s by logit t: [n]."""
+    if logits.shape[1] == 1:
+        # 1 - p would be rounding, or 0, where the model is sure.
+        p, other = jax.nn.sigmoid(logits[:, 0]), jax.nn.sigmoid(-logits[:, 0])
+        return p * other * jnp.sum(kernel**2)
+    p = jax.nn.softmax(logits)
+    # By pairs: a difference of two sums of squares is rounding where p is all but one class.
+    apart = jax.vmap(lambda w: jnp.sum((kernel - w[:, None]) ** 2, axis=0), in_axes=1)(kernel)
+    return jnp.einsum("ns,st,nt->n", p, apart, p) / 2
+
+
+@partial(jax.jit, static_argnums=0)
+def fisher_rao_norm(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Root of w^T I w, with I the mean of the examples' squared gradients (Liang et al. 2019).
+
+    Args:
+        model: of `flatreg.models.build`.
+        params: w.
+        x: inputs [n, d].
+        y: labels [n].
+    """
+
+    def losses(params: Params) -> jax.Array:
+        return models.task_losses(model.apply({"params": params}, x, train=False), y)
+
+    _, along = jax.jvp(losses, (params,), (params,))
+    return jnp.sqrt(jnp.mean(along**2))
+
+
+def _norm(tree: Params) -> jax.Array:
+    # Of its largest entry: squares of gradients that are all but 0 would be 0.
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)]))
+    safe = jnp.where(largest > 0, largest, 1)
+    squares = sum(jnp.sum((leaf / safe) ** 2) for leaf in jax.tree.leaves(tree))
+    return largest * jnp.sqrt(squares)

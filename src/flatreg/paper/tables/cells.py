@@ -1,0 +1,61 @@
+"""The paper's table of all cells."""
+
+from __future__ import annotations
+
+from flatreg import labels
+from flatreg.config import runs
+from flatreg.paper import latex, places, provenance
+from flatreg.paper.provenance import Fact, Printed
+from flatreg.paper.sources import Sources
+
+# Metric, what the table calls it, and how its mean is written.
+METRICS = (
+    ("test_accuracy", "test accuracy", ".4f"),
+    ("tr_h2", r"$\mathrm{tr}(H^2)$", ".3g"),
+)
+
+
+def table(found: Sources) -> Printed:
+    r"""A `longtable`, a row a cell in the order of the config; `\cellscaption` is its caption."""
+    heads = " & ".join(f"{title} (sd)" for _, title, _ in METRICS)
+    head = rf"protocol & data set & $\lambda$ & $n$ & div. & {heads} & first run's key \\"
+    lines: list[Printed | str] = [
+        r"\begin{longtable}{@{}lllrrrrl@{}}",
+        r"\caption{\cellscaption}\label{tab:cells}\\",
+        *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
+        *(r"\toprule", head, r"\midrule", r"\endhead"),
+        r"\bottomrule\endfoot",
+    ]
+    cells = list(dict.fromkeys(run[:3] for run in runs(found.config)))
+    for before, cell in zip([None, *cells], cells, strict=False):
+        if before and before[0] != cell[0]:
+            lines.append(r"\addlinespace")
+        lines.append(provenance.join([provenance.join(_row(found, cell), " & "), r" \\"]))
+    return provenance.join([*lines, r"\end{longtable}", ""], "\n")
+
+
+def _row(found: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
+    """Names, sizes, mean (sd) of each metric, and a key to begin with."""
+    protocol, dataset, lam = cell
+
+    def fact(metric: str, column: str) -> Fact:
+        return places.of_summary(found, *cell, metric, column)
+
+    def written(what: str, made: Fact, text: str) -> Printed:
+        return provenance.printed(f"appendix/{'/'.join(cell)}/{what}", made, text)
+
+    row: list[Printed | str] = [
+        latex.escape(protocol),
+        latex.escape(labels.dataset(dataset)),
+        written("lambda", places.of_lambda(found, *cell), lam),
+    ]
+    for column in ("n", "diverged"):
+        made = fact(METRICS[0][0], column)
+        row.append(written(f"{METRICS[0][0]}/{column}", made, str(int(made.value))))
+    for metric, _, pattern in METRICS:
+        mean, sd = fact(metric, "mean"), fact(metric, "sd")
+        value = written(f"{metric}/mean", mean, latex.number(mean.value, pattern))
+        spread = written(f"{metric}/sd", sd, latex.number(sd.value, ".2g"))
+        row.append(provenance.join([value, " (", spread, ")"]))
+    key = places.of_key(found, *cell)
+    return [*row, provenance.join([r"\texttt{", written("key", key, key.value), "}"])]

@@ -1,0 +1,122 @@
+"""The paper's result tables, one a data set."""
+
+from __future__ import annotations
+
+from flatreg.config import BASELINE, main_protocols
+from flatreg.paper import latex, places, provenance
+from flatreg.paper.provenance import Fact, Printed
+from flatreg.paper.sources import Sources
+
+# Metric, what the table calls it, the original's column, and how a value is written.
+BLOCKS = (
+    ("test_accuracy", "Test accuracy", "test_accuracy", ".4f"),
+    ("best_test_accuracy", "Best test accuracy over the epochs", "best_test_accuracy", ".4f"),
+    ("tr_h2", r"Flatness $\mathrm{tr}(H^2)$ after training", "tr_h2", ".3g"),
+)
+
+
+def table(found: Sources, dataset: str) -> Printed:
+    """A `tabular`: a row a lambda and metric; the original, then each protocol beside it."""
+    main = main_protocols(found.config)
+    protocols = [n for n in main if dataset in found.config["protocols"][n]["datasets"]]
+    lambdas = _lambdas(dataset, protocols, found)
+    width = 2 + 4 * len(protocols)
+    spans = "".join(rf" \cmidrule(lr){{{3 + 4 * i}-{6 + 4 * i}}}" for i in range(len(protocols)))
+    heads = "".join(rf" & \multicolumn{{4}}{{c}}{{ours, {latex.escape(n)}}}" for n in protocols)
+    columns = r" & mean (sd) & $\Delta$ & $p$ & $n$" * len(protocols)
+    lines: list[Printed | str] = [
+        rf"\begin{{tabular}}{{@{{}}ll{'rrrr' * len(protocols)}@{{}}}}",
+        r"\toprule",
+        rf"$\lambda$ & original{heads} \\{spans}",
+        rf"&{columns} \\",
+    ]
+    for metric, title, column, pattern in BLOCKS:
+        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{{title}}}}} \\"]
+        for lam, written in lambdas.items():
+            cells = [written, _original(found, dataset, lam, column, pattern)]
+            for protocol in protocols:
+                cells += _cells(found, (protocol, dataset, lam, metric), pattern)
+            lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
+    lines += [
+        r"\midrule",
+        rf"\multicolumn{{{width}}}{{@{{}}l}}"
+        r"{\emph{Time of training over that of $\lambda=0$}} \\",
+    ]
+    for lam, written in lambdas.items():
+        if lam != BASELINE:
+            cells = [written, _original_ratio(found, dataset, lam)]
+            for protocol in protocols:
+                cells += [_ratio(found, (protocol, dataset, lam)), "", "", ""]
+            lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
+    return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
+
+
+def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Printed]:
+    """Every lambda of a data set, each once, in the order of the config."""
+    written: dict[str, Printed] = {}
+    for protocol in protocols:
+        for lam in found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
+            name = f"table_{dataset}/{protocol}/{lam}/lambda"
+            fact = places.of_lambda(found, protocol, dataset, lam)
+            written.setdefault(lam, provenance.printed(name, fact, lam))
+    return written
+
+
+def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> list[Printed | str]:
+    """Mean (sd), difference to lambda 0, adjusted p, and n with a dagger for what diverged."""
+    protocol, dataset, lam, metric = place
+    if place[:3] not in found.summary.index.droplevel("metric"):
+        return [latex.MISSING] * 4
+    name = f"table_{dataset}/{protocol}/{lam}/{metric}"
+
+    def summary(column: str) -> Fact:
+        return places.of_summary(found, *place, column)
+
+    def cell(fact: Fact, column: str, text: str) -> Printed:
+        return provenance.printed(f"{name}/{column}", fact, text)
+
+    n, diverged = summary("n"), summary("diverged")
+    mean = summary("mean")
+    value: list[Printed | str] = [cell(mean, "mean", latex.number(mean.value, pattern))]
+    if n.value > 1:
+        sd = summary("sd")
+        value += [" (", cell(sd, "sd", latex.number(sd.value, ".2g")), ")"]
+    size: list[Printed | str] = [cell(n, "n", str(int(n.value)))]
+    if diverged.value:
+        dagger = rf"\dagger{int(diverged.value)}"
+        size += ["$^{", cell(diverged, "diverged", dagger), "}$"]
+    if lam == BASELINE:
+        return [provenance.join(value), "", "", provenance.join(size)]
+    signed = pattern if pattern == ".3g" else f"+{pattern}"
+    difference, p = (places.of_tests(found, *place, c) for c in ("difference", "welch_p_holm"))
+    return [
+        provenance.join(value),
+        cell(difference, "difference", latex.number(difference.value, signed)),
+        cell(p, "welch_p_holm", latex.p_value(p.value)),
+        provenance.join(size),
+    ]
+
+
+def _original(found: Sources, dataset: str, lam: str, column: str, pattern: str) -> Printed | str:
+    if column not in found.original.get(dataset, {}).get(lam, {}):
+        return latex.MISSING
+    fact = places.of_original(found, dataset, lam, column)
+    name = f"table_{dataset}/original/{lam}/{column}"
+    return provenance.printed(name, fact, latex.number(fact.value, pattern))
+
+
+def _original_ratio(found: Sources, dataset: str, lam: str) -> Printed | str:
+    if lam not in found.original.get(dataset, {}):
+        return latex.MISSING
+    fact = places.of_original_ratio(found, dataset, lam)
+    name = f"table_{dataset}/original/{lam}/cost"
+    return provenance.printed(name, fact, latex.number(fact.value, ".1f"))
+
+
+def _ratio(found: Sources, place: tuple[str, str, str]) -> Printed | str:
+    protocol, dataset, lam = place
+    if place not in found.ratios:
+        return latex.MISSING
+    fact = places.of_cost(found, *place)
+    name = f"table_{dataset}/{protocol}/{lam}/cost"
+    return provenance.printed(name, fact, latex.number(fact.value, ".2f"))

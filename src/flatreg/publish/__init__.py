@@ -1,0 +1,1 @@
+"""The finished study, described, kept as the reference and checked against it."""

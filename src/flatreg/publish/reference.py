@@ -1,0 +1,90 @@
+"""Keep a finished study as the reference.
+
+Copied are the config, the tables with their checksums, the manifests, the facts of the runs' making
+and the times of the stages. Runs of several commits may stand together, each commit with their
+number; runs of several machines or of code that no commit has are no reference.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from flatreg import command, config, tables
+from flatreg.disk.files import read_json, write_checksum, write_json
+from flatreg.disk.runs import run_dir
+from flatreg.errors import UserError
+from flatreg.publish import stages
+from flatreg.tables.evidence import EVIDENCE, WORKINGS
+
+# Facts of one run that say nothing of the study.
+OF_ONE_RUN = ("command", "begun", "ended", "commit")
+
+
+def main() -> None:
+    """Copy a study's results to where they are kept."""
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
+    parser.add_out("the reference's folder")
+    arguments = parser.parse_args()
+    resolved = read_json(arguments.config)
+    results = Path(resolved["paths"]["results"])
+    folders = [run_dir(results, *run) for run in config.runs(resolved)]
+    facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
+    kept = kept_tables(results / "tables")
+    (arguments.out / "data").mkdir(parents=True, exist_ok=True)
+    for path in kept:
+        shutil.copyfile(path, arguments.out / path.name)
+        write_checksum(arguments.out / path.name)
+    times = stages.by_stage(stages.read(results / "benchmarks"))
+    tables.write(arguments.out / "stages.csv", times, stages.TABLE)
+    for manifest in sorted((results / "data").glob("*.json")):
+        shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
+    shutil.copyfile(arguments.config, arguments.out / "config.json")
+    write_json(arguments.out / "facts.json", facts)
+
+
+def kept_tables(folder: Path) -> list[Path]:
+    """The result tables, and those of the evidence that the study made.
+
+    Raises:
+        UserError: a result table is missing, or one was changed by hand.
+    """
+    made = {n: t for n, t in EVIDENCE.items() if (folder / f"{n}.csv").exists()}
+    kept = {n: t for n, t in (tables.RESULTS | made).items() if n not in WORKINGS}
+    for name, table in kept.items():
+        tables.read(folder / f"{name}.csv", table)
+    return [folder / f"{name}.csv" for name in kept]
+
+
+def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    """What all runs have in common, how many are of which commit, the first's begin and last's end.
+
+    Raises:
+        UserError: two runs differ in another fact, or the code of one was in no commit.
+    """
+    (first_folder, first), *_ = of_runs.items()
+    for folder, facts in of_runs.items():
+        if facts["dirty"] or facts["commit"] is None:
+            raise UserError(
+                f"{folder} was made by code that no commit has; commit, delete it and run again"
+            )
+        for name in first:
+            if name not in OF_ONE_RUN and facts[name] != first[name]:
+                raise UserError(
+                    f"{first_folder} and {folder} differ in {name} ({json.dumps(first[name])} and "
+                    f"{json.dumps(facts[name])}); delete the older one and run again"
+                )
+    return {
+        "commits": dict(Counter(facts["commit"] for facts in of_runs.values())),
+        **{name: value for name, value in first.items() if name not in OF_ONE_RUN},
+        "begun": min(facts["begun"] for facts in of_runs.values()),
+        "ended": max(facts["ended"] for facts in of_runs.values()),
+    }
+
+
+if __name__ == "__main__":
+    command.run(main)

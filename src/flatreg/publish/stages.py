@@ -1,0 +1,103 @@
+"""How long each stage of a study took.
+
+Of the benchmarks that Snakemake keeps of every job. Jobs of a study run side by side, so the time
+that the whole takes is about the sum over the number of cores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from flatreg import command, tables
+from flatreg.errors import UserError
+from flatreg.tables.schema import count, number, text
+
+# Stages by the folder of their benchmarks, and, of a run's, by the file; in order.
+STAGES = {
+    "data": "prepare data",
+    "features": "extract features",
+    "selection": "search rates",
+    "runs/metrics": "train",
+    "runs/curvature": "measure curvature",
+    "flatness": "measure flatness",
+    "surfaces": "map surfaces",
+    "tables": "tables and evidence",
+    "figures": "figures",
+    "paper": "paper",
+    "notebooks": "notebooks",
+}
+
+TABLE = pa.DataFrameSchema(
+    {
+        "stage": text("stage of the study, or all"),
+        "jobs": count("jobs of the stage"),
+        "clock": number("minutes by the clock, one job after another", least=0),
+        "processor": number("minutes of processor time", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=["stage"],
+)
+
+
+def main() -> None:
+    """Print the stages as a Markdown table."""
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_argument("benchmarks", type=Path, help="results/benchmarks")
+    print(markdown(by_stage(read(parser.parse_args().benchmarks))))
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """A row a job: its stage, and seconds by the clock (`s`) and of the processor (`cpu_time`).
+
+    Raises:
+        UserError: there are no benchmarks.
+    """
+    jobs = [
+        pd.read_csv(path, sep="\t", usecols=["s", "cpu_time"]).assign(stage=stage(folder, path))
+        for path in sorted(folder.rglob("*.tsv"))
+    ]
+    if not jobs:
+        raise UserError(f"{folder} has no benchmarks; run the study first")
+    return pd.concat(jobs, ignore_index=True)
+
+
+def stage(folder: Path, path: Path) -> str:
+    """The stage that a benchmark is of."""
+    first = path.relative_to(folder).parts[0]
+    return STAGES.get(first, STAGES.get(f"{first}/{path.stem}", "other"))
+
+
+def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
+    """`TABLE` of the jobs, a row a stage, and one of all."""
+    order = [name for name in [*STAGES.values(), "other"] if name in set(jobs["stage"])]
+    groups = jobs.groupby("stage")
+    minutes = groups[["s", "cpu_time"]].sum().loc[order] / 60
+    found = pd.DataFrame(
+        {
+            "stage": order,
+            "jobs": groups.size()[order].to_numpy(),
+            "clock": minutes["s"].to_numpy(),
+            "processor": minutes["cpu_time"].to_numpy(),
+        }
+    )
+    total = {"stage": "all", **found[["jobs", "clock", "processor"]].sum()}
+    return tables.check(pd.concat([found, pd.DataFrame([total])]), TABLE, "stages")
+
+
+def markdown(stages: pd.DataFrame) -> str:
+    """The table, minutes with one decimal."""
+    lines = [
+        "| stage | jobs | minutes, one after another | minutes of processor |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in stages.itertuples():
+        lines.append(f"| {row.stage} | {row.jobs} | {row.clock:.1f} | {row.processor:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    command.run(main)

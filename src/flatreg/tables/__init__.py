@@ -1,0 +1,33 @@
+"""The study's tables: their columns with units, and how they are checked, read and written."""
+
+from flatreg.tables.results import (
+    CELL,
+    DIVERGED,
+    EPOCHS_TABLE,
+    METRICS,
+    METRICS_TABLE,
+    RESULTS,
+    RUN,
+    STATUSES,
+    SUMMARY_TABLE,
+    TESTS_TABLE,
+    TIMES_TABLE,
+)
+from flatreg.tables.schema import check, read, write
+
+__all__ = [
+    "CELL",
+    "DIVERGED",
+    "EPOCHS_TABLE",
+    "METRICS",
+    "METRICS_TABLE",
+    "RESULTS",
+    "RUN",
+    "STATUSES",
+    "SUMMARY_TABLE",
+    "TESTS_TABLE",
+    "TIMES_TABLE",
+    "check",
+    "read",
+    "write",
+]

@@ -1,0 +1,73 @@
+"""Gather all runs of the study into tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatreg import command, config, tables
+from flatreg.disk.files import check_sha256, read_json, read_sealed
+from flatreg.disk.runs import run_dir
+from flatreg.errors import UserError
+
+MEASURED = ("tr_h", "tr_h2", "lambda_max")
+
+
+def main() -> None:
+    """Write metrics.csv, epochs.csv and times.csv."""
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
+    parser.add_out("folder of the tables")
+    arguments = parser.parse_args()
+    resolved = read_json(arguments.config)
+    results = Path(resolved["paths"]["results"])
+    folders = {run: run_dir(results, *run) for run in config.runs(resolved)}
+    metrics = [metrics_row(folder) for folder in folders.values()]
+    tables.write(
+        arguments.out / "metrics.csv", _frame(metrics, tables.METRICS_TABLE), tables.METRICS_TABLE
+    )
+    epochs = pd.concat([_epochs(run, folder) for run, folder in folders.items()])
+    tables.write(arguments.out / "epochs.csv", epochs.reset_index(drop=True), tables.EPOCHS_TABLE)
+    times = [_name(run) | read_json(folder / "timing.json") for run, folder in folders.items()]
+    tables.write(arguments.out / "times.csv", _frame(times, tables.TIMES_TABLE), tables.TIMES_TABLE)
+
+
+def metrics_row(folder: Path) -> dict[str, Any]:
+    """A run's row of metrics.csv.
+
+    Raises:
+        UserError: the curvature was measured on another run, or a file was changed by hand.
+    """
+    metrics, curvature = (read_sealed(folder / f"{n}.json") for n in ("metrics", "curvature"))
+    if metrics["key"] != curvature["key"]:
+        raise UserError(
+            f"{folder / 'curvature.json'} is of run {curvature['key']}, not {metrics['key']}; "
+            "delete it and run again"
+        )
+    row = dict(metrics)
+    for prefix, split in (("", "train"), ("test_", "test")):
+        measured = curvature[split] or {}
+        for name in MEASURED:
+            row[f"{prefix}{name}"] = measured.get(name)
+            row[f"{prefix}{name}_stderr"] = measured.get(f"{name}_stderr")
+    return row | {"probes": (curvature["train"] or {}).get("probes")}
+
+
+def _frame(rows: list[dict[str, Any]], table: Any) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(table.columns))
+
+
+def _epochs(run: config.Run, folder: Path) -> pd.DataFrame:
+    check_sha256(folder / "epochs.csv", read_sealed(folder / "metrics.json")["epochs.csv_sha256"])
+    epochs = pd.read_csv(folder / "epochs.csv")
+    return epochs.assign(**_name(run))[list(tables.EPOCHS_TABLE.columns)]
+
+
+def _name(run: config.Run) -> dict[str, Any]:
+    return dict(zip(tables.RUN, run, strict=True))
+
+
+if __name__ == "__main__":
+    command.run(main)

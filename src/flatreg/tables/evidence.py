@@ -1,0 +1,341 @@
+"""The tables of the evidence: their columns, with units. Read and written by `flatreg.tables`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from flatreg.tables.results import CELL, RESULTS, RUN
+from flatreg.tables.schema import count, number, read, share, text
+
+VERDICTS = ["supported", "contradicted", "equivalent", "undetermined"]
+# Of which side of a comparison a run is; of a trend or a correlation it is just one of the runs.
+SIDES = ["treated", "baseline", "run"]
+
+_CELL = {name: text(f"{name} of the run") for name in CELL}
+_RUN = _CELL | {"seed": count("seed of the run")}
+
+# A row a claim and protocol that it is tried under.
+CLAIMS_TABLE = pa.DataFrameSchema(
+    {
+        "claim": text("name of the claim in the ledger"),
+        "protocol": text("protocol whose runs it is tried on"),
+        "statement": text("what the original says"),
+        "said": text("where it says so"),
+        "reported": text("the original's own numbers for it", nullable=True),
+        "dataset": text("data set, or several with blanks between"),
+        "metric": text("what is compared"),
+        "comparison": text("which runs are held against which"),
+        "test": text("the test of a difference"),
+        "expected": text("what the original expects: higher, lower or equal"),
+        "unit": text("unit of the estimate"),
+        "estimate": number("difference, ratio or correlation"),
+        "low": number("lower end of its interval"),
+        "high": number("upper end of it"),
+        "effect": number("the estimate in standard deviations (Hedges' g), where it is a mean's"),
+        "p": share("two-sided p against no effect; against the margin where none is expected"),
+        "p_adjusted": share("adjusted (Holm) over both tests of all claims"),
+        "check": text("the distribution-free check", nullable=True),
+        "check_p": share("its two-sided p, not adjusted"),
+        "margin": number("an effect within it counts as none", least=0),
+        "margin_reason": text("why that much"),
+        "equivalence_p": share("p of two one-sided tests against the margin"),
+        "equivalence_p_adjusted": share("adjusted (Holm) over both tests of all claims"),
+        "power": share("power to find an effect of the margin at the level alpha"),
+        "detectable": number("smallest effect found at the config's power", least=0),
+        "n": count("runs with a value on the treated side, or all runs"),
+        "n_baseline": count("runs with a value on the other side", nullable=True),
+        "diverged": count("runs of both sides that diverged"),
+        "verdict": text("what follows", checks=pa.Check.isin(VERDICTS)),
+        "note": text("what a reader must know of it", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["claim", "protocol"],
+)
+
+# The runs behind each row of CLAIMS_TABLE.
+CLAIM_RUNS_TABLE = pa.DataFrameSchema(
+    {
+        "claim": text("name of the claim in the ledger"),
+        "protocol": text("protocol that it is tried under"),
+        "side": text("which side of the comparison", checks=pa.Check.isin(SIDES)),
+        "key": text("key of the run, as in metrics.csv"),
+    },
+    strict=True,
+    ordered=True,
+)
+
+# A row a run and measure of flatness; diverged runs have none.
+FLATNESS_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "measure": text("name of the measure, a radius after its last underscore"),
+        "value": number("its value on training examples"),
+    },
+    strict=True,
+    ordered=True,
+    unique=[*RUN, "measure"],
+)
+
+# A row a scope, measure and target.
+CORRELATIONS_TABLE = pa.DataFrameSchema(
+    {
+        "protocol": text("protocol whose runs are correlated, or all"),
+        "dataset": text("data set whose runs are correlated, or all"),
+        "measure": text("measure of flatness"),
+        "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
+        "n": count("runs with both values"),
+        "diverged": count("runs that diverged, left out of n"),
+        "tau": number("Kendall's rank correlation, jackknifed over seeds"),
+        "low": number("lower end of its interval"),
+        "high": number("upper end of it"),
+        "p": share("its two-sided p, not adjusted"),
+        "partial_tau": number("the same with protocol, data set and lambda held fixed"),
+        "partial_low": number("lower end of its interval"),
+        "partial_high": number("upper end of it"),
+        "granulated": number("granulated Kendall's coefficient (Jiang et al. 2020)"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["protocol", "dataset", "measure", "target"],
+)
+
+# A row a protocol and lambda above 0, over all its data sets.
+OVERALL_TABLE = pa.DataFrameSchema(
+    {
+        "protocol": text("protocol of the runs"),
+        "lambda": text("lambda of the runs"),
+        "datasets": text("data sets with runs at this lambda and at 0"),
+        "n": count("runs at this lambda"),
+        "iqm": number("interquartile mean of test accuracies over their data set's at lambda 0"),
+        "iqm_low": number("lower end of its stratified bootstrap interval"),
+        "iqm_high": number("upper end of it"),
+        "improvement": share("probability that a run is more accurate than one at lambda 0"),
+        "improvement_low": share("lower end of its stratified bootstrap interval"),
+        "improvement_high": share("upper end of it"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["protocol", "lambda"],
+)
+
+# A row a cell: what the size of the test set leaves open, beside the spread over seeds.
+TEST_SETS_TABLE = pa.DataFrameSchema(
+    {
+        **_CELL,
+        "examples": count("examples of the test set", nullable=True),
+        "n": count("runs with a value"),
+        "mean": number("mean test accuracy over the runs"),
+        "sd": number("standard deviation over the runs", least=0),
+        "low": number("lower end of Wilson's interval of one accuracy like the mean"),
+        "high": number("upper end of it"),
+    },
+    strict=True,
+    ordered=True,
+    unique=list(_CELL),
+)
+
+# A row a data set, metric and source of randomness.
+VARIANCE_TABLE = pa.DataFrameSchema(
+    {
+        "dataset": text("data set"),
+        "metric": text("column of metrics.csv"),
+        "source": text("what alone varies from run to run; all: everything a seed fixes"),
+        "protocol": text("protocol of the runs"),
+        "lambda": text("lambda of the runs"),
+        "n": count("runs with a value"),
+        "diverged": count("runs that diverged"),
+        "mean": number("mean over the runs"),
+        "sd": number("standard deviation over the runs", least=0),
+        "low": number("lower end of its bootstrap interval, too short: calibration.csv", least=0),
+        "high": number("upper end of it", least=0),
+        "share": number("its variance over that of all sources", least=0),
+        "sampling_sd": number("of an accuracy on a test set of that size (binomial)", least=0),
+        "note": text("why a number is missing", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "metric", "source"],
+)
+
+# A row a run whose estimates of tr(H^2) were held against the closed form.
+ESTIMATES_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "batches": count("mini-batches"),
+        "draws": count("estimates a mini-batch"),
+        "exact": number("mean of tr(H^2) over the mini-batches", least=0),
+        "estimate_ratio": number("mean of the estimates over it", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=RUN,
+)
+
+# A row a rescaling of one run's layers and measure.
+REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "factor": number("of the first layer, its weights and biases; the second is divided by it"),
+        "measure": text("name of the measure, or loss, which stays as the function does"),
+        "value": number("its value on training examples"),
+        "ratio": number("its value over that of the run itself"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["factor", "measure"],
+)
+
+# A row an interval, distribution and number of runs.
+CALIBRATION_TABLE = pa.DataFrameSchema(
+    {
+        "interval": text("how it is made, and of what"),
+        "distribution": text("what the runs were drawn from"),
+        "n": count("runs a sample; of an accuracy, test examples"),
+        "rounds": count("samples that were drawn"),
+        "coverage": share("share of the intervals that hold the true value; 0.95 is asked for"),
+        "low": share("lower end of its Monte-Carlo interval (Wilson)"),
+        "high": share("upper end of it"),
+        "ok": text("whether it is from 0.93 to 0.97", checks=pa.Check.isin(["yes", "no"])),
+        "note": text("what is wrong with it", nullable=True),
+    },
+    strict=True,
+    ordered=True,
+    unique=["interval", "distribution", "n"],
+)
+
+_REPORTED = {
+    "dataset": text("data set"),
+    "lambda": text("lambda, or all"),
+    "column": text("column of the original's table, or all"),
+}
+
+# A row a data set, size of test set and number of runs.
+GRIM_TABLE = pa.DataFrameSchema(
+    {
+        "dataset": text("data set"),
+        "n_test": count("examples of the supposed test set"),
+        "runs": count("supposed runs that each number is the mean of"),
+        "split": text("which test set has that size"),
+        "denominator": count("n_test times runs"),
+        "values": count("reported accuracies"),
+        "fitting": count("how many of them some count prints, a tie rounded either way"),
+        "misfits": text("the numbers that none prints", nullable=True),
+        "all_fit": count("1 if all fit, else 0"),
+        "half_up": count("how many fit with ties rounded up"),
+        "half_even": count("how many fit with ties rounded to the even digit"),
+        "truncated": count("how many fit with further digits cut off"),
+        "distinct": count("different numbers among the values"),
+        "distinct_fitting": count("how many of these fit"),
+        "share": share("share of all numbers with as many decimals that fit, mean over distinct"),
+        "chance": share("chance that of as many random numbers as distinct no fewer fit"),
+        "chance_any": share("bound on the chance that some denominator up to this one does so"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "n_test", "runs"],
+)
+
+# A row a data set and denominator.
+GRIM_DENOMINATORS_TABLE = pa.DataFrameSchema(
+    {
+        "dataset": text("data set"),
+        "denominator": count("examples of the test set times runs"),
+        "sizes": text("the supposed test sets x runs with that product", nullable=True),
+        "values": count("reported accuracies"),
+        "fitting": count("how many of them fit"),
+        "misfits": text("the numbers that do not", nullable=True),
+        "distinct": count("different numbers among them"),
+        "distinct_fitting": count("how many of these fit"),
+        "chance": share("chance that of as many random numbers no fewer fit"),
+        "chance_any": share("bound on the chance that some denominator up to this one does so"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "denominator"],
+)
+
+# A row a check, reported number and what it is held against.
+CHECKS_TABLE = pa.DataFrameSchema(
+    {
+        "check": text("name of the check"),
+        **_REPORTED,
+        "against": text("what the number is held against"),
+        "n_test": count("examples of the supposed test set", nullable=True),
+        "runs": count("runs that the number is the mean of", nullable=True),
+        "unit": text("unit of reported, value, low, high and difference"),
+        "reported": number("the reported number"),
+        "value": number("what it is held against, or what it implies"),
+        "low": number("lower end of what would be consistent, or of what it implies"),
+        "high": number("upper end of it"),
+        "difference": number("reported minus value"),
+        "images": number("the difference in test examples, summed over the runs"),
+        "standard_errors": number("the difference in binomial standard errors"),
+        "consistent": count("1 if the reported number can come from it, else 0", nullable=True),
+        "chance": share("chance that a random number would be consistent"),
+    },
+    strict=True,
+    ordered=True,
+    unique=["check", "dataset", "lambda", "column", "against", "n_test", "runs"],
+)
+
+# A row a set of three counts whose mean, and standard deviation by either formula, print so.
+TRIPLES_TABLE = pa.DataFrameSchema(
+    {
+        **_REPORTED,
+        "n_test": count("examples of the test set"),
+        "first": count("right answers of the worst run"),
+        "second": count("of the middle one"),
+        "third": count("of the best one"),
+        "mean": number("mean accuracy"),
+        "sample_sd": number("standard deviation of the accuracies (n - 1)", least=0),
+        "population_sd": number("the same (n)", least=0),
+        "prints_sample": count("1 if the sample formula prints as reported"),
+        "prints_population": count("1 if the population formula does"),
+        "constants": count("how many of the three are a constant prediction's count"),
+        "distance": number("of the nearer of the matching formulas to the reported sd", least=0),
+    },
+    strict=True,
+    ordered=True,
+    unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
+)
+
+# What others are made from: nothing cites them, and the reference does without.
+WORKINGS = ("grim_denominators", "triples")
+# All tables of the evidence by name; a study may do without some.
+EVIDENCE = {
+    "calibration": CALIBRATION_TABLE,
+    "checks": CHECKS_TABLE,
+    "claim_runs": CLAIM_RUNS_TABLE,
+    "claims": CLAIMS_TABLE,
+    "correlations": CORRELATIONS_TABLE,
+    "estimates": ESTIMATES_TABLE,
+    "flatness": FLATNESS_TABLE,
+    "grim": GRIM_TABLE,
+    "grim_denominators": GRIM_DENOMINATORS_TABLE,
+    "overall": OVERALL_TABLE,
+    "reparametrization": REPARAMETRIZATION_TABLE,
+    "test_sets": TEST_SETS_TABLE,
+    "triples": TRIPLES_TABLE,
+    "variance": VARIANCE_TABLE,
+}
+
+# All tables of the study by name.
+TABLES = RESULTS | EVIDENCE
+
+
+def read_named(path: Path, name: str) -> pd.DataFrame:
+    """Read a table of the study by its name, a result's or the evidence's.
+
+    Raises:
+        UserError: it is missing, was changed after it was made, or a value is out of range.
+    """
+    return read(path, TABLES[name])

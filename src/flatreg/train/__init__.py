@@ -1,0 +1,1 @@
+"""One training, from settings and data to parameters and metrics."""

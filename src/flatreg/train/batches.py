@@ -1,0 +1,90 @@
+"""Mini-batches on the device: what an epoch's compiled steps read, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.sparse import BCOO
+from scipy import sparse
+
+from flatreg.data.splits import Split
+
+CAPACITY_UNIT = 2048
+
+
+class Batches(NamedTuple):
+    """How the mini-batches of one split reach the compiled steps.
+
+    Attributes:
+        examples: arrays that stay on the device for all epochs.
+        plan: `plan(order) -> arrays` of an epoch's batches, order int [steps, B]; the leading axis
+            of each array is the step.
+        load: `load(examples, part) -> (x, y)`, part one step of the plan: inputs [B, d], dense
+            or sparse, and labels [B].
+    """
+
+    examples: Any
+    plan: Callable[[np.ndarray], Any]
+    load: Callable[[Any, Any], tuple[Any, jax.Array]]
+
+
+def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
+    """The batches of a split, dense or sparse as it is stored.
+
+    Args:
+        split: of `flatreg.data.splits.prepare`.
+        orders: of all epochs, each int [steps, B]; the largest batch decides the shapes.
+    """
+    if sparse.issparse(split.x):
+        largest = max(_largest(split.x, order) for order in orders)
+        # Rounded up, so that seeds whose batches differ a little share one compiled program.
+        return _sparse(split, -(-largest // CAPACITY_UNIT) * CAPACITY_UNIT)
+    return _dense(split)
+
+
+def _dense(split: Split) -> Batches:
+    """Rows are gathered and scaled step by step: pictures stay bytes until then."""
+
+    def load(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x, y = examples
+        return split.scaling(x[rows]), y[rows]
+
+    examples = jnp.asarray(split.x), jnp.asarray(split.y)
+    return Batches(examples, lambda order: order.astype(np.int32), load)
+
+
+def _sparse(split: Split, capacity: int) -> Batches:
+    """Rows as coordinates, padded with zeros to one length: no dense batch is made."""
+    x = split.x
+
+    def plan(order: np.ndarray) -> tuple[np.ndarray, ...]:
+        steps, batch = order.shape
+        values = np.zeros((steps, capacity), np.float32)
+        # Padding lies in the last row, so that rows stay sorted.
+        places = np.zeros((steps, capacity, 2), np.int32)
+        places[..., 0] = batch - 1
+        picked = x[order.ravel()]
+        lengths = np.diff(picked.indptr)
+        ends = picked.indptr[::batch]
+        step = np.repeat(np.arange(steps), np.diff(ends))
+        position = np.arange(picked.nnz) - ends[step]
+        values[step, position] = picked.data
+        places[step, position, 0] = np.repeat(np.arange(steps * batch) % batch, lengths)
+        places[step, position, 1] = picked.indices
+        return values, places, split.y[order]
+
+    def load(_: None, part: Any) -> tuple[BCOO, jax.Array]:
+        values, places, y = part
+        shape = (len(y), x.shape[1])
+        return BCOO((values, places), shape=shape, indices_sorted=True), y
+
+    return Batches(None, plan, load)
+
+
+def _largest(x: sparse.csr_array, order: np.ndarray) -> int:
+    """Entries of the largest batch of an epoch."""
+    return int(np.diff(x.indptr)[order].sum(axis=1).max())

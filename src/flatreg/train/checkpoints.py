@@ -1,0 +1,172 @@
+"""Checkpoints of a running training, by orbax, each with a checksum of all that is in it.
+
+A resumed run ends in the bytes of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from flatreg.errors import UserError, mendable
+from flatreg.train.loop import Kept, State
+
+# Orbax logs each step of its work, options left at their defaults, and tracebacks of its threads,
+# whose errors it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder of their own; the newest two are kept.
+
+    Args:
+        folder: of this training alone; made if missing.
+        key: of the training; a checkpoint of another is passed over.
+        every: epochs from one checkpoint to the next.
+    """
+
+    def __init__(self, folder: Path, key: str, every: int) -> None:
+        """Open the folder."""
+        self._folder = folder.resolve()
+        self._key = key
+        self._every = every
+        self._manager = self._open()
+
+    def __enter__(self) -> Self:
+        """Open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the folder."""
+        self._manager.close()
+
+    def save_if_due(self, state: State) -> None:
+        """Write a checkpoint if this epoch is due for one."""
+        if state.epoch and state.epoch % self._every == 0:
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint of a training that goes on, if this epoch has none yet.
+
+        Raises:
+            UserError: the disk has no room for it, or it cannot be written.
+        """
+        if state.status != "running" or state.epoch in self._manager.all_steps():
+            return
+        arrays, record = _arrays(state), _record(state) | {"key": self._key}
+        record["sha256"] = _sha256(arrays, record)
+        items = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays), record=ocp.args.JsonSave(record)
+        )
+        self._check_room(arrays)
+        try:
+            self._manager.save(state.epoch, args=items)
+        except Exception as error:
+            reason = mendable(error) or f"{_first_line(error)}; free some space and run again"
+            raise UserError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
+
+    def restore(self, fresh: State) -> State:
+        """The state of the last good checkpoint, or `fresh` if there is none.
+
+        One that cannot be read, is not what was written, or is of another training is passed over,
+        with a line that says so.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._read(step, fresh)
+            except Exception as error:  # orbax raises what its many storage layers raise
+                self._pass_over(step, error)
+        self._manager.reload()
+        return fresh
+
+    def _open(self) -> ocp.CheckpointManager:
+        """Orbax's manager, which does not open a folder that holds a checkpoint it cannot read."""
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        while True:
+            try:
+                return ocp.CheckpointManager(self._folder, options=options)
+            except Exception as error:
+                steps = [int(p.name) for p in self._folder.glob("*") if p.name.isdigit()]
+                if not steps:
+                    raise
+                self._pass_over(max(steps), error)
+
+    def _check_room(self, arrays: dict[str, Any]) -> None:
+        """Orbax's threads tell of a full disk in tracebacks of their own: better not to begin."""
+        needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 100_000
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise UserError(
+                f"cannot write a checkpoint to {self._folder}: it takes up to {needed} bytes and "
+                f"{free} are left; free some space and run again"
+            )
+
+    def _pass_over(self, step: int, error: Exception) -> None:
+        """Delete a checkpoint that cannot be read, unless that is not its own fault."""
+        if mendable(error):
+            raise error
+        print(
+            f"checkpoint of epoch {step} is broken, going back ({_first_line(error)})", flush=True
+        )
+        shutil.rmtree(self._folder / str(step), ignore_errors=True)
+
+    def remove(self) -> None:
+        """Delete all checkpoints of this training."""
+        shutil.rmtree(self._folder)
+
+    def _read(self, step: int, fresh: State) -> State:
+        record = self._manager.restore(
+            step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
+        )["record"]
+        if record["key"] != self._key:
+            raise ValueError(f"it is of {record['key']}, this is {self._key}")
+        arrays = self._manager.restore(
+            step,
+            args=ocp.args.Composite(arrays=ocp.args.StandardRestore(_arrays(fresh))),
+        )["arrays"]
+        if record.pop("sha256") != _sha256(arrays, record):
+            raise ValueError("its checksum differs")
+        self._manager.reload()
+        return fresh._replace(
+            params=arrays["params"],
+            optimizer=arrays["optimizer"],
+            kept=Kept(arrays["kept"], record["kept_epoch"]),
+            rows=record["rows"],
+            seconds=record["seconds"],
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _arrays(state: State) -> dict[str, Any]:
+    return {"params": state.params, "optimizer": state.optimizer, "kept": state.kept.params}
+
+
+def _record(state: State) -> dict[str, Any]:
+    return {"kept_epoch": state.kept.epoch, "rows": state.rows, "seconds": state.seconds}
+
+
+def _sha256(arrays: dict[str, Any], record: dict[str, Any]) -> str:
+    """SHA-256 of a checkpoint's arrays, each with its place, type and shape, and of its record."""
+    total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+        array = np.asarray(leaf)
+        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,116 @@
+"""Choose a data set's learning rate and weight decay.
+
+Each point of the protocol's committed grid is trained once at lambda 0; the one with the highest
+validation accuracy is chosen, ties by validation loss. The test split is taken away before the
+first step. A search that was killed goes on after the last point it has tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flatreg import code, command, config, machine
+from flatreg.data import splits
+from flatreg.data.dataset import load_dataset
+from flatreg.disk import locks
+from flatreg.disk.files import read_json, read_sealed, write_checked_json, write_sealed
+from flatreg.errors import UserError
+from flatreg.train.loop import fit, make_trainer, start
+
+PLAIN = "0"
+
+
+def main() -> None:
+    """Search the grid of one data set of one protocol and write what was found."""
+    arguments = _parse()
+    machine.set_up(arguments)
+    resolved = read_json(arguments.config)
+    cell = config.cell_settings(resolved, arguments.protocol, arguments.dataset)
+    settings = cell | {"lambda": PLAIN, "seed": cell["search"]["seed"]}
+    data = load_dataset(arguments.data)
+    run_splits = splits.without_test(splits.prepare(data, settings))
+    search = {"search": settings, "data": data.sha256, "making": code.making()}
+    place = arguments.checkpoints / config.digest(search)
+    with locks.waiting(place / "lock"):
+        tried = [
+            once(place / f"point-{number}.json", partial(try_point, run_splits, settings | point))
+            for number, point in enumerate(grid(cell["search"]))
+        ]
+        write_checked_json(arguments.out, {"selected": choose(tried), "tried": tried})
+        shutil.rmtree(place)
+
+
+def once(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was kept of some work, or else its result, which is kept then."""
+    if kept.exists():
+        try:
+            return read_sealed(kept)
+        except UserError as error:
+            print(f"trying this point anew ({error})", flush=True)
+    result = work()
+    write_sealed(kept, result)
+    return result
+
+
+def grid(search: dict[str, Any]) -> list[dict[str, float]]:
+    """All points of a search, in the order of the config."""
+    names = ("learning_rate", "weight_decay")
+    values = itertools.product(*(search[name] for name in names))
+    return [dict(zip(names, point, strict=True)) for point in values]
+
+
+def try_point(run_splits: splits.Splits, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train at one point and tell its status and the validation figures of what it keeps."""
+    trainer = make_trainer(run_splits, settings)
+    (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
+    kept = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
+    record = {
+        "learning_rate": settings["learning_rate"],
+        "weight_decay": settings["weight_decay"],
+        "status": state.status,
+        "epoch": state.kept.epoch,
+        "validation_accuracy": kept.get("validation_accuracy"),
+        "validation_loss": kept.get("validation_loss"),
+    }
+    print(", ".join(f"{name} {value}" for name, value in record.items()), flush=True)
+    return record
+
+
+def choose(tried: list[dict[str, Any]]) -> dict[str, float]:
+    """The point with the highest validation accuracy, ties by validation loss.
+
+    Raises:
+        UserError: every point diverged.
+    """
+    finished = [
+        point
+        for point in tried
+        if point["status"] != "diverged" and point["validation_loss"] is not None
+    ]
+    if not finished:
+        raise UserError("every point of the search diverged; put smaller learning rates in it")
+    best = max(finished, key=lambda p: (p["validation_accuracy"], -p["validation_loss"]))
+    return {name: best[name] for name in ("learning_rate", "weight_decay")}
+
+
+def _parse() -> argparse.Namespace:
+    parser = command.Parser(__spec__, __doc__)
+    parser.add_inputs("config")
+    parser.add_argument("--protocol", required=True, help="a protocol of the config")
+    parser.add_argument("--dataset", required=True, help="a data set of it that has a search")
+    parser.add_inputs("data")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
+    machine.add_flags(parser)
+    parser.add_out("the result (JSON)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,170 @@
+"""A number of the paper is traced to what made it, by what the commands themselves wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flatreg import config, machine
+from flatreg.disk.files import read_json, write_json
+from flatreg.disk.runs import run_dir
+from flatreg.paper import trace
+from tests.paper.study import STUDY, study_tables, write_study
+
+MEAN = "summary/tuned/digits/1/test_loss/mean"
+TEXT = rf"\val[.4f]{{{MEAN}}} \val{{count/runs}} \val{{verdict/stated/digits/test_accuracy}}"
+
+
+def flatreg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Type `flatreg ...` in a folder."""
+    source = Path(machine.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-m", "flatreg", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(source), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study, whose numbers.tex was written by the command."""
+    folder = tmp_path_factory.mktemp("study")
+    flags = [flag.removeprefix(f"{folder}/") for flag in write_study(folder / "results")]
+    described = machine.describe() | {"commit": "c" * 40, "dirty": False}
+    for run in config.runs(STUDY):
+        where = run_dir(folder / "results", *run)
+        where.mkdir(parents=True)
+        # One run was made from another commit.
+        other = {"commit": "d" * 40} if run == config.runs(STUDY)[-2] else {}
+        write_json(where / "facts.json", described | other | {"command": ["train", str(run.seed)]})
+    (folder / "main.tex").write_text(TEXT)
+    (folder / "generated").mkdir()
+    command = ["numbers", *flags, "--text", "main.tex", "--out", "generated/numbers.tex"]
+    done = flatreg(folder, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+def said(folder: Path, *arguments: str) -> str:
+    done = flatreg(folder, "trace", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_number_is_traced_to_runs_files_commit_and_command(folder: Path) -> None:
+    cell = study_tables()["metrics"].query("protocol == 'tuned' and `lambda` == '1'")
+    values = cell["test_loss"].dropna()
+    shown = said(folder, format(values.mean(), ".4f"))
+    assert shown.startswith(f"{MEAN}\n")
+    value = re.search(r"^  value     (.*)$", shown, re.MULTILINE)
+    assert float(value[1]) == pytest.approx(values.mean(), rel=1e-12)
+    assert "4 in all" in shown
+    for row in cell[cell["test_loss"].notna()].itertuples():
+        assert f"{row.key}  results/runs/tuned/digits/lambda-1/seed-{row.seed}\n" in shown
+    for name in ("summary", "metrics"):
+        path = f"results/tables/{name}.csv"
+        digest = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        assert f"{digest}  {path}\n" in shown
+    assert f"{'0' * 64}  digits, as in results/data/digits.json\n" in shown
+    assert f"commit {'c' * 40}, on {machine.describe()['processor']}" in shown
+    assert "3 of 4 runs" in shown
+    assert f"commit {'d' * 40}" in shown
+    assert "1 of 4 runs" in shown
+    assert "a run by  train 0\n" in shown
+    assert shown.rstrip().endswith("--text main.tex --out generated/numbers.tex")
+
+
+def test_the_command_that_is_told_writes_the_same_again(folder: Path) -> None:
+    (command,) = {item["command"] for item in read_json(folder / "generated/numbers.json")}
+    before = (folder / "generated/numbers.json").read_bytes()
+    _, *words = command.split()
+    source = Path(machine.__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(source)}
+    subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True)
+    assert (folder / "generated/numbers.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (MEAN, [MEAN]),
+        (rf"\val[.4f]{{{MEAN}}}", [MEAN]),
+        ("summary/tuned", [MEAN]),
+        ("summary/tuned/", [MEAN]),
+        ("24", ["count/runs"]),
+        ("verdict", ["verdict/stated/digits/test_accuracy"]),
+    ],
+)
+def test_what_can_be_asked_for(folder: Path, wanted: str, found: list[str]) -> None:
+    items = trace.read_items(folder / "generated")
+    assert [item.id for item in trace.matching(wanted, items)] == found
+
+
+def test_many_runs_are_counted_and_listed_when_asked(folder: Path) -> None:
+    assert "and 19 more: --runs\n" in said(folder, "count/runs")
+    listed = said(folder, "count/runs", "--runs")
+    assert listed.count("  results/runs/") == 24
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [("23.9", "nearest: 24, "), ("summary/tuned/digits/1/test_los/mean", f"nearest: {MEAN}")],
+)
+def test_what_is_not_there_is_one_line_with_the_nearest(
+    folder: Path, wanted: str, near: str
+) -> None:
+    done = flatreg(folder, "trace", wanted)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: nothing in the paper matches {wanted!r}; {near}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_study_without_a_paper_is_one_line(folder: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", STUDY)
+    done = flatreg(tmp_path, "trace", "24", "--config", "config.json")
+    assert done.returncode == 2
+    assert done.stderr == "error: generated has no list of numbers; make the paper first\n"
+    done = flatreg(tmp_path, "trace", "24")
+    assert done.stderr.startswith("error: results/config.json is missing; ")
+
+
+# ── flatreg STAGE ─────────────────────────────────────────────────────────────
+
+
+def test_every_command_is_listed_with_what_it_does(tmp_path: Path) -> None:
+    done = flatreg(tmp_path)
+    assert done.returncode == 0
+    listed = pd.Series(done.stdout.splitlines()).str.extract(r"^([a-z][\w.]*)  +(\w.*)$").dropna()
+    names = set(listed[0])
+    library = Path(machine.__file__).parent
+    called = []
+    for path in library.rglob("*.py"):
+        *folders, stem = path.relative_to(library).with_suffix("").parts
+        if "command.run(main)\n" in path.read_text() and folders:
+            called.append(folders[-1] if stem == "__main__" else stem)
+    assert sorted(called) == sorted(names), "each by a name of its own"
+    assert "`python -m" not in done.stdout
+
+
+def test_a_stage_gets_its_arguments_and_gives_its_exit_code(tmp_path: Path) -> None:
+    done = flatreg(tmp_path, "summarize", "--help")
+    assert done.returncode == 0
+    assert "usage: python -m flatreg.tables.summarize" in done.stdout
+    done = flatreg(tmp_path, "prepare", "--config", "a b.json", *["--dataset", "x"])
+    assert done.returncode == 2
+
+
+def test_an_unknown_stage_is_one_line(tmp_path: Path) -> None:
+    done = flatreg(tmp_path, "summarise")
+    assert done.returncode == 2
+    assert done.stderr == "error: flatreg has no command 'summarise'; did you mean summarize?\n"

@@ -1,0 +1,226 @@
+"""The training loop: its arithmetic, its streams of random numbers, its ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.model_selection import train_test_split
+
+from flatreg import models, penalty
+from flatreg.data import splits
+from flatreg.data.dataset import Dataset
+from flatreg.errors import UserError
+from flatreg.train import loop
+
+SETTINGS: dict[str, Any] = {
+    "protocol": "test",
+    "dataset": "digits",
+    "lambda": "0",
+    "seed": 0,
+    "model": {"name": "mlp", "hidden": [16], "dropout": 0.2},
+    "inputs": "unit",
+    "batch": 64,
+    "epochs": 3,
+    "optimizer": "adam",
+    "optimizer_arguments": {},
+    "learning_rate": 0.01,
+    "schedule": {"name": "constant_schedule"},
+    "weight_decay": 0.0,
+    "clip_norm": None,
+    "selection": "last",
+    "validation_fraction": 0.1,
+    "validation_seed": 0,
+    "test_examples": None,
+    "varies": ["initialization", "order", "dropout", "probes"],
+    "convergence": {"patience": None, "min_delta": 0.0},
+    "penalty": {
+        "estimator": "autodiff",
+        "probes": 2,
+        "distribution": "rademacher",
+        "interval": 4,
+        "scaling": "per_application",
+    },
+    "epoch_measure": {"examples": 32, "probes": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    x, y = load_digits(return_X_y=True)
+    return table("digits", x.astype(np.uint8), y, 10, 16.0)
+
+
+@pytest.fixture(scope="module")
+def breast_cancer() -> Dataset:
+    x, y = load_breast_cancer(return_X_y=True)
+    return table("breast_cancer", x.astype(np.float32), y, 2, None)
+
+
+def table(name: str, x: Any, y: Any, classes: int, maximum: float | None) -> Dataset:
+    x_train, x_test, y_train, y_test = train_test_split(x, y.astype(np.int32), random_state=0)
+    return Dataset(
+        name=name,
+        classes=classes,
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        maximum=maximum,
+        sha256="0" * 64,
+    )
+
+
+def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
+    settings = SETTINGS | changes
+    trainer = loop.make_trainer(splits.prepare(dataset, settings), settings)
+    return list(loop.fit(trainer, loop.start(trainer)))
+
+
+def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
+    """A plain loop with optax, one step a call, penalty and L2 written out."""
+    settings = SETTINGS | {"lambda": "0.5", "weight_decay": 0.01, "epochs": 1, "optimizer": "sgd"}
+    data = splits.prepare(digits, settings)
+    model = models.build(settings["model"], data.classes)
+    key = loop.stream(0, "initialization")
+    x, y = data.train.inputs(np.arange(len(data.train.y))), data.train.y
+    params = model.init(key, x[:1], train=False)["params"]
+    optimizer = optax.sgd(0.01)
+    state = optimizer.init(params)
+
+    def plain(params: Any, x: Any, y: Any) -> Any:
+        return models.task_loss(model.apply({"params": params}, x, train=False), y)
+
+    estimate = penalty.autodiff(plain, probes=2, distribution="rademacher")
+
+    def total(params: Any, x: Any, y: Any, step: int) -> Any:
+        mask = jax.random.fold_in(loop.stream(0, "dropout"), step)
+        logits = model.apply({"params": params}, x, train=True, rngs={"dropout": mask})
+        decay = 0.005 * sum((leaf**2).sum() for leaf in jax.tree.leaves(params))
+        loss = models.task_loss(logits, y) + decay
+        if step % 4 == 0:
+            probes = jax.random.fold_in(loop.stream(0, "probes"), step)
+            loss += 0.5 / 64 * estimate(params, x, y, key=probes)
+        return loss
+
+    for step, rows in enumerate(loop.epoch_order(settings, 0, len(y)), start=1):
+        gradient = jax.grad(total)(params, x[rows], y[rows], step)
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+
+    (last,) = train(
+        digits, **{k: settings[k] for k in ("lambda", "weight_decay", "optimizer")} | {"epochs": 1}
+    )
+    jax.tree.map(
+        lambda done, expected: np.testing.assert_allclose(done, expected, rtol=1e-4, atol=1e-6),
+        last.params,
+        params,
+    )
+
+
+def test_it_learns(digits: Dataset) -> None:
+    *_, last = train(digits, epochs=15)
+    assert last.status == "completed"
+    assert last.rows[-1]["test_accuracy"] > 0.93
+
+
+def test_same_key_same_bytes(digits: Dataset) -> None:
+    first, second = (train(digits, **{"lambda": "0.1"})[-1] for _ in range(2))
+    assert first.rows == second.rows
+    jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
+
+
+def test_going_on_from_any_epoch_ends_in_the_same_bytes(digits: Dataset) -> None:
+    settings = SETTINGS | {"lambda": "0.1", "selection": "best_validation"}
+    trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
+    unbroken = list(loop.fit(trainer, loop.start(trainer)))
+    for state in unbroken[:-1]:
+        (resumed,) = deque(loop.fit(trainer, state), maxlen=1)
+        assert resumed.rows == unbroken[-1].rows
+        assert resumed.kept.epoch == unbroken[-1].kept.epoch
+        jax.tree.map(np.testing.assert_array_equal, resumed.params, unbroken[-1].params)
+
+
+def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Dataset) -> None:
+    zero, tiny, other = (
+        train(digits, epochs=1, **c)[0] for c in ({}, {"lambda": "1e-30"}, {"seed": 1})
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        zero.params,
+        tiny.params,
+    )
+    assert not np.allclose(zero.params["Dense_0"]["kernel"], other.params["Dense_0"]["kernel"])
+
+
+def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
+    def program(lam: str) -> str:
+        settings = SETTINGS | {"lambda": lam}
+        trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
+        return trainer.run_epoch.as_text()
+
+    assert "conditional" not in program("0")
+    assert "conditional" in program("0.1")
+
+
+def test_penalty_lowers_what_it_penalizes(digits: Dataset) -> None:
+    plain, strong = (
+        train(digits, epochs=8, **{"lambda": lam})[-1].rows[-1]["tr_h2"] for lam in ("0", "1")
+    )
+    assert strong < plain
+
+
+def test_penalty_is_reported_where_it_is_applied(digits: Dataset) -> None:
+    penalized, plain = (train(digits, epochs=1, **{"lambda": lam})[0].rows[0] for lam in ("1", "0"))
+    assert penalized["penalty"] == pytest.approx(penalized["tr_h2_training"] / 64)
+    assert plain["penalty"] is None
+    assert plain["tr_h2_training"] is None
+    assert plain["tr_h2"] > 0
+
+
+def test_a_run_that_is_not_finite_ends_as_diverged(breast_cancer: Dataset) -> None:
+    states = train(
+        breast_cancer, inputs="raw", batch=32, optimizer="sgd", learning_rate=1e38, epochs=5
+    )
+    assert states[-1].status == "diverged"
+    assert 1 <= states[-1].diverged_step <= 5 * 12
+    assert all(state.status == "running" for state in states[:-1])
+
+
+def test_best_validation_is_kept(digits: Dataset) -> None:
+    *_, last = train(digits, selection="best_validation", epochs=6, learning_rate=0.05)
+    accuracies = [row["validation_accuracy"] for row in last.rows]
+    assert accuracies[last.kept.epoch - 1] == max(accuracies)
+
+
+def test_training_stops_when_validation_loss_no_longer_falls(digits: Dataset) -> None:
+    *_, last = train(digits, epochs=50, convergence={"patience": 2, "min_delta": 0.1})
+    losses = [row["validation_loss"] for row in last.rows]
+    assert last.status == "converged"
+    assert len(losses) < 50
+    assert min(losses[-2:]) > min(losses[:-2]) - 0.1
+
+
+def test_the_test_split_changes_no_choice(digits: Dataset) -> None:
+    """Train twice, the second time on a test split of noise: all but its accuracy agrees."""
+    rng = np.random.default_rng(0)
+    noise = digits._replace(
+        x_test=rng.integers(0, 17, digits.x_test.shape).astype(np.uint8),
+        y_test=rng.integers(0, 10, len(digits.y_test)).astype(np.int32),
+    )
+    real, blind = (train(d, selection="best_validation")[-1] for d in (digits, noise))
+    assert real.kept.epoch == blind.kept.epoch
+    jax.tree.map(np.testing.assert_array_equal, real.kept.params, blind.kept.params)
+    for one, other in zip(real.rows, blind.rows, strict=True):
+        assert one["test_accuracy"] != other["test_accuracy"]
+        assert one | {"test_accuracy": 0} == other | {"test_accuracy": 0}
+
+
+def test_a_batch_over_the_data_is_one_line(digits: Dataset) -> None:
+    with pytest.raises(UserError, match=r"batch 5000 is larger than the .* training examples"):
+        train(digits, batch=5000)

@@ -1,0 +1,114 @@
+# Purpose: put all runs into tables and test each lambda against plain training.
+# Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
+# Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv, each with its
+#     checksum, NAME.csv.sha256
+
+
+rule collect_tables:
+    input:
+        config=ancient(CONFIG),
+        metrics=run_files("metrics.json"),
+        epochs=run_files("epochs.csv"),
+        timing=run_files("timing.json"),
+        curvature=run_files("curvature.json"),
+    output:
+        metrics=report(
+            f"{RESULTS}/tables/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "every run"},
+        ),
+        epochs=report(
+            f"{RESULTS}/tables/epochs.csv",
+            caption="../report/epochs.rst",
+            category="Tables",
+            labels={"table": "every epoch"},
+        ),
+        times=report(
+            f"{RESULTS}/tables/times.csv",
+            caption="../report/times.rst",
+            category="Tables",
+            labels={"table": "times"},
+        ),
+        checksums=expand(f"{TABLE}.sha256", name=["metrics", "epochs", "times"]),
+    log:
+        f"{LOGS}/tables/metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/metrics.tsv"
+    """Gather all runs: one row per run, one row per epoch, and the times apart."""
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(5),
+    params:
+        library=library("tables.collect"),
+        tables=subpath(output.metrics, parent=True),
+    shell:
+        "python -m flatreg.tables.collect --config {input.config:q} --out {params.tables:q} &> {log:q}"
+
+
+rule summarize_cells:
+    input:
+        config=ancient(CONFIG),
+        metrics=TABLE.format(name="metrics"),
+    output:
+        summary=report(
+            f"{RESULTS}/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "every cell"},
+        ),
+        checksum=f"{RESULTS}/tables/summary.csv.sha256",
+    log:
+        f"{LOGS}/tables/summary.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/summary.tsv"
+    """Summarize the seeds of each cell: n, diverged, mean, standard deviation, interval."""
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(5),
+    params:
+        library=library("tables.summarize"),
+        alpha=STUDY["analysis"]["alpha"],
+    shell:
+        "python -m flatreg.tables.summarize --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.summary:q} &> {log:q}"
+
+
+rule compare_lambdas:
+    input:
+        config=ancient(CONFIG),
+        metrics=TABLE.format(name="metrics"),
+    output:
+        tests=report(
+            f"{RESULTS}/tables/tests.csv",
+            caption="../report/tests.rst",
+            category="Tables",
+            labels={"table": "tests against plain training"},
+        ),
+        checksum=f"{RESULTS}/tables/tests.csv.sha256",
+    log:
+        f"{LOGS}/tables/tests.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/tests.tsv"
+    """Test each lambda above 0 against plain training, per metric, adjusted within a data set."""
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(5),
+    params:
+        library=library("tables.compare"),
+        key=digest(STUDY["analysis"]),
+    shell:
+        "python -m flatreg.tables.compare --config {input.config:q} --metrics {input.metrics:q}"
+        " --out {output.tests:q} &> {log:q}"
