@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 # What the processor's environment has, and what a cluster's GPU nodes have of it.
-EXTRAS := --extra study --extra workflow --extra bench --extra develop
+EXTRAS := --extra study --extra workflow --extra bench --extra develop --extra docs
 CUDA_EXTRAS := --extra study --extra workflow --extra cuda
 
 .DEFAULT_GOAL := setup
