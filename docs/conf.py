@@ -28,8 +28,11 @@ html_show_sphinx = False
 
 # Docstrings: Google style, single backticks around code.
 default_role = "code"
+highlight_language = "text"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
 napoleon_custom_sections = [("References", "notes_style")]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -51,14 +54,33 @@ DOCUMENTED = {
 def adapt_docstring(
     app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Make reStructuredText of what docstrings say in plain text.
+    """Make reStructuredText of what docstrings say in plain text, in place.
 
-    Bars are norms, not substitutions, and a documented name in backticks is a link to it.
+    An indented block is a formula or a list to be kept as it is, each of the references is an item
+    of a list, bars are norms and not substitutions, and a documented name is a link.
     """
     del app, what, name, thing, options
-    for number, line in enumerate(lines):
-        line = re.sub(r"(?<!`)`([A-Za-z_]+)`(?!`)", _linked, line)
-        lines[number] = line.replace("|", r"\|")
+    adapted: list[str] = []
+    literal = references = False
+    for line in lines:
+        if line and not line.startswith(" "):
+            literal, references = False, line == "References:"
+        elif line and not references and _begins_block(adapted):
+            literal = True
+            adapted += ["::", ""]
+        if line.startswith(" ") and references:
+            # Initials and a name begin one; escaped, as "F." would begin a numbered list.
+            starts = re.match(r" +([A-Z]\. )+[A-Z]", line)
+            line = ("    * \\" if starts else "      ") + line.strip()
+        if not literal:
+            line = re.sub(r"(?<!`)`([A-Za-z_]+)`(?!`)", _linked, line).replace("|", r"\|")
+        adapted.append(line)
+    lines[:] = adapted
+
+
+def _begins_block(before: list[str]) -> bool:
+    """Whether an indented line after these begins a block: a blank line, and text at the margin."""
+    return len(before) > 1 and before[-1] == "" and not before[-2].startswith(" ")
 
 
 def _linked(found: re.Match[str]) -> str:

@@ -111,7 +111,7 @@ def test_the_command_writes_every_page(root, tmp_path):
         path.write_text(bare, encoding="utf-8")
         emptied |= {path.name} if bare != text else set()
     assert emptied == {"README.md", "results.md", "cost.md", "penalty-under-adam.md"}
-    command = [sys.executable, "-m", "flatreg.readme", "--root", str(tmp_path)]
+    command = [sys.executable, "-m", "flatreg", "readme", "--root", str(tmp_path)]
     subprocess.run(command, cwd=root, check=True, timeout=120)
     for path, text in readme.pages(root).items():
         assert (tmp_path / path.relative_to(root)).read_text(encoding="utf-8") == text, path
@@ -123,7 +123,7 @@ def test_pages_are_as_the_command_writes_them(root):
     blocks = readme.all_blocks(root / "results/reference", bench, questions)
     texts = readme.pages(root)
     for path, text in readme.rewritten(texts, blocks).items():
-        assert text == texts[path], f"{path}: python -m flatreg.readme"
+        assert text == texts[path], f"{path}: flatreg readme"
 
 
 def test_a_block_without_a_page_and_a_marker_without_a_block_are_one_line():
