@@ -11,11 +11,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 # What the processor's environment has, and what a cluster's GPU nodes have of it.
-EXTRAS := --extra study --extra workflow --extra bench --extra develop
+EXTRAS := --extra study --extra workflow --extra bench --extra develop --extra docs
 CUDA_EXTRAS := --extra study --extra workflow --extra cuda
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo paper test faults cluster-test verify bench lint lock sbom audit help tex chromium slurm
+.PHONY: setup demo paper test faults cluster-test verify bench docs lint lock sbom audit help tex chromium slurm
 
 setup: .venv/installed tex ## set up .venv and TeX (every other target does it too)
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
@@ -46,6 +46,10 @@ verify: .venv/installed ## re-run a handful of runs and compare them with result
 
 bench: .venv/installed .venv-torch/installed ## what the penalty costs beside its peers (leave the machine alone meanwhile)
 	@$(BIN)/python -m bench.cost --torch .venv-torch/bin/python --out bench/results/cost.json
+
+docs: .venv/installed ## the pages of docs/ as a site, docs/_build/html/index.html; a warning is an error
+	@$(BIN)/sphinx-build -q --fail-on-warning --nitpicky --jobs auto -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 lint: .venv/installed ## style of Python and Snakemake files, and snakemake --lint
 	@$(BIN)/ruff check .

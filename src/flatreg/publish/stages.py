@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """A row a job: its stage, and seconds by the clock (`s`) and of the processor (`cpu_time`).
+    """One row per job: its stage, and seconds by the clock (`s`) and of the processor (`cpu_time`).
 
     Raises:
         UserError: there are no benchmarks.
@@ -72,7 +72,7 @@ def stage(folder: Path, path: Path) -> str:
 
 
 def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
-    """`TABLE` of the jobs, a row a stage, and one of all."""
+    """`TABLE` of the jobs: one row per stage, and one of all."""
     order = [name for name in [*STAGES.values(), "other"] if name in set(jobs["stage"])]
     groups = jobs.groupby("stage")
     minutes = groups[["s", "cpu_time"]].sum().loc[order] / 60
