@@ -30,11 +30,11 @@ paper: .venv/installed tex ## the whole study, to PDF and report (on a cluster: 
 test: .venv/installed tex chromium ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/cluster
 
-faults: demo ## break the demo in every way, again and again (a quarter of an hour)
-	@$(BIN)/python -m pytest -n 3 tests/faults
+faults: demo ## break the demo in every way, again and again (a quarter of an hour; DRAW=SEED: each kind once)
+	@$(BIN)/python -m pytest -n 3 tests/faults $(if $(DRAW),--draw $(DRAW))
 
-cluster-test: demo slurm ## the demo, and faults, on a real Slurm of two nodes on this machine
-	@$(BIN)/python -m pytest tests/cluster
+cluster-test: demo slurm ## the demo, and faults, on a real Slurm of two nodes (half an hour; DRAW=SEED: smaller studies)
+	@$(BIN)/python -m pytest tests/cluster $(if $(DRAW),--draw $(DRAW) -n 2 --dist loadfile)
 
 verify: .venv/installed ## re-run a handful of runs and compare them with results/reference
 	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \

@@ -156,6 +156,26 @@ def library(*commands):
     return lambda wildcards: code.digest(*commands)
 
 
+def library_with_model(chosen, *commands):
+    """A param as of `library`, of these commands and of the models of some runs.
+
+    Args:
+        chosen: the runs, as a function of the wildcards.
+        commands: as of `library`.
+    """
+
+    def of_wildcards(wildcards):
+        models = {entry_of(run)["model"]["name"] for run in chosen(wildcards)}
+        return code.digest(*commands, *(f"models.{name}" for name in sorted(models)))
+
+    return of_wildcards
+
+
+def entry_of(run):
+    """The config's entry of the data set of a run, or of a path's wildcards."""
+    return STUDY["protocols"][run.protocol]["datasets"][run.dataset]
+
+
 def growing(first):
     """A resource of which each attempt asks for as much again: a job that had too little gets more."""
     return lambda wildcards, attempt: first * attempt
@@ -213,10 +233,8 @@ def data_key(source):
 
 def data_file(run):
     """The file that the trainings of a run's data set read, of a run or a path's wildcards."""
-    chosen = STUDY["protocols"][run.protocol]["datasets"][run.dataset]
-    if chosen["reading"] is None:
-        return DATA.format(**chosen)
-    return FEATURES.format(**chosen)
+    entry = entry_of(run)
+    return (DATA if entry["reading"] is None else FEATURES).format(**entry)
 
 
 def selection_file(wildcards):

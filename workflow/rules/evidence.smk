@@ -38,6 +38,7 @@ for name, row in EVIDENCE_ROWS.items():
 
 
 rule inspect_reported:
+    """Hold the numbers that the original reports against what test sets, chance and constants allow."""
     input:
         original=ORIGINAL,
         manifests=MANIFESTS,
@@ -63,7 +64,6 @@ rule inspect_reported:
         f"{LOGS}/tables/grim.log",
     benchmark:
         f"{BENCHMARKS}/tables/grim.tsv"
-    """Hold the numbers that the original reports against what test sets, chance and constants allow."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

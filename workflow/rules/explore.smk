@@ -16,6 +16,7 @@ NOTEBOOK_FIGURES = ["figures.results", "figures.surfaces", "figures.style"]
 
 
 rule write_explore_page:
+    """Write the page: the claims with their runs, every curve, flatness, the loss surfaces."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
@@ -40,7 +41,6 @@ rule write_explore_page:
         f"{LOGS}/explore.log",
     benchmark:
         f"{BENCHMARKS}/explore.tsv"
-    """Write the page: the claims with their runs, every curve, flatness, the loss surfaces."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -89,7 +89,12 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library("explore.notebook", "explore.examples", *NOTEBOOK_FIGURES),
+        library=library_with_model(
+            lambda wildcards: [
+                run for run in RUNS if run.dataset == wildcards.dataset
+            ],
+            *["explore.notebook", "explore.examples", *NOTEBOOK_FIGURES],
+        ),
         key=digest([STUDY["analysis"], STUDY["surface"]]),
     shell:
         "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"

@@ -15,6 +15,7 @@ WRITTEN = ["numbers", *PAPER_TABLES, "flow_models", "flow_step"]
 
 
 rule write_numbers:
+    """Write every number that the paper's text names."""
     input:
         **CITED,
         config=ancient(CONFIG),
@@ -26,7 +27,6 @@ rule write_numbers:
         f"{LOGS}/paper/numbers.log",
     benchmark:
         f"{BENCHMARKS}/paper/numbers.tsv"
-    """Write every number that the paper's text names."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -44,6 +44,7 @@ rule write_numbers:
 
 
 rule write_table:
+    """Write one table: the results of a data set, the ledger, all cells, and the others."""
     input:
         **CITED,
         config=ancient(CONFIG),
@@ -56,7 +57,6 @@ rule write_table:
         f"{BENCHMARKS}/paper/{{table}}.tsv"
     wildcard_constraints:
         table=one_of(PAPER_TABLES),
-    """Write one table: the results of a data set, the ledger, all cells, and the others."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -77,6 +77,7 @@ rule write_table:
 
 
 rule draw_flowcharts:
+    """Draw the models and a training step, from the config."""
     input:
         config=ancient(CONFIG),
         manifests=MANIFESTS,
@@ -88,7 +89,6 @@ rule draw_flowcharts:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
         f"{BENCHMARKS}/paper/flow_models.tsv"
-    """Draw the models and a training step, from the config."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -106,6 +106,7 @@ rule draw_flowcharts:
 
 
 rule compile_paper:
+    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     input:
         text=str(PAPER / "main.tex"),
         references=str(PAPER / "references.bib"),
@@ -123,7 +124,6 @@ rule compile_paper:
         f"{LOGS}/paper/main.log",
     benchmark:
         f"{BENCHMARKS}/paper/main.tsv"
-    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

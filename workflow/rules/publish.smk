@@ -8,6 +8,7 @@ CRATE = f"{RESULTS}/ro-crate-metadata.json"
 
 
 rule write_crate:
+    """Write the RO-Crate: products, columns, data, licences, workflow, commit and versions."""
     input:
         config=ancient(CONFIG),
         tables=[*TABLES, *EVIDENCE],
@@ -24,7 +25,6 @@ rule write_crate:
         f"{LOGS}/ro-crate-metadata.log",
     benchmark:
         f"{BENCHMARKS}/ro-crate-metadata.tsv"
-    """Write the RO-Crate: products, columns, data, licences, workflow, commit and versions."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
