@@ -555,7 +555,11 @@ MISTAKES = [
     (f"{CELL}.penalty.distribution", "gaussian", '"gaussian" is unknown'),
     (f"{CELL}.convergence.patience", 0, "must be at least 1"),
     ("protocols.stated.datasets.posts.reading", None, "missing; write `whole` or `stripped`"),
-    ("protocols.stated.datasets.posts.source", "imdb_reviews", "imdb_reviews has no stripped one; write `whole`"),
+    (
+        "protocols.stated.datasets.posts.source",
+        "imdb_reviews",
+        "imdb_reviews has no stripped one; write `whole`",
+    ),
     ("protocols.stated.datasets.posts.inputs", "unit", "write `raw`"),
     (f"{CELL}.source", 7, "7 is unknown"),
     (f"{CELL}.model", "x" * 500, 'must be a section of keys, not "xxx'),
