@@ -51,10 +51,11 @@ docs: .venv/installed ## the pages of docs/ as a site, docs/_build/html/index.ht
 	@$(BIN)/sphinx-build -q --fail-on-warning --nitpicky --jobs auto -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-lint: .venv/installed ## style of Python and Snakemake files, and snakemake --lint
+lint: .venv/installed ## style of Python and Snakemake files, imports downwards only, snakemake --lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/lint-imports
 	@$(BIN)/snakemake --lint
 
 lock: ## resolve pyproject.toml into envs/requirements.txt, keeping pins (UPGRADE=1: newest; needs uv)
