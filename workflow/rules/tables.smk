@@ -1,11 +1,11 @@
-# Purpose: put all runs into tables and test each lambda against plain training.
+# Purpose: collect all runs in tables, and test each lambda against plain training.
 # Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
 # Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv, each with its
 #     checksum, NAME.csv.sha256
 
 
 rule collect_tables:
-    """Gather all runs: one row per run, one row per epoch, and the times apart."""
+    """Collect all runs: one row per run, one row per epoch, and a separate table of times."""
     input:
         config=ancient(CONFIG),
         metrics=run_files("metrics.json"),
@@ -51,7 +51,7 @@ rule collect_tables:
 
 
 rule summarize_cells:
-    """Summarize the seeds of each cell: n, diverged, mean, standard deviation, interval."""
+    """Summarize each cell over its seeds: n, diverged runs, mean, standard deviation, interval."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
@@ -83,7 +83,7 @@ rule summarize_cells:
 
 
 rule compare_lambdas:
-    """Test each lambda above 0 against plain training, per metric, adjusted within a data set."""
+    """Test each lambda above 0 against plain training; adjust p within each data set."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
