@@ -62,12 +62,12 @@ def files_of(*commands: str) -> list[Path]:
         commands: as typed after `python -m flatreg.`.
     """
     files: set[Path] = set()
-    queue = [_file_of_command(name) for name in commands]
-    while queue:
-        path = queue.pop()
+    pending = [_file_of_command(name) for name in commands]
+    while pending:
+        path = pending.pop()
         if path not in files and UNTRACED not in path.parents:
             files.add(path)
-            queue += [*imported_by(path), *_packages_above(path)]
+            pending += [*imported_by(path), *_packages_above(path)]
     return sorted(files)
 
 
@@ -79,7 +79,7 @@ def imported_by(path: Path) -> list[Path]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # An imported name may be a module or, as `read_json`, not; the last line sorts it out.
+            # An imported name may be a module or a function; the last line drops functions.
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     inside = (name.removeprefix("flatreg.") for name in names if name.startswith("flatreg."))
     return [path for path in map(_file_of_module, sorted(inside)) if path.exists()]

@@ -152,7 +152,11 @@ def was_set_back(folders: Iterable[Path]) -> bool:
 
 
 def date_now(folders: Iterable[Path]) -> int:
-    """Give all that is dated in the future below these folders the current time; return how many."""
+    """Give files and folders below these that are dated in the future the current time.
+
+    Returns:
+        How many there were.
+    """
     paths = [path for folder in folders for path in folder.rglob("*") if _is_of_the_future(path)]
     for path in paths:
         os.utime(path)
