@@ -1,4 +1,4 @@
-"""Single examples of a data set, for the notebooks."""
+"""Views of single examples of a data set, for the notebooks."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ WORDS_SHOWN = 12
 BLOCK = 1000
 
 
-def data_path(study: dict[str, Any], chosen: dict[str, Any]) -> Path:
-    """The file that a data set's trainings read.
+def data_path(study: dict[str, Any], entry: dict[str, Any]) -> Path:
+    """The file that trainings on a data set read.
 
     Args:
-        study: resolved config.
-        chosen: a data set's entry in it, or a run's settings.
+        study: completed config.
+        entry: the data set's entry in the study, or a run's settings.
     """
     results = Path(study["paths"]["results"])
-    if chosen["reading"] is None:
-        return results / "data" / f"{chosen['source']}.npz"
-    return results / "features" / f"{chosen['source']}-{chosen['reading']}.npz"
+    if entry["reading"] is None:
+        return results / "data" / f"{entry['source']}.npz"
+    return results / "features" / f"{entry['source']}-{entry['reading']}.npz"
 
 
 def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The test examples with the largest loss under the first run that did not diverge.
+    """The test examples with the largest loss in the first run that did not diverge.
 
     Args:
-        study: resolved config.
+        study: completed config.
         metrics: rows of metrics.csv of one data set.
-        count: how many.
+        count: number of examples.
 
     Returns:
         Columns row (of the test split), loss (nats), label, predicted; largest loss first. Empty
@@ -56,7 +56,7 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
         study, run_dir(Path(study["paths"]["results"]), *run), source
     )
     every = np.arange(len(data.test.y))
-    # In blocks: all texts at once would be gigabytes of zeros.
+    # In blocks, as all texts at once, stored densely, would take gigabytes.
     blocks = np.array_split(every, -(-len(every) // BLOCK))
     logits = np.concatenate(
         [model.apply({"params": params}, data.test.inputs(rows), train=False) for rows in blocks]
@@ -81,11 +81,11 @@ def class_names(study: dict[str, Any], source: str) -> list[str]:
 
 
 def show_examples(study: dict[str, Any], dataset: str, rows: list[int]) -> Any:
-    """Pictures of test examples, the heaviest words of texts, or the features of a table."""
-    chosen = next(
+    """Show test examples as pictures, as the words with the largest weights, or as features."""
+    entry = next(
         p["datasets"][dataset] for p in study["protocols"].values() if dataset in p["datasets"]
     )
-    path = data_path(study, chosen)
+    path = data_path(study, entry)
     data = load_dataset(path)
     if sparse.issparse(data.x_test):
         words = read_arrays(path)["words"]
