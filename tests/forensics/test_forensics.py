@@ -29,7 +29,7 @@ from flatreg.forensics.reported import Original, Printed
 from flatreg.paper import audit, latex, provenance
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import forensics
-from flatreg.tables.evidence import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_TABLE, TRIPLES_TABLE
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_TABLE, TRIPLES_TABLE
 
 ROUNDINGS = {
     grim.half_up: ROUND_HALF_UP,

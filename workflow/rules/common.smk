@@ -40,10 +40,10 @@ from flatreg.data import prepare
 from flatreg.disk import finished, intact, locks
 from flatreg.disk.files import check_writable, read_json, write_json
 from flatreg.errors import UserError
-from flatreg.evidence import ledger, registry as evidence
+from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
-from flatreg.tables.evidence import WORKINGS
+from flatreg.tables import registry as evidence
 
 os.environ.update(machine.environment())
 
@@ -130,7 +130,7 @@ CITED = {
     **{
         name: TABLE.format(name=name)
         for name in ["metrics", "summary", "tests", "times", *MADE]
-        if name not in WORKINGS
+        if name not in evidence.WORKINGS
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench"]},
 }
@@ -138,10 +138,9 @@ CITED = {
 config["captions"] = {
     **{name: row.caption for name, row in DRAWN.items()},
     **{
-        name: shown.caption
+        name: table.caption
         for row in EVIDENCE_ROWS.values()
-        for name, shown in row.tables.items()
-        if shown
+        for name, table in row.tables.items()
     },
 }
 
@@ -208,16 +207,16 @@ def arguments(name, row):
     return lambda wildcards, input: [name, *inputs(wildcards, input)]
 
 
-def shown_table(row, name):
-    """The path of a table, marked for the report if its row has a caption for it."""
-    path, shown = TABLE.format(name=name), row.tables[name]
-    if shown is None:
+def shown_table(name, table):
+    """The file of a table, which the report shows if the table has a label."""
+    path = TABLE.format(name=name)
+    if not table.label:
         return path
     return report(
         path,
         caption="../report/caption.rst",
         category="Evidence",
-        labels={"table": shown.label},
+        labels={"table": table.label},
     )
 
 

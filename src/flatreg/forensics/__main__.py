@@ -13,7 +13,7 @@ from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.forensics import reported
 from flatreg.forensics.inspection import inspect, known_manifests
-from flatreg.tables.evidence import EVIDENCE
+from flatreg.tables.registry import EVIDENCE
 
 
 def main() -> None:

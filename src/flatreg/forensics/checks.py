@@ -48,7 +48,7 @@ from flatreg.config import BASELINE
 from flatreg.errors import UserError
 from flatreg.forensics import grim
 from flatreg.forensics.reported import ACCURACIES, SECONDS, Original, Printed, Reported
-from flatreg.tables.evidence import CHECKS_TABLE, TRIPLES_TABLE
+from flatreg.tables.reported import CHECKS_TABLE, TRIPLES_TABLE
 
 NAN = float("nan")
 Row = dict[str, Any]

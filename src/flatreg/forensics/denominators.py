@@ -11,7 +11,7 @@ import pandas as pd
 
 from flatreg.forensics import grim
 from flatreg.forensics.reported import Reported
-from flatreg.tables.evidence import GRIM_TABLE
+from flatreg.tables.reported import GRIM_TABLE
 
 RUNS = (1, 2, 3, 4, 5)
 # Test sets that people take: whole shares of all examples or of the training split, and round

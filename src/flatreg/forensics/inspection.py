@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from flatreg.forensics import checks
 from flatreg.forensics.denominators import denominators_table, grim_table
 from flatreg.forensics.reported import Original
-from flatreg.tables.evidence import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
+from flatreg.tables.reported import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
 
 
 class Found(NamedTuple):

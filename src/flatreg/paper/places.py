@@ -15,16 +15,15 @@ from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources, lookup
 from flatreg.tables.evidence import (
     CALIBRATION_TABLE,
-    CHECKS_TABLE,
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
-    GRIM_TABLE,
     OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
     TEST_SETS_TABLE,
     VARIANCE_TABLE,
     VERDICTS,
 )
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_TABLE
 
 Lookup = Callable[..., Fact]
 

@@ -11,12 +11,12 @@ import pandas as pd
 from flatreg import tables
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
-from flatreg.tables import evidence
+from flatreg.tables import registry
 from flatreg.tables.derived import cost_ratios
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
 # Tables of the evidence that may be cited; a study may do without some.
-EVIDENCE = {n: t for n, t in evidence.EVIDENCE.items() if n not in evidence.WORKINGS}
+EVIDENCE = {n: t for n, t in registry.EVIDENCE.items() if n not in registry.WORKINGS}
 
 
 class Sources(NamedTuple):

@@ -15,7 +15,7 @@ from flatreg.forensics.reported import ACCURACIES, Original, Reported
 from flatreg.paper import latex, provenance
 from flatreg.paper.provenance import Fact, Printed
 from flatreg.paper.sources import Sources
-from flatreg.tables.evidence import CHECKS_TABLE, GRIM_TABLE
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_TABLE
 
 # Lambda; number, count, difference in examples and in standard errors, of either accuracy; sources.
 _COLUMNS = 2 + 4 * len(ACCURACIES)
