@@ -85,6 +85,36 @@ def imported_by(path: Path) -> list[Path]:
     return [path for path in map(_file_of_module, sorted(inside)) if path.exists()]
 
 
+@cache
+def members(folder: str) -> dict[str, dict[str, Any]]:
+    """The modules of a folder of the library by name, each with its literal constants.
+
+    They are read from the source text, so that listing a registry does not import its members.
+
+    Args:
+        folder: dotted name of the folder below the library.
+    """
+    paths = sorted(LIBRARY.joinpath(*folder.split(".")).glob("*.py"))
+    return {path.stem: _literals(path) for path in paths if path.stem != "__init__"}
+
+
+def _literals(path: Path) -> dict[str, Any]:
+    literals = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        try:
+            literals[name] = ast.literal_eval(value)
+        except ValueError:
+            continue
+    return literals
+
+
 def _file_of_command(name: str) -> Path:
     path = LIBRARY.joinpath(*name.split("."))
     return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")

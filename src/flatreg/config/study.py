@@ -7,10 +7,10 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
+from flatreg.config.registries import TEXT_SOURCES
 from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
-TEXT_SOURCES = ("newsgroups20", "imdb_reviews")
 BASELINE = "0"
 
 

@@ -43,7 +43,7 @@ def _parse() -> argparse.Namespace:
         table = names.add_parser(name, help=captions, description=captions)
         table.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:
-            table.add_argument(f"--{flag}", type=Path, required=True, nargs="+")
+            table.add_argument(f"--{flag.replace('_', '-')}", type=Path, required=True, nargs="+")
         for flag, (default, meaning) in row.options.items():
             table.add_argument(f"--{flag}", type=int, default=default, help=meaning)
         table.add_argument("--out", type=Path, required=True, help="folder of the tables")

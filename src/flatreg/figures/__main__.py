@@ -82,7 +82,7 @@ def _parse() -> argparse.Namespace:
         figure = names.add_parser(name, help=row.label, description=row.caption)
         figure.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:
-            figure.add_argument(f"--{flag}", type=Path, required=True, nargs="+")
+            figure.add_argument(f"--{flag.replace('_', '-')}", type=Path, required=True, nargs="+")
         figure.add_argument("--out", type=Path, required=True, help="the PDF; an SVG goes beside")
     return parser.parse_args()
 

@@ -15,6 +15,11 @@ from sklearn.datasets import load_digits
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
+# No text, which would have readings.
+READINGS = ()
+# The config fixes one.
+STANDARD_SPLIT = False
+
 
 def read(settings: dict[str, Any]) -> Prepared:
     """1,797 pictures [8, 8] of values 0 to 16 (uint8).
