@@ -126,7 +126,7 @@ def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:
 
 
 def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
-    """Steps of logistic regression on texts of `words` words, on dense and sparse batches."""
+    """Steps of logistic regression on texts of `words` words each, in dense and sparse batches."""
     params, _, y = _start(shape)
     x = networks.texts(shape, words)
     optimizer = optax.adam(1e-3)

@@ -1,4 +1,4 @@
-"""The study's own config, to change something in."""
+"""The study's own config, and changed versions of it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Place = tuple[str | int, ...]
 
 
 def whole_study() -> dict[str, Any]:
-    """As its author wrote it, YAML anchors written out."""
+    """config.yaml as written, not completed, with YAML anchors expanded."""
     return json.loads(json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))))
 
 
 def changed(path: Place, value: Any) -> dict[str, Any]:
-    """The study with something else at one place."""
+    """The study with one value replaced."""
     study = whole_study()
     put(study, path, value)
     return study
 
 
 def put(study: dict[str, Any], path: Place, value: Any) -> None:
-    """Write something else at one place of a study."""
+    """Replace one value of a study, in place."""
     part = study
     for name in path[:-1]:
         part = part[name]

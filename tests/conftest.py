@@ -1,4 +1,4 @@
-"""What every test may rely on: the repository's folder, the data caches, a draw of each kind."""
+"""Shared by all tests: the repository's folder, data caches, and the option --draw."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CACHE_VARIABLES = {"TFDS_DATA_DIR": "tfds", "SCIKIT_LEARN_DATA": "scikit_learn"}
 
 
 def pytest_configure() -> None:
-    """Point the data libraries at a copy of the data beside the repository, where there is one.
+    """Point the data libraries at a copy of the data beside the repository, if there is one.
 
-    What the user has set is left alone, but made absolute, as tests change folders.
+    Variables that the user has set are kept but made absolute, because tests change folders.
     """
     for variable, folder in CACHE_VARIABLES.items():
         if os.environ.get(variable):
@@ -26,20 +26,20 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a seed choose one injection of each kind of fault, for a run that has less time."""
+    """Add an option that runs each test function once, with parameters drawn by a seed."""
     parser.addoption(
         "--draw", metavar="SEED", help="run each test function once, with parameters drawn by SEED"
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """The seed, with which the same draw can be made again."""
+    """Report the seed, which reproduces the draw."""
     seed = config.getoption("--draw")
     return seed and f"drawn by --draw {seed}: one injection of each kind"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep one item of each function where a seed draws; skip what there are no data for."""
+    """Apply --draw, and skip tests whose data are missing."""
     if seed := config.getoption("--draw"):
         drawn = draw(items, seed)
         config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def draw(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
-    """One item of each test function; adding a function changes no other's draw."""
+    """One item per test function; the draw of a function does not depend on other functions."""
     by_function: dict[str, list[pytest.Item]] = {}
     for item in items:
         by_function.setdefault(item.nodeid.partition("[")[0], []).append(item)
@@ -56,7 +56,7 @@ def draw(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
 
 
 def skip_without_data(items: list[pytest.Item]) -> None:
-    """Skip what reads the large data sets where neither the user nor the machine has them."""
+    """Skip tests of large data sets if no cache of these is configured."""
     missing = [variable for variable in CACHE_VARIABLES if not os.environ.get(variable)]
     if not missing:
         return

@@ -1,4 +1,4 @@
-"""Copies of the project, to run or break something in."""
+"""Copies of the project to run or to damage."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What the workflow is made of.
+# Files and folders that the workflow needs.
 WORKFLOW = [
     *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
     *("workflow", "profiles", "src", "envs", "paper", "bench"),
 ]
-# And what it puts among that.
+# Patterns of files that it generates among these.
 GENERATED = ("generated", "main.pdf*")
 
 
 def copy_parts(folder: Path, parts: list[str] = WORKFLOW, *left_out: str) -> None:
-    """Copy files and folders of the project, times and all, but what matches these patterns."""
+    """Copy files and folders of the project with their times, except for some patterns."""
     for part in parts:
         source, target = ROOT / part, folder / part
         if source.is_dir():

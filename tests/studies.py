@@ -20,13 +20,13 @@ def flatreg(stage: str, *flags: object) -> subprocess.CompletedProcess[str]:
 
 
 def small_study(folder: Path, overlay: str) -> Path:
-    """The demo's config with something laid over it, and Breast Cancer prepared, in a folder."""
+    """Prepare Breast Cancer in a folder, with the demo's config and an overlay (YAML)."""
     (folder / "overlay.yaml").write_text(overlay)
     files = [ROOT / "config.yaml", ROOT / "profiles/demo/study.yaml", folder / "overlay.yaml"]
     (folder / "config.json").write_text(json.dumps(config.read(files, SCHEMA)))
-    done = flatreg(
+    result = flatreg(
         *["data.prepare", "--config", folder / "config.json", "--dataset", "breast_cancer"],
         *["--out", folder / "data.npz", "--manifest", folder / "data.json"],
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     return folder

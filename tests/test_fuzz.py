@@ -1,4 +1,4 @@
-"""Files that anything may have happened to, and command lines: a line that says so, or nothing."""
+"""Fuzzing: damaged files and random command lines give a one-line error or succeed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def manifest(path: Path) -> None:
     write_json(path, {"source": "digits", "splits": {"test": {"examples": 5}}})
 
 
-# What writes a file, and what reads it.
+# For each kind of file, a function that writes it and one that reads it.
 FILES: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "table.csv": (times_table, lambda path: tables.read(path, tables.TIMES_TABLE)),
     "data.npz": (lambda path: write_arrays(path, {"x": np.arange(9)}), read_arrays),
@@ -62,7 +62,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
 
 @st.composite
 def damages(draw: st.DrawFn, content: bytes) -> bytes:
-    """The same, cut, with bytes changed, put in or taken out, or something else."""
+    """The content truncated, with bytes replaced or inserted, or other content in its place."""
     start, stop = sorted(draw(st.tuples(*[st.integers(0, len(content))] * 2)))
     between = draw(st.binary(max_size=8))
     kind = draw(st.sampled_from(["cut", "replace", "insert", "other", "json"]))
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_one_line(name: str, tmp_path: Path, data: st.DataObje
     write, read = FILES[name]
     path = tmp_path / name
     write(path)
-    # What the checksum beside it would tell is not what is tried here.
+    # The checksum would reveal the damage before the reader sees it.
     checksum_path(path).unlink(missing_ok=True)
     path.write_bytes(data.draw(damages(path.read_bytes())))
     try:
@@ -106,11 +106,11 @@ def test_a_command_line_is_taken_or_refused_with_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *words])
-    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    monkeypatch.setattr(sys, "stderr", output := io.StringIO())
     with pytest.raises(SystemExit) as ended:
         command.run(COMMANDS.get(name, verify.main))
     assert ended.value.code in (0, 2)
     if ended.value.code == 2:
-        assert "error: " in said.getvalue()
-        assert "Traceback" not in said.getvalue()
+        assert "error: " in output.getvalue()
+        assert "Traceback" not in output.getvalue()
     assert list(tmp_path.iterdir()) == []

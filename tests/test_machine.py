@@ -1,4 +1,4 @@
-"""What a job's numbers may not depend on: how many cores there are, and what a user has set."""
+"""A job's numbers must not depend on the number of cores or on the user's environment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 DECOMPOSE = """
 import json
-from flatreg import runtime
-runtime.hold_threads(1)
+from flatreg import machine
+machine.hold_threads(1)
 import jax.numpy as jnp
 import threadpoolctl
 jnp.linalg.cholesky(jnp.eye(64)).block_until_ready()
@@ -18,9 +18,9 @@ print(json.dumps([pool["num_threads"] for pool in threadpoolctl.threadpool_info(
 
 
 def test_the_libraries_that_jax_calls_are_held_to_the_threads() -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", DECOMPOSE], capture_output=True, text=True, check=True, timeout=120
     ).stdout
-    threads = json.loads(said)
+    threads = json.loads(output)
     assert threads
     assert set(threads) == {1}

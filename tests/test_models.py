@@ -43,7 +43,7 @@ def test_a_model_may_have_fewer_outputs_than_classes() -> None:
     model = models.build({"name": "logistic_regression", "outputs": 1}, classes=20)
     params = model.init(jax.random.key(0), jnp.ones((2, 4)), train=False)["params"]
     assert params["Dense_0"]["kernel"].shape == (4, 1)
-    # It can name but two of them.
+    # With one logit it can only predict two classes.
     logits = jnp.array([[-1.0], [1.0], [3.0]])
     assert models.predict(logits).tolist() == [0, 1, 1]
     assert models.correct(logits, jnp.array([0, 1, 19])).tolist() == [True, True, False]

@@ -1,4 +1,4 @@
-"""Optimizers and schedules by name against optax called by hand."""
+"""Optimizers and schedules by name, against direct calls of optax."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_adamw_decays_by_itself() -> None:
 
 def test_gradient_is_clipped_before_decay() -> None:
     expected = -0.1 * (0.5 * GRADIENT["w"] + 0.5 * PARAMS["w"])
-    done = update(optimizer="sgd", weight_decay=0.5, clip_norm=0.5)
-    np.testing.assert_allclose(done, expected, rtol=1e-6)
+    result = update(optimizer="sgd", weight_decay=0.5, clip_norm=0.5)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_arguments_reach_the_optimizer() -> None:
     expected = by_hand(optax.sgd(0.1, momentum=0.9, nesterov=True), GRADIENT["w"])
-    done = update(optimizer="sgd", optimizer_arguments={"momentum": 0.9, "nesterov": True})
-    np.testing.assert_allclose(done, expected, rtol=1e-6)
+    result = update(optimizer="sgd", optimizer_arguments={"momentum": 0.9, "nesterov": True})
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_arguments_reach_the_optimizer() -> None:
     ],
 )
 def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Schedule) -> None:
-    _, done = optimizers.build(SETTINGS | {"schedule": schedule}, steps_per_epoch=5)
-    np.testing.assert_allclose([done(s) for s in range(25)], [expected(s) for s in range(25)])
+    _, result = optimizers.build(SETTINGS | {"schedule": schedule}, steps_per_epoch=5)
+    np.testing.assert_allclose([result(s) for s in range(25)], [expected(s) for s in range(25)])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Protocols that extend others: what is laid over what, and what a seed of them fixes."""
+"""Protocols that extend others: how settings are merged, and what a seed fixes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load(changes: str = "{}") -> dict[str, Any]:
 
 
 def refusal(changes: str) -> str:
-    """The one line that a study with these changes is refused with."""
+    """The one-line error for a study with these changes."""
     with pytest.raises(UserError) as caught:
         load(changes)
     line = str(caught.value)
@@ -74,7 +74,7 @@ def runs(resolved: dict[str, Any], protocol: str) -> set[tuple[str, str, int]]:
 
 
 def test_what_is_not_said_is_as_there() -> None:
-    """All settings of an extended cell are the base's but the one that is changed."""
+    """An extending cell has all settings of the extended one, except the one it changes."""
     resolved = load()
     ours, theirs = (
         config.cell_settings(resolved, name, "breast_cancer") for name in ("every_batch", "tuned")
@@ -211,7 +211,7 @@ def test_a_mistake_is_one_line_that_says_where(changes: str, words: str) -> None
 
 
 def test_the_order_of_a_loop_does_not_matter() -> None:
-    """Each protocol of a loop is refused, whichever is looked at first."""
+    """A loop of protocols is refused, whichever protocol comes first."""
     given = study("protocols: {tuned: {extends: long}}")
     for names in (("tuned", "every_batch", "long"), ("long", "tuned", "every_batch")):
         turned = given | {"protocols": {name: given["protocols"][name] for name in names}}
@@ -221,20 +221,20 @@ def test_the_order_of_a_loop_does_not_matter() -> None:
 
 # ── What a seed fixes ─────────────────────────────────────────────────────────
 
-SOURCES = ("initialization", "order", "dropout", "probes", "split", "test_split")
+CAUSES = ("initialization", "order", "dropout", "probes", "split", "test_split")
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_what_does_not_vary_has_seed_0(source: str) -> None:
-    resolved = load(f"protocols: {{long: {{training: {{varies: [{source}]}}}}}}")
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_does_not_vary_has_seed_0(cause: str) -> None:
+    resolved = load(f"protocols: {{long: {{training: {{varies: [{cause}]}}}}}}")
     chosen = config.settings(resolved, Run("long", "digits", "1", 5))
-    seeds = {name: config.seed_of(chosen, name) for name in SOURCES}
-    assert seeds == dict.fromkeys(SOURCES, 0) | {source: 5}
+    seeds = {name: config.seed_of(chosen, name) for name in CAUSES}
+    assert seeds == dict.fromkeys(CAUSES, 0) | {cause: 5}
 
 
 def test_a_seed_fixes_training_and_no_split_where_nothing_is_said() -> None:
     chosen = config.settings(load(), Run("tuned", "digits", "0", 2))
-    seeds = [config.seed_of(chosen, name) for name in SOURCES]
+    seeds = [config.seed_of(chosen, name) for name in CAUSES]
     assert seeds == [2, 2, 2, 2, 0, 0]
 
 

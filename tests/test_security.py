@@ -1,4 +1,4 @@
-"""What comes from outside reaches no shell, no disk but its own, no interpreter and no page."""
+"""External text reaches no shell, interpreter or page, and no files outside its folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTILE = [
 
 
 def strings(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The path of every text in a config, and of every name that its author chose."""
+    """The path of every string in a config."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from strings(part, (*path, name))
@@ -47,7 +47,7 @@ def strings(value: Any, path: tuple = ()) -> Iterator[tuple]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_of_the_config_takes_what_a_shell_would_read(text: str) -> None:
-    """In every field that is text: refused, or a path of letters, digits and . _ - / alone."""
+    """Every string field refuses shell syntax, or is a path of letters, digits and . _ - / only."""
     texts = strings(configs.whole_study())
     places = {tuple("*" if isinstance(p, int) else p for p in path): path for path in texts}
     assert len(places) > 60
@@ -77,7 +77,7 @@ def test_no_name_of_the_config_leaves_its_folder_or_its_word(kind: str, text: st
 
 @pytest.mark.parametrize("field", ["optimizer_arguments", "schedule"])
 def test_arguments_of_an_optimizer_are_no_text(field: str) -> None:
-    """Their names are optax's and open; they reach no command, and optax checks no types."""
+    """Any name is allowed, but no string value: optax does not check types."""
     changed = configs.whole_study()
     arguments = {"name": "constant_schedule"} if field == "schedule" else {}
     changed["protocols"]["stated"]["training"][field] = arguments | {"value": HOSTILE[2]}
@@ -122,7 +122,7 @@ def test_an_archive_that_grows_past_the_limit_is_refused(
 
 
 class Hostile:
-    """Its pickle makes a file when it is read."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self) -> tuple:
         return open, ("pwned", "w")
@@ -140,7 +140,7 @@ def test_arrays_are_read_without_pickles(
 
 
 def test_the_library_itself_reads_no_pickle() -> None:
-    """scikit-learn reads its cache of 20 Newsgroups, which is one, where the user chose."""
+    """Only scikit-learn reads a pickle, its cache of 20 Newsgroups in the folder the user chose."""
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not any(word in text for word in ("import pickle", "joblib", "allow_pickle=True")), (
@@ -163,7 +163,7 @@ def test_latex_runs_without_a_shell(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_text_from_outside_is_printed_as_it_is(tmp_path: Path) -> None:
-    """Such text would read a file, end the document, or stop LaTeX."""
+    """Unescaped, the text would read a file, end the document, or stop LaTeX."""
     words = [r"\input{/etc/passwd}", r"\end{document}", "100% $x$ #1 ~ ^ _ & {", *HOSTILE[:3]]
     body = "\n\n".join(latex.escape(text) for text in words)
     text = rf"\documentclass{{article}}\begin{{document}}{body}\end{{document}}"

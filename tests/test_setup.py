@@ -1,4 +1,4 @@
-"""The set-up: the lock, make's targets, and one clear line where the machine lacks something."""
+"""The set-up: the lock, make's targets, and one-line errors if the machine lacks something."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_command(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> Path:
-    """Return a folder for PATH with the few commands that set-up itself calls, no apt, no sudo."""
+    """Return a folder for PATH with only the commands that set-up calls, without apt and sudo."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ["sh", "id", "echo", "env", "cat"]:
@@ -49,7 +49,7 @@ def bare_path(tmp_path: Path) -> Path:
 
 
 def run_setup(root: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run envs/setup.sh with nothing but `path` to find commands in."""
+    """Run envs/setup.sh with only `path` on PATH."""
     return subprocess.run(
         ["/bin/sh", str(root / "envs/setup.sh"), *arguments],
         cwd=root,
@@ -102,7 +102,7 @@ def version(entry: str) -> str:
 
 
 def test_the_lock_for_cuda_has_the_versions_of_the_other_and_cuda(root):
-    """So that a study on GPUs differs in its processor alone."""
+    """So a study on GPUs differs only in its processor."""
     ours, cuda = lock_entries(root), lock_entries(root, "requirements-cuda.txt")
     shared = ours.keys() & cuda.keys()
     assert {"jax", "jaxlib", "flax", "optax", "snakemake", "orbax-checkpoint"} <= shared
@@ -114,7 +114,7 @@ def test_the_lock_for_cuda_has_the_versions_of_the_other_and_cuda(root):
 
 
 def test_conda_and_the_container_take_the_lock(root):
-    """Neither names a package of Python's by itself, but what builds flatreg."""
+    """Neither installs a Python package by name, except what builds flatreg."""
     conda = yaml.safe_load((root / "envs/environment.yaml").read_text(encoding="utf-8"))
     assert [re.split("[=<>]", name)[0] for name in conda["dependencies"]] == ["python", "pip"]
     deployed = (root / "envs/environment.post-deploy.sh").read_text(encoding="utf-8")
@@ -134,8 +134,8 @@ def test_conda_and_the_container_take_the_lock(root):
 def test_help_lists_every_target_in_one_line(root):
     text = (root / "Makefile").read_text(encoding="utf-8")
     phony = set(re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE).group(1).split())
-    shown = subprocess.run(
-        # The suite itself runs below make, which would tell of every folder it enters.
+    lines = subprocess.run(
+        # The suite itself may run under make, which would print every folder it enters.
         ["make", "--no-print-directory", "help"],
         cwd=root,
         capture_output=True,
@@ -143,7 +143,7 @@ def test_help_lists_every_target_in_one_line(root):
         check=True,
         timeout=60,
     ).stdout.splitlines()
-    listed = [re.match(r"make ([\w-]+) +\S.*$", line).group(1) for line in shown]
+    listed = [re.match(r"make ([\w-]+) +\S.*$", line).group(1) for line in lines]
     assert set(listed) == phony - {"tex", "chromium", "slurm"}
     assert len(listed) == len(set(listed))
 
@@ -185,7 +185,7 @@ def test_missing_tex_says_what_to_type(root, bare_path, manager, words):
 
 
 def test_make_stops_at_an_old_python(root, tmp_path):
-    """Through make itself, in a clean copy: nothing is set up, and the line is there once."""
+    """In a clean copy, make sets nothing up and prints the error once."""
     for name in ["Makefile", "pyproject.toml"]:
         shutil.copy(root / name, tmp_path)
     shutil.copytree(root / "envs", tmp_path / "envs")
@@ -233,7 +233,7 @@ def test_profiles_hold_only_what_snakemake_knows(root):
 
 
 def test_profiles_of_clusters_group_the_same_jobs(root):
-    """Each is a rule, and none of these runs on the login node."""
+    """They name only rules that exist and that do not run on the login node."""
     slurm, generic, gpu = (profile(root, name) for name in CLUSTERS)
     for option in ("groups", "group-components", "retries", "latency-wait"):
         assert slurm[option] == generic[option] == gpu[option], option
@@ -246,7 +246,7 @@ def test_profiles_of_clusters_group_the_same_jobs(root):
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_a_cluster_has_what_the_default_profile_sets(root, name):
-    """It stands in its place; what it sets otherwise, it sets on purpose."""
+    """A cluster's profile replaces the default one, so it repeats all settings but these."""
     default, cluster = profile(root, "default"), profile(root, name)
     otherwise = {option for option in default if default[option] != cluster[option]}
     assert otherwise == {"cores", "scheduler-subsample", "show-failed-logs"}

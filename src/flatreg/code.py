@@ -87,19 +87,19 @@ def imported_by(path: Path) -> list[Path]:
 
 @cache
 def members(folder: str) -> dict[str, dict[str, Any]]:
-    """The modules of a folder of the library by name, each with its constants that are literals.
+    """The modules of a folder of the library by name, each with its literal constants.
 
-    They are read from the text: a registry can be asked without importing what its members need.
+    They are read from the source text, so that listing a registry does not import its members.
 
     Args:
-        folder: its name below the library, with points between.
+        folder: dotted name of the folder below the library.
     """
     paths = sorted(LIBRARY.joinpath(*folder.split(".")).glob("*.py"))
     return {path.stem: _literals(path) for path in paths if path.stem != "__init__"}
 
 
 def _literals(path: Path) -> dict[str, Any]:
-    found = {}
+    literals = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -109,10 +109,10 @@ def _literals(path: Path) -> dict[str, Any]:
             case _:
                 continue
         try:
-            found[name] = ast.literal_eval(value)
+            literals[name] = ast.literal_eval(value)
         except ValueError:
             continue
-    return found
+    return literals
 
 
 def _file_of_command(name: str) -> Path:

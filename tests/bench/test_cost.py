@@ -1,4 +1,4 @@
-"""The bench compares ways to get one number, and counts right."""
+"""All estimators in the bench compute the same penalty, and its counts and ratios are right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = Shape(inputs=6, hidden=(4, 3), outputs=3, batch=5, probes=5)
 
 
 def on_small_network(estimator):
-    """Value and gradient of tr(H^2)."""
+    """Value and gradient of an estimator's tr(H^2) on the small network."""
     x, y = map(jnp.asarray, networks.batch(SMALL))
     params = jax.tree.map(jnp.asarray, networks.parameters(SMALL))
     return jax.value_and_grad(lambda p: estimator(p, x, y, key=jax.random.key(3)))(params)

@@ -15,7 +15,7 @@ from tests.cluster.project import Project, copy_project
 
 @pytest.fixture(scope="session")
 def ground() -> Iterator[Path]:
-    """A folder that the cluster's user can reach, as pytest's own cannot be."""
+    """A folder that the cluster's user can access, unlike pytest's temporary folders."""
     with tempfile.TemporaryDirectory(prefix="flatreg-cluster-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -23,7 +23,7 @@ def ground() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(ground: Path) -> Iterator[Cluster]:
-    """A cluster of two nodes; all that runs on it ends with the tests."""
+    """A cluster of two nodes, stopped with all its jobs after the tests."""
     if lacking := missing():
         pytest.fail(f"{' and '.join(lacking)} are missing; `make cluster-test` installs them")
     cluster = Cluster(ground / "slurm")
@@ -48,5 +48,5 @@ def seed(request: pytest.FixtureRequest) -> str | None:
 
 
 def pytest_report_header() -> str:
-    """Who the cluster's user is."""
+    """Report the name of the cluster's user."""
     return f"cluster: as {user_name()}"

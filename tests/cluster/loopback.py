@@ -1,9 +1,9 @@
-"""A real Slurm of two nodes on this machine: daemons, keys, ports and user of its own.
+"""A real Slurm cluster of two nodes on this machine, with its own daemons, keys, ports and user.
 
-Nothing of it is in /etc.
+It needs no files in /etc.
 
-Where the tests run as root, the cluster and its users do not: they are `nobody`, with the one right
-to read what root may (the virtual environment may lie in root's home).
+If the tests run as root, the cluster and its jobs run as `nobody`. The only extra right is to read
+what root can read, because the virtual environment may lie in root's home.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NODES = ("n1", "n2")
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
 CLIENTS = ("srun", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct")
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# nobody and nogroup, by number: the same everywhere.
+# User and group id of nobody; the numbers are the same everywhere.
 UNPRIVILEGED = 65534
 
-# A node is taken for lost after SlurmdTimeout; memory is held to its limit by polling, as there
-# are no cgroups; a job that is over its time has KillWait to end after SIGTERM. The nodes say that
-# they have more memory than there is: what matters here is that a job asks for it.
+# A node counts as lost after SlurmdTimeout. Without cgroups, Slurm enforces memory limits by
+# polling. A job over its time limit has KillWait between SIGTERM and SIGKILL. The nodes claim more
+# memory than the machine has, because only the memory that jobs request matters here.
 CONFIG = """\
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -74,29 +74,29 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 DefMemP
 
 
 class Cluster:
-    """The cluster, up from `start` to `stop`."""
+    """The cluster, which runs from `start` to `stop`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = folder / "slurm.conf"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a user of the cluster has in the environment."""
+        """Environment variables of a user of the cluster."""
         home = {"HOME": str(self.folder), "SLURM_CONF": str(self.config), "LANG": "C.UTF-8"}
         return {"PATH": f"{self.folder / 'bin'}:{SYSTEM}"} | home | more
 
     def command(self, *words: str | Path) -> list[str]:
-        """A command line, of the cluster's user."""
+        """A command line that runs as the cluster's user."""
         return [*_as_unprivileged(), *map(str, words)]
 
     def run(self, *words: str | Path, check: bool = True) -> str:
-        """What a command says that a user of the cluster gives."""
-        done = subprocess.run(
+        """Run a command as a user of the cluster and return its output."""
+        process = subprocess.run(
             self.command(*words), env=self.environment(), capture_output=True, text=True
         )
-        if check and done.returncode:
-            raise RuntimeError(f"{words}: {done.stderr}{done.stdout}")
-        return done.stdout
+        if check and process.returncode:
+            raise RuntimeError(f"{words}: {process.stderr}{process.stdout}")
+        return process.stdout
 
     def start(self) -> None:
         """Start all daemons and wait until both nodes are idle."""
@@ -120,11 +120,11 @@ class Cluster:
         wait(lambda: set(self.states().values()) == {"idle"}, "both nodes idle")
 
     def start_controller(self, *flags: str) -> None:
-        """Start slurmctld; it takes up the jobs it knew."""
+        """Start slurmctld, which recovers the jobs in its saved state."""
         self.run("slurmctld", "-f", self.config, *flags)
 
     def stop_controller(self) -> None:
-        """Kill slurmctld as a crash would."""
+        """Kill slurmctld, as a crash would."""
         _end(self._pid("slurmctld"), signal.SIGKILL)
 
     def start_node(self, node: str) -> None:
@@ -132,7 +132,7 @@ class Cluster:
         self.run("slurmd", "-f", self.config, "-N", node)
 
     def crash_node(self, node: str) -> None:
-        """Kill a node: its slurmd and all that runs on it."""
+        """Kill a node's slurmd and all its jobs."""
         _end(self._pid(f"slurmd.{node}"), signal.SIGKILL)
         for job in self.jobs(f"--nodelist={node}", "--states=running"):
             _kill_processes_of(job)
@@ -143,11 +143,11 @@ class Cluster:
         return dict(line.split() for line in lines if line)
 
     def jobs(self, *flags: str) -> list[str]:
-        """The numbers of the jobs in the queue."""
+        """Ids of the jobs in the queue."""
         return self.run("squeue", "-h", "-o", "%i", *flags).split()
 
     def stop(self) -> None:
-        """End all daemons and whatever they have started."""
+        """Cancel all jobs and stop all daemons."""
         self.run("scancel", "--user", str(_user()), check=False)
         for path in sorted((self.folder / "run").glob("*.pid"), reverse=True):
             _end(path, signal.SIGTERM)
@@ -167,7 +167,7 @@ class Cluster:
         self.config.write_text(text, encoding="utf-8")
 
     def _write_clients(self) -> None:
-        """Slurm's commands, each with the config: the plugin's job step drops SLURM_CONF."""
+        """Write wrappers of Slurm's commands that set SLURM_CONF, which the plugin's jobs drop."""
         for name in CLIENTS:
             path = self.folder / "bin" / name
             real = shutil.which(name, path=SYSTEM)
@@ -176,12 +176,12 @@ class Cluster:
 
 
 def missing() -> list[str]:
-    """The programs of a Slurm that this machine lacks."""
+    """Slurm programs that this machine lacks."""
     return [name for name in DAEMONS if shutil.which(name, path=SYSTEM) is None]
 
 
 def own(folder: Path) -> None:
-    """Give a folder and all in it to the cluster's user."""
+    """Make the cluster's user the owner of a folder and its contents."""
     if _user() == UNPRIVILEGED:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
@@ -198,7 +198,7 @@ def wait(met: Callable[[], object], what: str, seconds: float = 60) -> None:
 
 @cache
 def _as_unprivileged() -> list[str]:
-    """What begins a command that is to be nobody's; nothing where that is not to be had."""
+    """The prefix that runs a command as nobody; empty if that is impossible or needless."""
     if os.geteuid() != 0:
         return []
     who = [f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
@@ -212,12 +212,12 @@ def _user() -> int:
 
 
 def user_name() -> str:
-    """Who the cluster and its users are."""
+    """The name of the user that runs the cluster and its jobs."""
     return pwd.getpwuid(_user()).pw_name
 
 
 def _free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody listens on."""
+    """The first of `count` consecutive free ports."""
     for first in range(17800, 30000, 20):
         if all(_is_free(first + n) for n in range(count)):
             return first
@@ -248,7 +248,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _kill_processes_of(job: str) -> None:
-    """Kill what runs of a job, its step daemons first."""
+    """Kill all processes of a job, its step daemons first."""
     for pid in _processes(lambda pid: b"slurmstepd: [" + job.encode() in _words(pid)):
         _kill(pid)
     named = b"SLURM_JOB_ID=" + job.encode()
@@ -256,9 +256,9 @@ def _kill_processes_of(job: str) -> None:
         _kill(pid)
 
 
-def _processes(chosen: Callable[[int], bool]) -> list[int]:
+def _processes(matches: Callable[[int], bool]) -> list[int]:
     numbers = (path.name for path in Path("/proc").iterdir() if path.name.isdigit())
-    return [pid for pid in map(int, numbers) if chosen(pid)]
+    return [pid for pid in map(int, numbers) if matches(pid)]
 
 
 def _words(pid: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Copies of the project that the cluster's user owns, and runs Snakemake in."""
+"""Copies of the project in which the cluster's user runs Snakemake."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ INPUTS_OF_TABLES = (
     *("config.json", ".lock", ".jobs.lock", "data", "selection", "compiled", "runs"),
     *("flatness", "tables", "logs", "benchmarks"),
 )
-# A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
+# Seconds between queries of a job's state; the default of 40 s spares a shared cluster.
 OFTEN = "2"
 PROFILES = {
     "local": ["--cores", "2"],
     "slurm": [
         *["--workflow-profile", "profiles/slurm"],
         *["--slurm-init-seconds-before-status-checks", OFTEN],
-        # This cluster has no accounting.
+        # Without accounting, sacct cannot report a job's state.
         *["--slurm-status-command", "squeue"],
     ],
     "cluster-generic": [
         *["--workflow-profile", "profiles/cluster-generic"],
         *["--seconds-between-status-checks", OFTEN],
-        *["--cores", "2"],  # as many as a node has
+        *["--cores", "2"],  # the cores of one node
     ],
 }
 
 
 class Project:
-    """A copy of the project, and the cluster that its user works on."""
+    """A copy of the project and the cluster on which it runs."""
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self.folder = folder
@@ -50,18 +50,18 @@ class Project:
         self.configs = [DEMO]
 
     def configure(self, study: dict[str, Any]) -> None:
-        """Write a study, to be laid over the demo's."""
+        """Write a config to overlay on the demo's."""
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
         self.configs = [DEMO, "study.yaml"]
 
     def jobs(self, *flags: str) -> list[str]:
-        """The numbers of its jobs in the queue."""
+        """Ids of the project's jobs in the queue."""
         lines = self.cluster.run("squeue", "-h", "-o", "%i %Z", *flags).splitlines()
         jobs = (line.split(" ", 1) for line in lines)
         return [job for job, folder in jobs if Path(folder) == self.folder]
 
     def start(self, profile: str, *options: str) -> subprocess.Popen[str]:
-        """Start snakemake with a profile, as the cluster's user."""
+        """Start Snakemake with a profile, as the cluster's user."""
         python = Path(sys.executable)
         environment = self.cluster.environment(PYTHONPATH=str(self.folder / "src"))
         environment["PATH"] = f"{python.parent}:{environment['PATH']}"
@@ -81,7 +81,7 @@ class Project:
 
 
 def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
-    """A study of one data set at two lambdas, to be laid over the demo's."""
+    """An overlay of the demo's config for one data set at two lambdas."""
     entry = {"lambdas": ["0", "0.1"], "seeds": [*range(seeds)], "epochs": epochs}
     others = set(whole_study()["protocols"]) - {"stated"}
     stated = {"datasets": {"breast_cancer": None, "digits": entry}}

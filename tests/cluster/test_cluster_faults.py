@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster: the study ends all the same, and in the same bytes."""
+"""Faults on a cluster: the study still finishes, with the same bytes."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
 EVERY = 10
 
 
-# A run that takes longer than Slurm needs to see that a job of one minute is over its time.
+# Epochs of a run that is still training when Slurm enforces a time limit of one minute.
 LONG = 5000
 LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
 
 
 def study(epochs: int, seeds: int) -> dict:
-    """Real data, small, and long enough for something to happen to it."""
+    """A small study of real data that trains long enough to inject a fault."""
     return digits_alone(epochs, seeds) | {"checkpoint": {"every_epochs": EVERY}}
 
 
 @pytest.fixture(scope="module")
 def small_study(seed: str | None) -> dict:
-    """Two seeds at two lambdas; where the tests have less time, one."""
+    """Two seeds at two lambdas; only one seed with --draw."""
     return study(epochs=400, seeds=1 if seed else 2)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(copy: Callable[[], Project], small_study: dict) -> Project:
-    """The study as one machine makes it."""
+    """The study run without Slurm."""
     project = copy()
     project.configure(small_study)
     finish(project.start("local", str(METRICS)))
@@ -49,7 +49,7 @@ def undisturbed(copy: Callable[[], Project], small_study: dict) -> Project:
 
 @pytest.fixture(scope="module")
 def undisturbed_long(copy: Callable[[], Project]) -> Callable[[], Project]:
-    """The long run as one machine makes it, begun now; a function that waits for it."""
+    """Start the long run without Slurm; return a function that waits for it."""
     project = copy()
     project.configure(study(LONG, seeds=1))
     process = project.start("local", str(LONG_RUN))
@@ -72,17 +72,17 @@ def project(copy: Callable[[], Project], cluster: Cluster, small_study: dict) ->
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
-    return said
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return output
 
 
 def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: int = 20) -> str:
-    """Wait until a training has done so many epochs; the number of the job that it is in."""
+    """Wait until a training has finished `epochs` epochs; return the id of its job."""
 
     def far() -> bool:
         assert process.poll() is None, process.communicate()[0]
-        return max(done(project).values(), default=0) >= epochs
+        return max(epochs_done(project).values(), default=0) >= epochs
 
     wait(far, f"a training at epoch {epochs}", 120)
     running = project.jobs("--states=running")
@@ -97,15 +97,15 @@ def begin_long(project: Project, *options: str) -> subprocess.Popen[str]:
 
 
 def give_a_minute(project: Project, process: subprocess.Popen[str]) -> tuple[str, dict[Path, int]]:
-    """Leave a job that trains no more time; its number, and the epochs done until then."""
+    """Reduce a training job's time limit to a minute; return its id and the epochs done so far."""
     job = wait_for_training(project, process)
-    before = done(project)
+    before = epochs_done(project)
     project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     return job, before
 
 
 def assert_same(project: Project, undisturbed: Project) -> None:
-    """The runs that were made, and the table of them where it was."""
+    """Check that the runs, and the table of runs if there is one, have the same bytes."""
     runs = [path for name in FILES for path in (undisturbed.folder / RUNS).rglob(name)]
     assert runs
     for truth in (*runs, *undisturbed.folder.glob(str(METRICS))):
@@ -114,13 +114,13 @@ def assert_same(project: Project, undisturbed: Project) -> None:
     assert not list((project.folder / RESULTS / "checkpoints").glob("*"))
 
 
-def done(project: Project) -> dict[Path, int]:
-    """The epochs that trainings have done, by their logs."""
+def epochs_done(project: Project) -> dict[Path, int]:
+    """The last epoch finished by each training, from its log."""
     return last_epochs(project, r"^epoch (\d+)/")
 
 
 def resumed(project: Project) -> dict[Path, int]:
-    """The epochs after which trainings went on, by their logs."""
+    """The epoch after which each training resumed, from its log."""
     return last_epochs(project, r"^going on after epoch (\d+)")
 
 
@@ -131,9 +131,9 @@ def last_epochs(project: Project, line: str) -> dict[Path, int]:
 
 
 def assert_resumed(project: Project, before: dict[Path, int], lost: int) -> None:
-    """The trainings that had done so many epochs before went on, with at most so many lost.
+    """Check that each training resumed and lost at most `lost` of its epochs `before`.
 
-    One that has no line of where it went on began anew.
+    A training without a resume line in its log started from scratch.
     """
     after = resumed(project)
     assert before
@@ -144,10 +144,10 @@ def assert_resumed(project: Project, before: dict[Path, int], lost: int) -> None
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
-    before = done(project)
+    before = epochs_done(project)
     project.cluster.run("scancel", job)
-    said = finish(process)
-    assert "Trying to restart job" in said
+    output = finish(process)
+    assert "Trying to restart job" in output
     assert_same(project, undisturbed)
     assert_resumed(project, before, lost=0)
 
@@ -155,12 +155,12 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
 def test_jobs_run_out_of_time(
     project: Project, copy: Callable[[], Project], undisturbed_long: Callable[[], Project]
 ) -> None:
-    """Told 90 s before, as the profile asks for, a job ends by itself; without a word it is ended.
+    """A job that is signalled 90 s ahead, as the profile asks, stops itself; another is killed.
 
-    Given but a minute, the first is told at once.
+    With only one minute left, the first job is signalled at once.
     """
     told, untold = project, copy()
-    # (the option takes all words up to the next one)
+    # --default-resources takes all words up to the next option, so it replaces the profile's.
     without_a_word = ["--default-resources", "slurm_partition=main", "--retries", "2"]
     telling, ending = begin_long(told), begin_long(untold, *without_a_word)
     told_job, told_before = give_a_minute(told, telling)
@@ -176,13 +176,13 @@ def test_jobs_run_out_of_time(
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
-    """It is killed, and the next attempt has more."""
+    """The job is killed, and its next attempt has more memory."""
     process = project.start(
         *["cluster-generic", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
         *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(METRICS)],
     )
-    said = finish(process)
-    assert "Trying to restart job" in said
+    output = finish(process)
+    assert "Trying to restart job" in output
     assert_same(project, undisturbed)
 
 
@@ -192,7 +192,7 @@ def test_a_node_goes_down_and_comes_back(
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
-    before = done(project)
+    before = epochs_done(project)
     cluster.crash_node(node)
     wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
     finish(process)
@@ -219,7 +219,7 @@ def test_the_controller_is_restarted(
 def test_snakemake_is_killed_while_its_jobs_run(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
-    """The next one waits for them, takes what they have made, and refuses those yet to begin."""
+    """The next Snakemake waits for running jobs, uses their outputs, and refuses pending jobs."""
     ungrouped = ["--group-components", "runs=1", "--retries", "2"]
     process = project.start("cluster-generic", "--cores", "1", *ungrouped, str(METRICS))
     wait_for_training(project, process)
@@ -227,8 +227,8 @@ def test_snakemake_is_killed_while_its_jobs_run(
     process.wait()
     process.stdout.close()
     assert cluster.jobs("--states=running")
-    said = finish(project.start("cluster-generic", "--cores", "1", str(METRICS)))
-    assert "waiting for jobs of an earlier snakemake" in said
+    output = finish(project.start("cluster-generic", "--cores", "1", str(METRICS)))
+    assert "waiting for jobs of an earlier snakemake" in output
     assert_same(project, undisturbed)
     assert resumed(project) == {}
     wait(lambda: not cluster.jobs(), "no job is left", 30)

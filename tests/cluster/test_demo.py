@@ -1,4 +1,4 @@
-"""The demo through a real scheduler: the same bytes as on one machine."""
+"""The demo on a real scheduler gives the same bytes as on one machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tests.copies import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# They hold times, or what follows from times.
+# These hold times, or numbers computed from times.
 TIMED = {"times.csv", "claims.csv"}
-# So many runs of the demo are made again where a seed draws.
+# Number of the demo's runs that are made again with --draw.
 DRAWN = 6
 RUN_FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
 
 
 def compared(tables: set[str] | None = None) -> list[Path]:
-    """The files of the local demo that must be the same: these tables, or all, and every run's."""
-    made = sorted((ROOT / RESULTS / "tables").glob("*.csv"))
-    chosen = [path for path in made if path.stem in (tables or {path.stem})]
+    """Files that must equal those of the local demo: all or the named tables, and all runs'."""
+    every = sorted((ROOT / RESULTS / "tables").glob("*.csv"))
+    to_compare = [path for path in every if path.stem in (tables or {path.stem})]
     runs = [path for name in RUN_FILES for path in (ROOT / RESULTS / "runs").rglob(name)]
-    return [path.relative_to(ROOT) for path in (*chosen, *runs) if path.name not in TIMED]
+    return [path.relative_to(ROOT) for path in (*to_compare, *runs) if path.name not in TIMED]
 
 
 def differences(folder: Path, path: Path) -> list[str]:
-    """In what a file differs from the local one: nothing, or its name and the first lines."""
+    """A file's name and the first lines that differ from the local file; empty if none do."""
     ours, theirs = (ROOT / path).read_bytes(), (folder / path).read_bytes()
     if ours == theirs:
         return []
@@ -42,7 +42,7 @@ def differences(folder: Path, path: Path) -> list[str]:
 
 
 def begun(copy: Callable[..., Project], seed: str | None, profile: str) -> Project:
-    """A copy without results; where a seed draws, with a demo that lacks some runs."""
+    """A copy of the project without results, or with --draw, with a demo that lacks some runs."""
     if seed is None:
         return copy()
     project = copy(".snakemake", str(RESULTS))
@@ -53,8 +53,8 @@ def begun(copy: Callable[..., Project], seed: str | None, profile: str) -> Proje
 
 
 def test_the_demo_ends_in_the_same_bytes(copy: Callable[..., Project], seed: str | None) -> None:
-    """Through both profiles at once: slurm to the PDF, cluster-generic to the tables of runs."""
-    assert (ROOT / RESULTS / "paper.pdf").exists(), "`make demo` first"
+    """Both profiles run at once: slurm up to the PDF, cluster-generic up to the tables of runs."""
+    assert (ROOT / RESULTS / "paper.pdf").exists(), "run `make demo` first"
     tables = {"metrics", "epochs", "summary", "tests"}
     targets = [str(RESULTS / "tables" / f"{name}.csv") for name in sorted(tables)]
     slurm, generic = (begun(copy, seed, name) for name in ("slurm", "cluster-generic"))
@@ -67,8 +67,8 @@ def test_the_demo_ends_in_the_same_bytes(copy: Callable[..., Project], seed: str
         ),
     ]
     for project, process, paths in started:
-        said, _ = process.communicate()
-        assert process.returncode == 0, said
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
         assert [line for path in paths for line in differences(project.folder, path)] == []
     assert (slurm.folder / RESULTS / "paper.pdf").stat().st_size > 100_000
     asked = slurm.cluster.run("squeue", "-h", "--states=all", "-o", "%j %C").splitlines()

@@ -1,4 +1,4 @@
-"""Files appear whole, and say when they were changed by hand."""
+"""Files are written whole or not at all, and changes made by hand are detected."""
 
 from __future__ import annotations
 

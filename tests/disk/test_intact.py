@@ -1,4 +1,4 @@
-"""Generated files that changed after they were made are found, and nothing else is."""
+"""The check finds generated files that changed after they were written, and no others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RUN = Path("runs/stated/digits/lambda-0/seed-0")
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A folder of results, in small."""
+    """A small results folder."""
     folder = tmp_path / "results"
     write_arrays(folder / "data/digits.npz", {"x": np.arange(100)})
     write_checked_text(folder / "tables/metrics.csv", "a,b\n1,2\n")
@@ -44,12 +44,12 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def found(results: Path, *others: Path) -> list[str]:
+def damaged_names(results: Path, *others: Path) -> list[str]:
     return [str(path.relative_to(results.parent)) for path in intact.damaged(results, *others)]
 
 
 def test_nothing_is_wrong_with_what_was_just_written(results: Path) -> None:
-    assert found(results) == []
+    assert damaged_names(results) == []
 
 
 @pytest.mark.parametrize(
@@ -68,26 +68,26 @@ def test_a_changed_byte_shows(results: Path, name: str) -> None:
     content = bytearray((results / name).read_bytes())
     content[len(content) // 2] ^= 1
     (results / name).write_bytes(content)
-    assert found(results) == [f"results/{name}"]
+    assert damaged_names(results) == [f"results/{name}"]
 
 
 @pytest.mark.parametrize("name", ["params.npz", "epochs.csv"])
 def test_changed_parameters_take_the_record_with_them(results: Path, name: str) -> None:
-    """Snakemake would not miss them alone."""
+    """Snakemake would not notice that the parameters alone are missing."""
     with (results / RUN / name).open("a") as file:
         file.write("0")
-    assert found(results) == [f"results/{RUN / name}", f"results/{RUN / 'metrics.json'}"]
+    assert damaged_names(results) == [f"results/{RUN / name}", f"results/{RUN / 'metrics.json'}"]
 
 
 def test_a_file_whose_time_alone_changed_is_whole(results: Path) -> None:
     for path in results.rglob("*"):
         path.touch()
-    assert found(results) == []
+    assert damaged_names(results) == []
 
 
 def test_a_checksum_without_its_file_is_no_damage(results: Path) -> None:
     (results / "tables/metrics.csv").unlink()
-    assert found(results) == []
+    assert damaged_names(results) == []
 
 
 def test_other_folders_and_files_are_looked_at_where_they_are_named(results: Path) -> None:
@@ -97,17 +97,17 @@ def test_other_folders_and_files_are_looked_at_where_they_are_named(results: Pat
     (paper / "generated/table.tex").write_text("y")
     (paper / "main.pdf").write_text("y")
     others = (paper / "generated", paper / "main.pdf")
-    assert found(results, *others) == ["paper/generated/table.tex", "paper/main.pdf"]
+    assert damaged_names(results, *others) == ["paper/generated/table.tex", "paper/main.pdf"]
 
 
 def test_a_record_that_is_no_json_is_damaged(results: Path) -> None:
     (results / RUN / "metrics.json").write_text(json.dumps(["seal"])[:-1])
-    assert found(results) == [f"results/{RUN / 'metrics.json'}"]
+    assert damaged_names(results) == [f"results/{RUN / 'metrics.json'}"]
 
 
 def test_a_record_of_a_time_before_seals_is_left_alone(results: Path) -> None:
     (results / RUN / "metrics.json").write_text('{"accuracy": 0.5}')
-    assert found(results) == []
+    assert damaged_names(results) == []
 
 
 def test_what_is_set_aside_is_not_lost(results: Path) -> None:
@@ -116,7 +116,7 @@ def test_what_is_set_aside_is_not_lost(results: Path) -> None:
     aside = intact.set_aside(path)
     assert not path.exists()
     assert aside.read_text() == text
-    assert found(results) == []
+    assert damaged_names(results) == []
 
 
 # ── A node's own disk ─────────────────────────────────────────────────────────

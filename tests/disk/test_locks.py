@@ -1,4 +1,4 @@
-"""Locks that end with their processes, however these end."""
+"""Locks end with the processes that hold them, however these end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOLD = (
 
 
 def holding(how: str) -> subprocess.Popen[str]:
-    """A process that holds a lock, in one way or the other."""
+    """A process that holds a lock of the given kind."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(how)], stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Coverage of the intervals: exact ones have it, what has not says so, truths have formulas."""
+"""Calibration: exact intervals cover 95 %, rows of others say so, true values match formulas."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def row(start: str, distribution: calibration.Distribution, n: int, rounds: int)
 
 @pytest.mark.parametrize("n", [3, 20])
 def test_the_t_interval_of_normal_runs_is_exact(n: int) -> None:
-    done = row("t: mean", NORMAL, n, 3000)
-    assert done["low"] < 0.95 < done["high"]
-    assert (done["ok"], done["note"]) == ("yes", None)
-    assert (done["n"], done["rounds"]) == (n, 3000)
+    result = row("t: mean", NORMAL, n, 3000)
+    assert result["low"] < 0.95 < result["high"]
+    assert (result["ok"], result["note"]) == ("yes", None)
+    assert (result["n"], result["rounds"]) == (n, 3000)
 
 
 def test_the_bootstrap_of_three_runs_is_known_to_be_too_short() -> None:
-    done = row("BCa: mean", NORMAL, 3, 1000)
-    # A resample's mean is within the sample's range, which misses the mean in 2 of 2^3 samples.
-    assert done["coverage"] <= 0.75 + 4 * np.sqrt(0.75 * 0.25 / 1000)
-    assert (done["ok"], done["note"]) == ("no", "covers too little")
+    result = row("BCa: mean", NORMAL, 3, 1000)
+    # A resample's mean lies within the sample's range, which misses the mean with probability 1/4.
+    assert result["coverage"] <= 0.75 + 4 * np.sqrt(0.75 * 0.25 / 1000)
+    assert (result["ok"], result["note"]) == ("no", "covers too little")
 
 
 def test_an_interval_that_is_mostly_missing_does_not_cover() -> None:
-    done = row("BCa: log ratio", NORMAL, 3, 100)
-    assert done["coverage"] < 0.1
-    assert done["note"].startswith("covers too little; no interval in ")
+    result = row("BCa: log ratio", NORMAL, 3, 100)
+    assert result["coverage"] < 0.1
+    assert result["note"].startswith("covers too little; no interval in ")
 
 
 def test_a_skewed_mean_is_covered_less_than_a_normal_one() -> None:
@@ -56,13 +56,13 @@ def test_an_accuracy_s_coverage_is_the_binomial_sum(accuracy: float, examples: i
     ends = [accuracy_interval(int(k), examples, calibration.ALPHA) for k in counts]
     holds = np.array([one.low <= accuracy <= one.high for one in ends])
     exact = stats.binom.pmf(counts, examples, accuracy)[holds].sum()
-    done = calibration.accuracy_row(accuracy, examples, 3000, np.random.default_rng(0))
-    assert done["coverage"] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 3000))
+    result = calibration.accuracy_row(accuracy, examples, 3000, np.random.default_rng(0))
+    assert result["coverage"] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 3000))
 
 
 def test_true_values_have_these_formulas() -> None:
     truths = {one.name.split(":")[1].strip(): one.truth for one in calibration.INTERVALS}
-    # Of an exponential: -(x + 1) exp(-x) between the quartiles, over a half.
+    # For an exponential: -(x + 1) exp(-x) between the quartiles, divided by 1/2.
     quartiles = -np.log([0.75, 0.25])
     ends = (quartiles + 1) * np.exp(-quartiles)
     iqm = truths["interquartile mean of two data sets"]
@@ -71,13 +71,13 @@ def test_true_values_have_these_formulas() -> None:
     near, far = stats.norm.cdf(np.array([0.5, 1.0]) / np.sqrt(2))
     rising = truths["trend of unpaired runs (Jonckheere)"](NORMAL.frozen)
     assert rising == pytest.approx((2 * near + far) * 2 / 3 - 1, abs=4e-3)
-    # Of three ranks it is half the difference of the outer two.
+    # With three lambdas the correlation is half the difference of the outer two ranks.
     correlation = truths["trend over seeds (Page)"](NORMAL.frozen)
     assert correlation == pytest.approx(far + near - 1, abs=4e-3)
 
 
 def flags(folder: Path) -> list[str]:
-    """A config, of which nothing is read, and where the tables go."""
+    """Flags for a config, of which nothing is read, and for the folder of the tables."""
     (folder / "config.json").write_text("{}")
     return ["--config", str(folder / "config.json"), "--out", str(folder)]
 
@@ -87,17 +87,19 @@ def test_the_command_writes_every_row(tmp_path: Path) -> None:
     out = tmp_path / "calibration.csv"
     command = [sys.executable, "-m", "flatreg.evidence", "calibration", *flags(tmp_path)]
     subprocess.run([*command, "--rounds", "20", "--seed", "1"], check=True)
-    done = tables.read(out, CALIBRATION_TABLE)
+    result = tables.read(out, CALIBRATION_TABLE)
     names, distributions = len(calibration.INTERVALS), len(calibration.DISTRIBUTIONS)
     expected = names * distributions * len(calibration.RUNS)
-    assert len(done) == expected + len(calibration.ACCURACIES) * len(calibration.EXAMPLES)
-    assert ((done["ok"] == "yes") == done["coverage"].between(0.93, 0.97)).all()
-    assert done.loc[done["ok"] == "no", "note"].str.startswith("covers too").all()
+    assert len(result) == expected + len(calibration.ACCURACIES) * len(calibration.EXAMPLES)
+    assert ((result["ok"] == "yes") == result["coverage"].between(0.93, 0.97)).all()
+    assert result.loc[result["ok"] == "no", "note"].str.startswith("covers too").all()
     again = calibration.coverage(20, 1)
-    assert list(again["coverage"]) == pytest.approx(list(done["coverage"]))
+    assert list(again["coverage"]) == pytest.approx(list(result["coverage"]))
 
 
 def test_no_rounds_are_a_mistake_of_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flatreg.evidence", "calibration", "--rounds", "0"]
-    done = subprocess.run([*command, *flags(tmp_path)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "error: --rounds 0: give at least 1\n")
+    result = subprocess.run(
+        [*command, *flags(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (2, "error: --rounds 0: give at least 1\n")

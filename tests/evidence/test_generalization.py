@@ -85,7 +85,7 @@ def test_pseudo_values_leave_out_one_seed_of_one_data_set_each() -> None:
 
 
 def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() -> None:
-    """300 studies of ten seeds whose runs share a draw, and are not as many as they seem."""
+    """300 studies of ten seeds; runs of a seed share a draw, so they are not independent."""
     one = [study(seed, 10).query("protocol == 'a' and dataset == 'one'") for seed in range(300)]
     truth = np.mean([signs(runs) for runs in one])
     covered = 0
@@ -117,7 +117,7 @@ def test_flatness_is_put_in_the_order_of_the_runs() -> None:
 def test_a_run_without_measures_is_named() -> None:
     runs = metrics(study())
     flatness = pd.DataFrame({"key": runs["key"][1:], "measure": "sam", "value": 1.0})
-    with pytest.raises(UserError, match=r"run k0 is in metrics\.csv or in the tables of flatness"):
+    with pytest.raises(UserError, match=r"run k0 is in only one of metrics\.csv and the files"):
         generalization.in_order(runs, flatness)
     diverged = runs.assign(status=["diverged", *["completed"] * (len(runs) - 1)])
     assert len(generalization.in_order(diverged, flatness)) == len(runs) - 1

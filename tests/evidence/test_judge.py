@@ -1,4 +1,4 @@
-"""Verdicts: what each outcome of the tests gives, and how often the whole ledger is wrong."""
+"""Verdicts: from each outcome of the tests, and how often a whole ledger has a false one."""
 
 import gc
 import warnings
@@ -41,7 +41,7 @@ GAIN = Claim(
 
 
 def runs_with(values: dict[str, Any], metric: str = "test_accuracy", **fixed: Any) -> pd.DataFrame:
-    """A row a run: a list of values of the metric for each lambda, a seed each; NaN is diverged."""
+    """One row per run, from the metric's values for each lambda, one per seed; NaN if diverged."""
     rows = [
         {
             "protocol": "tuned",
@@ -212,15 +212,13 @@ def test_quantities_of_a_diverged_run_are_missing(root: Path) -> None:
 # ── How often the whole ledger is wrong ───────────────────────────────────────
 
 ROUNDS = 2000
-# Seeds of each claim of a simulated ledger, as of this study: three to twenty-six.
+# Numbers of seeds per claim of a simulated ledger; as in this study, from 3 to 26.
 SEEDS = [3] * 4 + [5] * 3 + [10] * 12 + [26] * 3
 MARGIN = 1.0
 
 
 def p_values(values: np.ndarray, *, equal: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Both p of samples [rounds, n] with gaps (NaN), all rounds at once: a second implementation
-    of `try_seeds`.
-    """
+    """A second implementation of `try_seeds`: both p of samples [rounds, n] that may have NaN."""
     n = np.sum(~np.isnan(values), axis=1)
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # rounds with no or one value
@@ -240,11 +238,11 @@ def p_values(values: np.ndarray, *, equal: bool) -> tuple[np.ndarray, np.ndarray
 
 
 def draw(rng: np.random.Generator, n: int, effect: float, kind: str) -> np.ndarray:
-    """Samples [ROUNDS, n] with that mean; NaN where a run has diverged."""
+    """Samples [ROUNDS, n] with the given mean; NaN for a diverged run."""
     values = rng.standard_normal((ROUNDS, n))
     if kind == "diverged":
         values[rng.random(values.shape) < 0.3] = np.nan
-    # Rounded to the values that an accuracy on few examples can have, about its mean.
+    # Rounded about the mean, like accuracies on few examples, which take few values.
     return effect + (np.round(values) if kind == "ties" else values)
 
 
@@ -272,7 +270,7 @@ def test_all_rounds_at_once_are_as_one_after_another(kind: str, equal: bool) -> 
 
 @pytest.fixture
 def frozen() -> Iterator[None]:
-    """Keep what is there from the garbage collection that statsmodels does in each adjustment."""
+    """Exempt existing objects from the garbage collection that statsmodels runs per adjustment."""
     gc.collect()
     gc.freeze()
     yield
@@ -284,7 +282,7 @@ def frozen() -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["normal", "ties", "diverged"])
 @pytest.mark.parametrize("truth", ["none", "at the margin", "mixed"])
 def test_false_verdicts_of_a_ledger_are_rarer_than_alpha(kind: str, truth: str) -> None:
-    """Half of the claims expect a higher value, half an equal one; none is too weak to count."""
+    """Half of the claims expect a higher value, half an equal one; every trial has enough power."""
     rng = np.random.default_rng([ord(kind[0]), ord(truth[0])])
     effects = {
         "none": np.zeros(len(SEEDS)),
@@ -311,7 +309,7 @@ def has_false_verdict(
     effects: np.ndarray,
     number: int,
 ) -> bool:
-    """Whether any claim of one round's ledger gets a verdict that its true effect belies."""
+    """Whether any claim of one simulated ledger gets a verdict that contradicts its true effect."""
     trials = []
     for (p, within), values in zip(tested, samples, strict=True):
         fields = dict.fromkeys(Trial._fields) | {"p": p[number], "equivalence_p": within[number]}

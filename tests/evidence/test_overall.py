@@ -1,4 +1,4 @@
-"""All data sets at once, against plain loops and statsmodels."""
+"""Statistics over all data sets, against plain loops and statsmodels."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_a_lambda_without_runs_has_no_number(metrics: pd.DataFrame) -> None:
 
 
 def test_what_the_size_of_a_test_set_leaves_open(metrics: pd.DataFrame) -> None:
-    done = overall.left_open_by_size(STUDY, metrics, {"easy": 200, "hard": 1000})
-    checked = tables.check(done, TEST_SETS_TABLE, "test").set_index(["dataset", "lambda"])
+    result = overall.left_open_by_size(STUDY, metrics, {"easy": 200, "hard": 1000})
+    checked = tables.check(result, TEST_SETS_TABLE, "test").set_index(["dataset", "lambda"])
     easy = checked.loc[("easy", "0")]
     assert easy["examples"] == 200
     expected = proportion_confint(round(np.mean(EASY) * 200), 200, 0.05, method="wilson")
     assert (easy["low"], easy["high"]) == pytest.approx(expected)
-    # Fewer are taken, and the diverged run is none of them.
+    # Only 50 test examples are used, and the diverged run is not counted.
     hard = checked.loc[("hard", "1")]
     assert (hard["examples"], hard["n"]) == (50, 3)
     assert hard["sd"] == pytest.approx(np.std(WORSE[:3], ddof=1))

@@ -76,24 +76,24 @@ def of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def test_each_source_has_its_share_by_hand(config: dict[str, Any], metrics: pd.DataFrame) -> None:
-    done = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
-    assert list(done.index) == ["all", "order", "probes", "split"]
-    assert list(done["protocol"]) == ["tuned", "order_only", "probes_only", "split_only"]
-    assert set(done["lambda"]) == {"0.01"}
-    # Deviations of 0.03, 0.01, 0.01, 0.03 and of 0.01, 0.01, 0, 0.02, in three degrees of freedom.
-    assert done.loc["all", "sd"] == pytest.approx(np.sqrt(0.0020 / 3))
-    assert done.loc["order", "sd"] == pytest.approx(np.sqrt(0.0006 / 3))
-    assert done.loc["all", "share"] == 1
-    assert done.loc["order", "share"] == pytest.approx(0.3)
-    assert done.loc["order", "low"] < done.loc["order", "sd"] < done.loc["order", "high"]
-    assert pd.isna(done.loc["order", "note"])
+    result = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
+    assert list(result.index) == ["all", "order", "probes", "split"]
+    assert list(result["protocol"]) == ["tuned", "order_only", "probes_only", "split_only"]
+    assert set(result["lambda"]) == {"0.01"}
+    # Deviations 0.03, 0.01, 0.01, 0.03 and 0.01, 0.01, 0, 0.02, with three degrees of freedom.
+    assert result.loc["all", "sd"] == pytest.approx(np.sqrt(0.0020 / 3))
+    assert result.loc["order", "sd"] == pytest.approx(np.sqrt(0.0006 / 3))
+    assert result.loc["all", "share"] == 1
+    assert result.loc["order", "share"] == pytest.approx(0.3)
+    assert result.loc["order", "low"] < result.loc["order", "sd"] < result.loc["order", "high"]
+    assert pd.isna(result.loc["order", "note"])
 
 
 def test_a_source_without_effect_has_share_0_and_diverged_runs_are_counted(
     config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
-    done = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
-    probes = done.loc["probes"]
+    result = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
+    probes = result.loc["probes"]
     assert (probes["n"], probes["diverged"], probes["sd"], probes["share"]) == (3, 1, 0, 0)
     assert probes["note"] == "all runs agree: no interval"
 
@@ -101,37 +101,37 @@ def test_a_source_without_effect_has_share_0_and_diverged_runs_are_counted(
 def test_a_cause_that_the_extended_protocol_holds_is_no_part_of_its_variance(
     config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
-    done = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
-    assert done.loc["split", "note"] == "split is held in tuned: no part of its variance"
-    assert done.loc["split", "share"] > 1
+    result = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
+    assert result.loc["split", "note"] == "split is held in tuned: no part of its variance"
+    assert result.loc["split", "share"] > 1
 
 
 def test_the_test_set_s_part_is_the_binomial_s(
     config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
-    done = variance.variance(config, metrics, {"breast_cancer": 100}, seed=0)
-    accuracy = of(done, "test_accuracy")
+    result = variance.variance(config, metrics, {"breast_cancer": 100}, seed=0)
+    accuracy = of(result, "test_accuracy")
     assert accuracy.loc["all", "sampling_sd"] == pytest.approx(np.sqrt(0.93 * 0.07 / 100))
     # A data set's own number of test examples takes precedence over the manifest's.
     assert accuracy.loc["split", "sampling_sd"] == pytest.approx(np.sqrt(0.95 * 0.05 / 400))
-    assert of(done, "test_loss")["sampling_sd"].isna().all()
+    assert of(result, "test_loss")["sampling_sd"].isna().all()
     unknown = of(variance.variance(config, metrics, {}, seed=0), "test_accuracy").loc["all"]
     assert np.isnan(unknown["sampling_sd"])
     assert unknown["note"] == "no manifest says how large the test set is"
 
 
 def test_no_spread_at_all_has_no_shares(config: dict[str, Any], metrics: pd.DataFrame) -> None:
-    done = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "tr_h2")
-    assert np.isnan(done.loc["order", "share"])
-    assert "no share: tuned's runs have no spread" in done.loc["order", "note"]
+    result = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "tr_h2")
+    assert np.isnan(result.loc["order", "share"])
+    assert "no share: tuned's runs have no spread" in result.loc["order", "note"]
 
 
 def test_a_study_without_such_protocols_has_no_rows(
     config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
     config["protocols"] = {"tuned": config["protocols"]["tuned"]}
-    done = variance.variance(config, metrics, {}, seed=0)
-    assert len(tables.check(done, VARIANCE_TABLE, "variance")) == 0
+    result = variance.variance(config, metrics, {}, seed=0)
+    assert len(tables.check(result, VARIANCE_TABLE, "variance")) == 0
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_command_writes_the_table(
         command += [f"--{Path(flag).stem}", str(files[flag])]
     command += ["--manifests", str(files["a.json"]), "--out", str(tmp_path)]
     subprocess.run(command, check=True)
-    done = tables.read(files["variance.csv"], VARIANCE_TABLE)
-    assert len(done) == 4 * len(variance.METRICS)
-    accuracy = of(done, "test_accuracy")
+    result = tables.read(files["variance.csv"], VARIANCE_TABLE)
+    assert len(result) == 4 * len(variance.METRICS)
+    accuracy = of(result, "test_accuracy")
     assert accuracy.loc["all", "sampling_sd"] == pytest.approx(np.sqrt(0.93 * 0.07 / 114))

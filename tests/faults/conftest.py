@@ -1,4 +1,4 @@
-"""The demo that the faults are done to copies of, and disks that can be full or read-only."""
+"""Copies of the demo to inject faults into, and disks that can be full or read-only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEED = 20261125
 @pytest.fixture(scope="session", autouse=True)
 def _finished_demo() -> None:
     if not (ROOT / PDF).exists():
-        pytest.fail("the faults are done to copies of the finished demo; `make demo` first")
+        pytest.fail("these tests copy the finished demo; run `make demo` first")
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 @pytest.fixture
 def moment(request: pytest.FixtureRequest) -> np.random.Generator:
-    """Random numbers of this injection alone, the same at every time."""
+    """A generator of its own for each injection, the same in every session."""
     return np.random.default_rng([SEED, *request.node.name.encode()])
 
 
 @pytest.fixture
 def small_disk(demo: Demo) -> Iterator[Callable[..., Path]]:
-    """A function that puts a folder of the demo on a small disk of its own."""
+    """A function that moves a folder of the demo to a small disk of its own."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     mounted: list[Path] = []

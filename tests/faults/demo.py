@@ -1,8 +1,7 @@
-"""Copies of the finished demo to break something in: real processes, on real data.
+"""Copies of the finished demo to inject faults into, with real processes and data.
 
-A copy is the folder that `make demo` left. In it the outputs of one run are taken away, and the
-collected tables with them, so that there is something to do; while it is done, or before, or after,
-something goes wrong.
+A copy holds all that `make demo` left. A test removes the outputs of one run and the collected
+tables, so that Snakemake has work to do, and injects a fault before, during or after that work.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ RESULTS = Path("results/demo")
 TABLES = RESULTS / "tables"
 TARGET = TABLES / "metrics.csv"
 PDF = RESULTS / "paper.pdf"
-# Of a run, what a killed training, made up for, must end in: all but times and circumstances.
+# The files that a repeated training must reproduce: all except times and facts.
 TRAINED = ("metrics.json", "epochs.csv", "params.npz")
 MEASURED = (*TRAINED, "curvature.json")
 SMALL = "stated/digits/lambda-0.1/seed-1"
-# A run and the table of all: of the whole study, what the rest is computed from.
+# One run and the collected tables, from which the rest of the study is computed.
 RUN = RESULTS / "runs" / SMALL
 TARGETS = [RUN / "metrics.json", RUN / "curvature.json", TARGET, TABLES / "epochs.csv"]
-# The longest that a step is given before it counts as hanging (s).
+# A step that takes longer counts as hanging (s).
 PATIENCE = 240
 
 
 class Demo:
-    """A copy of the demo, and what it was like before anything was done to it."""
+    """A copy of the demo, and the inodes of its records before any fault."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,20 +48,20 @@ class Demo:
         return self.folder / RESULTS / "runs" / name
 
     def take_away(self, name: str = SMALL) -> None:
-        """Take a run's files away, and the tables that are collected from all runs."""
+        """Remove a run's files and the tables collected from all runs."""
         shutil.rmtree(self.run(name))
         for table in ("metrics", "epochs", "times"):
             (self.folder / TABLES / f"{table}.csv").unlink()
 
     def take_away_paper(self) -> None:
-        """Take the PDF away."""
+        """Remove the PDF."""
         (self.folder / PDF).unlink()
 
     def start(
         self, *options: str, target: Path | None = None, environment: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start Snakemake in a session of its own, as in a terminal."""
-        # Few jobs need not save the scheduler's time, as the profile does.
+        """Start Snakemake in its own session, as in a terminal."""
+        # The profile limits how often jobs start; with few jobs that only costs time.
         often = ["--max-jobs-per-timespan", "100/1s"]
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *often]
         return subprocess.Popen(
@@ -77,18 +76,18 @@ class Demo:
         )
 
     def begin(self) -> subprocess.Popen[str]:
-        """Take a run away and start Snakemake, which makes it anew."""
+        """Remove a run and start Snakemake, which makes it again."""
         self.take_away()
         return self.start()
 
     def again(self, *options: str, target: Path | None = None, **more: Any) -> str:
-        """What one plain re-run says; it must succeed."""
-        code, said = finish(self.start(*options, target=target, **more))
-        assert code == 0, said
-        return said
+        """Re-run Snakemake, check that it succeeds, and return its output."""
+        code, output = finish(self.start(*options, target=target, **more))
+        assert code == 0, output
+        return output
 
     def train(self, checkpoints: Path, out: Path, name: str = SMALL, every: int = 1) -> list[str]:
-        """The command that trains a run as its rule does, into a folder of its own."""
+        """The command with which the rule trains a run, with outputs in `out`."""
         protocol, dataset, lam, seed = name.split("/")
         flags = {
             "config": RESULTS / "config.json",
@@ -120,36 +119,36 @@ class Demo:
 
 
 def surroundings(folder: Path) -> dict[str, str]:
-    """The environment in which a copy's own library is used."""
+    """Environment variables with which processes import the copy's own library."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"PATH": path, "PYTHONPATH": str(folder / "src")}
     return os.environ | own | machine.environment()
 
 
 def copy_demo(folder: Path) -> Demo:
-    """Copy the demo, times and all."""
+    """Copy the demo, keeping file times."""
     copy_parts(folder, [*WORKFLOW, ".snakemake", "results/demo"], "slurm_logs", "shadow")
     return Demo(folder)
 
 
 def ids(folder: Path) -> dict[str, int]:
-    """The inode of every run's record: another one is another training."""
+    """The inode of every run's record; a new inode means a new training."""
     records = (folder / RESULTS / "runs").rglob("metrics.json")
     return {str(path.relative_to(folder)): path.stat().st_ino for path in records}
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and words of a process that must end by itself."""
+    """Exit code and output of a process that must end by itself."""
     try:
-        said, _ = process.communicate(timeout=PATIENCE)
+        output, _ = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         end(process)
         raise
-    return process.returncode, said
+    return process.returncode, output
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """Kill a process and all below it, as a power cut would."""
+    """Kill a process and all its descendants, as a power cut would."""
     for victim in (*descendants(process.pid), process):
         try:
             victim.send_signal(signal.SIGKILL)
@@ -159,7 +158,7 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """All processes below one."""
+    """All descendants of a process."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -167,7 +166,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def wait_for_command(process: subprocess.Popen[str], module: str) -> psutil.Process:
-    """The process below Snakemake that runs a command of the library, once it is there."""
+    """Wait until a descendant of Snakemake runs a command of the library; return it."""
     for _ in moments(process):
         for child in descendants(process.pid):
             try:
@@ -180,12 +179,12 @@ def wait_for_command(process: subprocess.Popen[str], module: str) -> psutil.Proc
 
 
 def wait_until(process: subprocess.Popen[str], met: Callable[[], object]) -> bool:
-    """Wait until something is so; False where the process ended before."""
+    """Wait until a condition is met; False if the process ends first."""
     return any(met() for _ in moments(process, pause=0.0005))
 
 
 def moments(process: subprocess.Popen[str], pause: float = 0.01) -> Iterator[None]:
-    """As long as a process runs, and not forever."""
+    """Yield repeatedly while a process runs, at most for `PATIENCE` seconds."""
     until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         yield
@@ -193,23 +192,24 @@ def moments(process: subprocess.Popen[str], pause: float = 0.01) -> Iterator[Non
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Files that only a process which was killed, and never made up for, leaves."""
-    found = (
+    """Files left by killed processes that no later run has cleaned up."""
+    partial = (
         path
         for path in (folder / "results").rglob("*")
         if ".partial" in path.name or "checkpoint-tmp" in path.name
     )
-    kept = (folder / RESULTS / "checkpoints").glob("*")
+    checkpoints = (folder / RESULTS / "checkpoints").glob("*")
     incomplete = (folder / ".snakemake/incomplete").glob("*")
-    return sorted(str(path.relative_to(folder)) for path in (*found, *kept, *incomplete))
+    return sorted(str(path.relative_to(folder)) for path in (*partial, *checkpoints, *incomplete))
 
 
 def assert_made_up_for(demo: Demo, *, retrained: bool = True, **more: Any) -> str:
-    """After one plain re-run all is as in the demo that nothing happened to.
+    """Check that one re-run restores the undisturbed demo and trains only what was lost.
 
-    Only what was lost is trained. Returns what the re-run said.
+    Returns:
+        The output of the re-run.
     """
-    said = demo.again(**more)
+    output = demo.again(**more)
     for path in (TARGET, TABLES / "epochs.csv"):
         assert (demo.folder / path).read_bytes() == (ROOT / path).read_bytes(), path
     for file in MEASURED:
@@ -219,22 +219,22 @@ def assert_made_up_for(demo: Demo, *, retrained: bool = True, **more: Any) -> st
     lost = {str(RUN / "metrics.json")} if retrained else set()
     assert {path for path in demo.before if demo.before[path] != after[path]} <= lost
     assert leftovers(demo.folder) == []
-    return said
+    return output
 
 
 def assert_trained(out: Path) -> None:
-    """A training into a folder of its own has written what the undisturbed one has."""
+    """Check that a training wrote the same files as the undisturbed one."""
     for name in TRAINED:
         assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
 
 
 def assert_paper_made_anew(demo: Demo) -> None:
-    """One plain re-run makes the PDF as it was."""
+    """Check that one re-run restores the same PDF."""
     demo.again(target=PDF)
     assert (demo.folder / PDF).read_bytes() == (ROOT / PDF).read_bytes()
     assert leftovers(demo.folder) == []
 
 
-def assert_no_traceback(said: str) -> None:
-    """What went wrong is told in a line."""
-    assert "Traceback" not in said, said
+def assert_no_traceback(output: str) -> None:
+    """Check that an error is reported without a traceback."""
+    assert "Traceback" not in output, output

@@ -1,4 +1,4 @@
-"""Files that are damaged after they were made: found by their checksums, and made anew."""
+"""Files damaged after they were written: checksums detect them, and they are made again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cut(path: Path, moment: np.random.Generator) -> None:
 
 
 def flip(path: Path, moment: np.random.Generator, bits: int = 1) -> None:
-    """Flip some bits of a file and leave its times: a disk does not tell."""
+    """Flip some bits of a file but keep its times, like a failing disk."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     for place in moment.integers(0, len(content), bits):
@@ -64,15 +64,17 @@ def test_a_file_that_is_cut_short_is_made_anew(
     demo: Demo, moment: np.random.Generator, file: Path, trained: bool
 ) -> None:
     cut(demo.folder / file, moment)
-    said = assert_made_up_for(demo, retrained=trained)
-    assert f"{file} is damaged: moved to {file}.damaged, to be made again" in " ".join(said.split())
+    output = assert_made_up_for(demo, retrained=trained)
+    assert f"{file} is damaged: moved to {file}.damaged, to be made again" in " ".join(
+        output.split()
+    )
 
 
 def test_a_dry_run_names_what_is_damaged_and_leaves_it(demo: Demo) -> None:
     flip(demo.folder / TARGET, np.random.default_rng(0))
     damaged = (demo.folder / TARGET).read_bytes()
-    said = demo.again("--dry-run")
-    assert f"{TARGET} is not what was written: a run will make it anew" in " ".join(said.split())
+    output = demo.again("--dry-run")
+    assert f"{TARGET} is not what was written: a run will make it anew" in " ".join(output.split())
     assert (demo.folder / TARGET).read_bytes() == damaged
 
 
@@ -83,8 +85,8 @@ def test_prepared_data_with_flipped_bits_are_made_anew(
     data = RESULTS / "data/digits.npz"
     flip(demo.folder / data, moment, bits=int(moment.integers(1, 20)))
     demo.take_away()
-    said = assert_made_up_for(demo)
-    assert f"{data} was damaged: made again" in " ".join(said.split())
+    output = assert_made_up_for(demo)
+    assert f"{data} was damaged: made again" in " ".join(output.split())
     assert (demo.folder / data).read_bytes() == (ROOT / data).read_bytes()
 
 
@@ -98,9 +100,9 @@ def test_a_checkpoint_with_flipped_bits(
     for path in files:
         if path.stat().st_size:
             flip(path, moment, bits=4)
-    code, said = finish(demo.do(demo.train(checkpoints, out)))
-    assert code == 0, said
-    assert "is broken, going back" in said
+    code, output = finish(demo.do(demo.train(checkpoints, out)))
+    assert code == 0, output
+    assert "is broken, going back" in output
     assert_trained(out)
 
 
@@ -108,7 +110,7 @@ def test_a_checkpoint_with_flipped_bits(
 def test_a_checkpoint_of_another_run_in_its_place(
     demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
 ) -> None:
-    """Of the same shapes, whole, and with a checksum that is right: another seed's."""
+    """The other checkpoint is that of another seed: same shapes, intact, with a valid checksum."""
     other = SMALL.replace("seed-1", "seed-0")
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     stopped(demo, theirs, tmp_path / "other", moment, other)
@@ -116,10 +118,10 @@ def test_a_checkpoint_of_another_run_in_its_place(
     (their_place,), (our_place,) = theirs.iterdir(), ours.iterdir()
     shutil.rmtree(our_place)
     shutil.copytree(their_place, our_place)
-    code, said = finish(demo.do(demo.train(ours, tmp_path / "killed")))
-    assert code == 0, said
+    code, output = finish(demo.do(demo.train(ours, tmp_path / "killed")))
+    assert code == 0, output
     assert_trained(tmp_path / "killed")
-    assert "is broken, going back (it is of " in said
+    assert "is broken, going back (it is of " in output
 
 
 def test_the_cache_of_compiled_programs_is_removed_in_the_middle(
@@ -129,8 +131,8 @@ def test_the_cache_of_compiled_programs_is_removed_in_the_middle(
     wait_for_command(process, "flatreg.train")
     time.sleep(moment.uniform(0, 3))
     shutil.rmtree(demo.folder / RESULTS / "compiled", ignore_errors=True)
-    code, said = finish(process)
-    assert code == 0, said
+    code, output = finish(process)
+    assert code == 0, output
     assert_made_up_for(demo)
 
 
@@ -151,15 +153,15 @@ def test_the_cache_of_compiled_programs_is_damaged(
 
 
 def test_latex_fails_on_one_table(demo: Demo, moment: np.random.Generator) -> None:
-    """A line that says where; no PDF, no half of one; and the re-run makes the table anew."""
+    """One line says where, there is no partial PDF, and the re-run restores the table."""
     tables = sorted((demo.folder / RESULTS / "paper").glob("table_[bd]*.tex"))
     table = tables[moment.integers(len(tables))]
     demo.take_away_paper()
     table.write_text(r"\undefined" + table.read_text())
-    code, said = finish(demo.do(compile_command(demo)))
+    code, output = finish(demo.do(compile_command(demo)))
     assert code == 2
-    assert said.startswith("error: paper/main.tex: LaTeX stops: Undefined control sequence")
-    assert said.count("\n") == 1
+    assert output.startswith("error: paper/main.tex: LaTeX stops: Undefined control sequence")
+    assert output.count("\n") == 1
     assert not (demo.folder / PDF).exists()
     assert_paper_made_anew(demo)
 
@@ -171,27 +173,27 @@ def test_latex_is_killed(demo: Demo, moment: np.random.Generator) -> None:
     time.sleep(moment.uniform(0, 4))
     for victim in (*latex.children(recursive=True), latex):
         victim.send_signal(signal.SIGKILL)
-    _, said = finish(process)
-    assert_no_traceback(said)
+    _, output = finish(process)
+    assert_no_traceback(output)
     assert_paper_made_anew(demo)
 
 
 def stopped(
     demo: Demo, checkpoints: Path, out: Path, moment: np.random.Generator, name: str = SMALL
 ) -> None:
-    """Train a while and be told to end, so that checkpoints are there."""
+    """Train for a few epochs and stop by SIGTERM, so that there are checkpoints."""
     process = demo.do(demo.train(checkpoints, out, name))
     epoch = int(moment.integers(2, 7))
     while process.poll() is None and not list(checkpoints.glob(f"*/epochs/{epoch}")):
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
-    code, said = finish(process)
-    assert code == 128 + signal.SIGTERM, said
+    code, output = finish(process)
+    assert code == 128 + signal.SIGTERM, output
     assert list(checkpoints.glob("*/epochs/*/record"))
 
 
 def compile_command(demo: Demo) -> list[str]:
-    """The command that compiles the paper, as its rule has it."""
+    """The command with which the rule compiles the paper."""
     generated = sorted((demo.folder / RESULTS / "paper").glob("*.tex"))
     figures = sorted((demo.folder / RESULTS / "figures").glob("*.pdf"))
     return [

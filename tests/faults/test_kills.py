@@ -1,4 +1,4 @@
-"""Processes that are killed, told to end or interrupted, at moments drawn from a fixed seed."""
+"""Processes killed, terminated or interrupted at moments drawn from a fixed seed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.faults.demo import (
 
 pytestmark = pytest.mark.slow
 
-# Start-up, training and writing of the small run take about so long here (s).
+# Approximate duration of the small run, and of the pipeline around it (s).
 TRAINING = 4.0
 PIPELINE = 9.0
 
 
 def assert_whole(out: Path) -> None:
-    """Whatever is there already is as it will be."""
+    """Check that every file that exists already has its final contents."""
     for name in TRAINED:
         if (out / name).exists():
             assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
@@ -49,14 +49,14 @@ def assert_whole(out: Path) -> None:
 def test_kill_and_resume(
     demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
 ) -> None:
-    """20 of 20 end in the same bytes."""
+    """All injections end in the same bytes."""
     out = demo.folder / RESULTS / "killed"
     command = demo.train(tmp_path / "checkpoints", out)
     process = demo.do(command)
     time.sleep(moment.uniform(0, TRAINING))
     end(process)
-    code, said = finish(demo.do(command))
-    assert code == 0, said
+    code, output = finish(demo.do(command))
+    assert code == 0, output
     assert_trained(out)
     assert leftovers(demo.folder) == []
 
@@ -71,8 +71,8 @@ def test_kill_while_a_checkpoint_is_written(
     assert wait_until(process, lambda: list(checkpoints.glob(f"*/epochs/{epoch}.orbax*")))
     time.sleep(moment.uniform(0, 0.02))
     end(process)
-    code, said = finish(demo.do(demo.train(checkpoints, out)))
-    assert code == 0, said
+    code, output = finish(demo.do(demo.train(checkpoints, out)))
+    assert code == 0, output
     assert_trained(out)
     assert [path.name for path in checkpoints.glob("*/*")] in (
         ["finished", "lock"],
@@ -84,15 +84,15 @@ def test_kill_while_a_checkpoint_is_written(
 def test_kill_while_results_are_written(
     demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
 ) -> None:
-    """Parameters, CSV, JSON: each is whole or absent, and what was begun goes."""
+    """Parameters, CSV and JSON are each whole or absent; partial files are removed."""
     out = tmp_path / "killed"
     process = demo.do(demo.train(tmp_path / "checkpoints", out))
     assert wait_until(process, lambda: out.exists() and list(out.iterdir()))
     time.sleep(moment.uniform(0, 0.01))
     end(process)
     assert_whole(out)
-    code, said = finish(demo.do(demo.train(tmp_path / "checkpoints", out)))
-    assert code == 0, said
+    code, output = finish(demo.do(demo.train(tmp_path / "checkpoints", out)))
+    assert code == 0, output
     assert_trained(out)
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
 
@@ -126,8 +126,8 @@ def test_kill_a_search(
     process = demo.do(command)
     time.sleep(moment.uniform(0, TRAINING))
     end(process)
-    code, said = finish(demo.do(command))
-    assert code == 0, said
+    code, output = finish(demo.do(command))
+    assert code == 0, output
     assert out.read_bytes() == (ROOT / RESULTS / "selection/tuned/digits.json").read_bytes()
 
 
@@ -144,8 +144,8 @@ def test_signal_to_a_training(
     time.sleep(moment.uniform(0, TRAINING - 1))
     if training.is_running():
         training.send_signal(number)
-    _, said = finish(process)
-    assert_no_traceback(said)
+    _, output = finish(process)
+    assert_no_traceback(output)
     assert_made_up_for(demo)
 
 
@@ -161,7 +161,7 @@ def test_kill_a_measurement(demo: Demo, moment: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("injection", range(3))
 def test_ctrl_c(demo: Demo, moment: np.random.Generator, injection: int) -> None:
-    """SIGINT to Snakemake and all below it, as a terminal sends it."""
+    """SIGINT to Snakemake and its descendants, as from a terminal."""
     process = demo.begin()
     time.sleep(moment.uniform(0.5, PIPELINE))
     os.killpg(process.pid, signal.SIGINT)
@@ -171,7 +171,7 @@ def test_ctrl_c(demo: Demo, moment: np.random.Generator, injection: int) -> None
 
 @pytest.mark.parametrize("injection", range(4))
 def test_kill_everything(demo: Demo, moment: np.random.Generator, injection: int) -> None:
-    """SIGKILL to Snakemake and all below it: a plain re-run has nothing to unlock."""
+    """SIGKILL to Snakemake and its descendants; a re-run needs no unlocking."""
     process = demo.begin()
     time.sleep(moment.uniform(0, PIPELINE))
     end(process)
@@ -180,11 +180,11 @@ def test_kill_everything(demo: Demo, moment: np.random.Generator, injection: int
 
 @pytest.mark.parametrize("injection", range(2))
 def test_kill_snakemake_alone(demo: Demo, moment: np.random.Generator, injection: int) -> None:
-    """What it had started goes on without it, beside the re-run."""
+    """The jobs that Snakemake started go on without it while the re-run works."""
     process = demo.begin()
     wait_for_command(process, "flatreg.train")
     time.sleep(moment.uniform(0, TRAINING - 1))
     process.kill()
     process.wait()
-    process.stdout.close()  # its children have it still
+    process.stdout.close()  # its children still hold the other end
     assert_made_up_for(demo)

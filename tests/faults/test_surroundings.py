@@ -1,4 +1,4 @@
-"""What is around the pipeline goes wrong: disk, memory, clock, folder, language, a second self."""
+"""Faults around the pipeline: disk, memory, clock, folder, language, a second Snakemake."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FULL = "free some space and run again"
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """Fill a disk but for some bytes; what fills it can be taken away."""
+    """Fill a disk except for `leave` bytes; return the file that fills it."""
     free = os.statvfs(disk)
     ballast = disk / "ballast"
     ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave)))
@@ -51,9 +51,9 @@ def test_the_disk_is_full_during_training(
     disk = small_disk()
     demo.take_away()
     ballast = fill(disk, leave)
-    code, said = finish(demo.start())
+    code, output = finish(demo.start())
     assert code != 0
-    assert_no_traceback(said)
+    assert_no_traceback(output)
     ballast.unlink()
     demo.before = {}
     assert_made_up_for(demo)
@@ -66,24 +66,24 @@ def test_the_disk_is_full_during_a_checkpoint(
     disk = small_disk(Path("disk"), megabytes=4)
     ballast = fill(disk, leave)
     command = demo.train(disk / "checkpoints", tmp_path / "out")
-    code, said = finish(demo.do(command))
-    assert code == 2, said
-    assert FULL in said.splitlines()[-1]
-    assert_no_traceback(said)
+    code, output = finish(demo.do(command))
+    assert code == 2, output
+    assert FULL in output.splitlines()[-1]
+    assert_no_traceback(output)
     ballast.unlink()
-    code, said = finish(demo.do(command))
-    assert code == 0, said
+    code, output = finish(demo.do(command))
+    assert code == 0, output
     assert_trained(tmp_path / "out")
 
 
 def test_the_disk_is_full_during_latex(demo: Demo, small_disk: Callable[..., Path]) -> None:
-    """LaTeX works in TMPDIR."""
+    """The full disk holds TMPDIR, where LaTeX works."""
     disk = small_disk(Path("disk"), megabytes=4)
     fill(disk, 200_000)
     demo.take_away_paper()
-    code, said = finish(demo.start(target=PDF, environment={"TMPDIR": str(disk)}))
+    code, output = finish(demo.start(target=PDF, environment={"TMPDIR": str(disk)}))
     assert code != 0
-    assert_no_traceback(said)
+    assert_no_traceback(output)
     assert not (demo.folder / PDF).exists()
     assert_paper_made_anew(demo)
 
@@ -97,13 +97,13 @@ def test_results_are_read_only(
     process = demo.start()
     time.sleep(moment.uniform(0, 8))
     subprocess.run(["mount", "-o", "remount,ro", disk], check=False)
-    _, said = finish(process)
-    assert_no_traceback(said)
+    _, output = finish(process)
+    assert_no_traceback(output)
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     assert_made_up_for(demo)
 
 
-# ── Memory, clock, a second self ──────────────────────────────────────────────
+# ── Memory, clock, a second Snakemake ─────────────────────────────────────────
 
 
 @pytest.mark.parametrize("injection", range(2))
@@ -120,7 +120,7 @@ def test_memory_runs_out(demo: Demo, moment: np.random.Generator, injection: int
 
 @pytest.mark.parametrize("hours", [30, -30])
 def test_the_clock_is_set_to_another_time(demo: Demo, hours: int) -> None:
-    """All files seem to be of the future, or older than they are: what they hold is the same."""
+    """All files seem to be from the future or too old, but their contents are unchanged."""
     shift = hours * 3600 * 10**9
     for path in (demo.folder / RESULTS).rglob("*"):
         times = path.stat()
@@ -130,7 +130,7 @@ def test_the_clock_is_set_to_another_time(demo: Demo, hours: int) -> None:
 
 
 def test_data_seem_newer_than_what_was_made_of_them(demo: Demo) -> None:
-    """As after a copy without times: nothing is trained anew."""
+    """Data that were copied without their times cause no new training."""
     for path in (demo.folder / RESULTS / "data").iterdir():
         path.touch()
     demo.take_away()
@@ -139,17 +139,17 @@ def test_data_seem_newer_than_what_was_made_of_them(demo: Demo) -> None:
 
 @pytest.mark.parametrize("injection", range(2))
 def test_two_at_once(demo: Demo, moment: np.random.Generator, injection: int) -> None:
-    """The second is refused in a line, or comes when all is done."""
+    """The second Snakemake is refused in one line, or starts after the first has finished."""
     demo.take_away()
     first = demo.start()
     time.sleep(moment.uniform(0, 10))
     second = demo.start()
     ends = [finish(process) for process in (first, second)]
     assert any(code == 0 for code, _ in ends), ends
-    for code, said in ends:
-        assert_no_traceback(said)
+    for code, output in ends:
+        assert_no_traceback(output)
         if code:
-            assert f"error: {RESULTS} is in use by another snakemake, process " in said
+            assert f"error: {RESULTS} is in use by another snakemake, process " in output
     assert_made_up_for(demo)
 
 
@@ -182,15 +182,15 @@ def test_a_folder_with_another_name(tmp_path: Path, name: str) -> None:
 
 
 def test_one_run_ends_in_nan(demo: Demo) -> None:
-    """It is counted, the others are as they were, and without it all is as before."""
+    """The run is counted, the others are unchanged, and without it the table is as before."""
     lam = "1e30"
     before = (demo.folder / TARGET).read_bytes()
     entry = {"lambdas": ["0", "0.01", "0.1", lam], "seeds": [0]}
     overlay = {"protocols": {"stated": {"datasets": {"digits": entry}}}}
     (demo.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
     config = ["--configfile", "profiles/demo/study.yaml", "overlay.yaml"]
-    code, said = finish(demo.start(*config, target=TARGET))
-    assert code == 0, said
+    code, output = finish(demo.start(*config, target=TARGET))
+    assert code == 0, output
     rows = (demo.folder / TARGET).read_text().splitlines()
     diverged = [row for row in rows if f"stated,digits,{lam},0,diverged" in row]
     assert len(diverged) == 1

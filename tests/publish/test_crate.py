@@ -1,4 +1,4 @@
-"""The RO-Crate of a study, read back by the library that such crates are read with."""
+"""The RO-Crate of a study, read back with the ro-crate library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEGUN = 1_700_000_000.9
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study; its last run was made from another commit."""
+    """A finished study, whose last run was made from another commit."""
     folder = tmp_path_factory.mktemp("study")
     write_study(folder / "results")
     runs = config.runs(STUDY)
@@ -63,7 +63,7 @@ def test_the_root_says_what_it_is(crate: ROCrate) -> None:
     assert crate.name.startswith("flatreg: ")
     assert "24 runs in 2 protocols on 1 data sets" in crate.description
     assert crate.license.id == "https://spdx.org/licenses/MIT"
-    # The last run's end, without its fraction.
+    # The end of the last run, without fractions of a second.
     assert crate.root_dataset["datePublished"] == "2023-11-14T22:37:10+00:00"
 
 

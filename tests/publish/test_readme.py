@@ -1,4 +1,4 @@
-"""README and docs: what is generated comes from the tables, links and commands are true."""
+"""README and docs: generated blocks match the tables; links and commands work."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def pages(root: Path) -> list[Path]:
 
 @pytest.mark.slow
 def test_the_command_writes_every_page(root, tmp_path):
-    """In a copy of which the blocks were emptied, one call makes the pages as they are."""
+    """One call on a copy with empty blocks restores the committed pages."""
     shutil.copytree(root / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
     shutil.copy(root / "README.md", tmp_path)
     emptied = set()
@@ -149,7 +149,7 @@ def test_the_readme_is_short_and_has_the_library_s_example_early(root):
 
 
 def heading_anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors that GitHub and the site generate for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -255,14 +255,14 @@ def test_every_question_has_an_answer_to_each_verdict_that_its_claim_may_get(roo
     claims = yaml.safe_load((root / "claims.yaml").read_text(encoding="utf-8"))["claims"]
     for question in readme.read_questions(root / readme.QUESTIONS):
         claim = claims[question.claim]
-        # Where no effect is expected, equivalence is support.
+        # Equivalence supports a claim that expects no effect.
         possible = set(VERDICTS) - ({"equivalent"} if claim["expected"] == "equal" else set())
         assert set(question.answers) == possible, question.claim
         assert question.protocol is None or question.protocol in claim["protocols"]
 
 
 def claim(name: str, protocol: str, verdict: str, low: float = NONE) -> dict:
-    """Return what the pages show of a row of claims.csv."""
+    """Return a row of claims.csv with the fields that the pages show."""
     row = {"claim": name, "protocol": protocol, "statement": f"It says {name}.", "verdict": verdict}
     return row | {"comparison": "lambda 1 to 0", "estimate": 0.12345, "low": low, "high": 1.0}
 
@@ -288,7 +288,7 @@ def test_the_ledger_shows_each_claim_by_the_protocol_that_decides():
 def test_only_the_named_protocols_are_shown(summary):
     assert set(readme.of_protocols(summary, ["tuned"])["protocol"]) == {"tuned"}
     assert len(readme.of_protocols(summary, None)) == len(summary)
-    with pytest.raises(UserError, match="has no protocol other, but stated, tuned"):
+    with pytest.raises(UserError, match="has no protocol other, only stated, tuned"):
         readme.of_protocols(summary, ["other"])
 
 

@@ -1,4 +1,4 @@
-"""A reference is made by one code on one machine, or not at all."""
+"""A reference needs committed code and a single machine."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_runs_of_different_making_are_no_reference(changes: dict[str, Any], mess
 
 
 def test_the_estimators_agree_within_their_intervals(root: Path) -> None:
-    """Cells of the study, and the same by automatic differentiation alone."""
+    """Compares cells of the study with the same cells computed by automatic differentiation."""
     place = ["dataset", "lambda", "metric"]
     folder = root / "results/reference"
     auto, autodiff = (

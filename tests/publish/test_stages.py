@@ -1,4 +1,4 @@
-"""The times of a study's stages, from benchmarks as Snakemake writes them."""
+"""The times of a study's stages, from benchmark files in Snakemake's format."""
 
 from __future__ import annotations
 

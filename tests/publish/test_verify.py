@@ -1,4 +1,4 @@
-"""Rows held against the reference: byte for byte at home, within a tolerance elsewhere."""
+"""Runs compared with the reference: byte for byte on its platform, else within a tolerance."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DIVERGED = (
 
 
 def differing(found: dict[str, str], tolerance: dict[str, float] | None, **changed: str):
-    """Return the columns in which `found`, changed, is said to differ from `ROW`."""
+    """Return the columns in which `found`, with `changed` applied, differs from `ROW`."""
     (result,) = verify.compare([RUN], {RUN: ROW}, {RUN: found | changed}, tolerance)
     return result.differing
 
@@ -116,7 +116,7 @@ def test_the_same_machine_is_the_same_platform():
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write a metrics table as given, strings and all."""
+    """Write a metrics table from strings, unchanged."""
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -175,7 +175,7 @@ TRACES = {
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """Return a folder with one run, its resolved config and a reference that agrees with it."""
+    """Return a folder with one run, its completed config and a reference that agrees with it."""
     results, reference = tmp_path / "results", tmp_path / "reference"
     folder = run_dir(results, *RUN)
     write_sealed(folder / "metrics.json", METRICS)
@@ -195,7 +195,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def run_verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as make does."""
+    """Run the command with the flags that make passes."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Intervals by resampling and of accuracies: published examples and second implementations."""
+"""Bootstrap intervals and intervals of accuracies, against published examples and loops."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def rng() -> np.random.Generator:
 
 
 def test_bca_gives_the_published_interval() -> None:
-    done = statistics.bca_interval((SPATIAL,), np.var, alpha=0.1, rng=rng())
-    assert done.estimate == pytest.approx(171.5, abs=0.05)
+    result = statistics.bca_interval((SPATIAL,), np.var, alpha=0.1, rng=rng())
+    assert result.estimate == pytest.approx(171.5, abs=0.05)
     # Efron and Tibshirani 1993, table 14.2, of 2000 resamples.
-    assert (done.low, done.high) == pytest.approx((115.8, 259.6), rel=0.03)
+    assert (result.low, result.high) == pytest.approx((115.8, 259.6), rel=0.03)
 
 
 def test_bca_of_two_samples_is_a_second_implementation_s() -> None:
@@ -50,8 +50,8 @@ def test_bca_of_two_samples_is_a_second_implementation_s() -> None:
     skew = cubes / (6 * squares**1.5)
     z = shift + stats.norm.ppf([0.025, 0.975])
     ends = np.quantile(values, stats.norm.cdf(shift + z / (1 - skew * z)))
-    done = statistics.bca_interval((x, y), difference, alpha=0.05, rng=rng())
-    assert (done.low, done.high) == pytest.approx(tuple(ends), abs=0.05)
+    result = statistics.bca_interval((x, y), difference, alpha=0.05, rng=rng())
+    assert (result.low, result.high) == pytest.approx(tuple(ends), abs=0.05)
 
 
 def test_the_same_generator_gives_the_same_interval() -> None:
@@ -68,26 +68,26 @@ def test_the_same_generator_gives_the_same_interval() -> None:
     ],
 )
 def test_what_has_no_interval_has_a_reason(sample: list[float], note: str) -> None:
-    done = statistics.bca_interval((np.array(sample),), np.mean, 0.05, rng())
-    assert done.note == note
-    assert np.isnan([done.low, done.high]).all()
+    result = statistics.bca_interval((np.array(sample),), np.mean, 0.05, rng())
+    assert result.note == note
+    assert np.isnan([result.low, result.high]).all()
 
 
 def test_without_a_correction_the_interval_is_of_percentiles() -> None:
-    # Without any one value the range is the same: the acceleration is 0 / 0.
+    # Leaving out any one value does not change the range, so the acceleration is 0 / 0.
     sample = np.array([0.0, 0, 1, 1])
-    done = statistics.bca_interval((sample,), np.ptp, 0.05, rng())
-    assert done.note == "percentiles: the correction (BCa) cannot be had"
-    # Two of 16 resamples are of one value.
-    assert (done.low, done.high) == (0, 1)
+    result = statistics.bca_interval((sample,), np.ptp, 0.05, rng())
+    assert result.note == "percentiles: the correction (BCa) cannot be had"
+    # Two of the 16 resamples consist of a single value.
+    assert (result.low, result.high) == (0, 1)
 
 
 def test_interquartile_mean_by_hand() -> None:
     scores = [np.array([1.0, 100.0, 3.0]), np.array([2.0, 4.0, 5.0, 6.0, -50.0])]
-    # Eight runs: the middle four are 2, 3, 4 and 5.
-    done = statistics.interquartile_mean(scores, 0.05, rng())
-    assert done.estimate == 3.5
-    assert done.low < 3.5 < done.high
+    # The middle four of the eight runs are 2, 3, 4 and 5.
+    result = statistics.interquartile_mean(scores, 0.05, rng())
+    assert result.estimate == 3.5
+    assert result.low < 3.5 < result.high
 
 
 def test_the_interval_is_stratified_by_data_set() -> None:
@@ -97,8 +97,8 @@ def test_the_interval_is_stratified_by_data_set() -> None:
         stats.trim_mean(np.concatenate([draws.choice(s, len(s)) for s in scores]), 0.25)
         for _ in range(4000)
     ]
-    done = statistics.interquartile_mean(scores, 0.05, rng())
-    assert (done.low, done.high) == pytest.approx(
+    result = statistics.interquartile_mean(scores, 0.05, rng())
+    assert (result.low, result.high) == pytest.approx(
         tuple(np.quantile(values, [0.025, 0.975])), abs=0.15
     )
 
@@ -106,13 +106,13 @@ def test_the_interval_is_stratified_by_data_set() -> None:
 def test_probability_of_improvement_is_mann_whitney_s() -> None:
     treated = [np.array([3.0, 4, 4, 7]), np.array([1.0, 2])]
     baseline = [np.array([2.0, 4, 5]), np.array([1.0, 0, 2])]
-    done = statistics.probability_of_improvement(treated, baseline, 0.05, rng())
+    result = statistics.probability_of_improvement(treated, baseline, 0.05, rng())
     each = [
         stats.mannwhitneyu(x, y).statistic / (len(x) * len(y))
         for x, y in zip(treated, baseline, strict=True)
     ]
-    assert done.estimate == pytest.approx(np.mean(each))
-    assert done.low < done.estimate < done.high
+    assert result.estimate == pytest.approx(np.mean(each))
+    assert result.low < result.estimate < result.high
     assert aggregate.superiority(np.ones(2), np.ones(3)) == 0.5
 
 
@@ -139,8 +139,8 @@ def test_aggregates_without_runs_or_spread_have_a_reason() -> None:
 def test_an_accuracy_s_interval_is_wilson_s(
     correct: int, examples: int, low: float, high: float
 ) -> None:
-    done = statistics.accuracy_interval(correct, examples, alpha=0.05)
-    assert (done.low, done.high) == pytest.approx((low, high), abs=5e-5)
+    result = statistics.accuracy_interval(correct, examples, alpha=0.05)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_sampling_sd_is_the_binomial_s() -> None:
@@ -150,12 +150,12 @@ def test_sampling_sd_is_the_binomial_s() -> None:
 
 def test_spreads_are_compared_by_brown_and_forsythe_s_test() -> None:
     x, y = rng().normal(scale=3, size=9), np.random.default_rng(5).normal(size=8)
-    done = statistics.compare_spread(x, y, 0.05, rng())
+    result = statistics.compare_spread(x, y, 0.05, rng())
     expected = stats.f_oneway(np.abs(x - np.median(x)), np.abs(y - np.median(y)))
-    assert done.p == pytest.approx(expected.pvalue)
-    assert done.ratio == pytest.approx(np.std(x, ddof=1) / np.std(y, ddof=1))
-    assert done.low < done.ratio < done.high
-    assert done.note is None
+    assert result.p == pytest.approx(expected.pvalue)
+    assert result.ratio == pytest.approx(np.std(x, ddof=1) / np.std(y, ddof=1))
+    assert result.low < result.ratio < result.high
+    assert result.note is None
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_spreads_are_compared_by_brown_and_forsythe_s_test() -> None:
 def test_spreads_that_cannot_be_compared_have_a_reason(
     treated: list[float], baseline: list[float], note: str
 ) -> None:
-    done = statistics.compare_spread(np.array(treated), np.array(baseline), 0.05, rng())
-    assert done.note == note
-    assert np.isnan([done.low, done.high]).all()
+    result = statistics.compare_spread(np.array(treated), np.array(baseline), 0.05, rng())
+    assert result.note == note
+    assert np.isnan([result.low, result.high]).all()
 
 
 def test_ends_of_many_samples_at_once_are_those_of_each() -> None:

@@ -1,4 +1,4 @@
-"""One sample against a number: by hand, by enumeration, against published figures."""
+"""One-sample comparisons against hand calculation, enumeration and published figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scipy import stats
 from flatreg import statistics
 from flatreg.statistics import one_sample
 
-# Cushny and Peebles 1905, as Student 1908 has them: hours of sleep gained under two drugs.
+# Hours of sleep gained under two drugs (Cushny and Peebles 1905, cited by Student 1908).
 FIRST = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
 SECOND = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
 
 
 def signed_ranks_p(differences: np.ndarray) -> float:
-    """Two-sided p of the signed ranks over all assignments of signs, zeros left out."""
+    """Two-sided p of the signed ranks, by enumerating all signs; zeros are left out."""
     kept = differences[differences != 0]
     ranks = stats.rankdata(np.abs(kept))
     center = ranks.sum() / 2
@@ -27,14 +27,14 @@ def signed_ranks_p(differences: np.ndarray) -> float:
 
 
 def test_sleep_data_give_the_published_interval_and_the_exact_checks() -> None:
-    done = statistics.compare_paired(SECOND, FIRST, alpha=0.05)
-    assert done.estimate == pytest.approx(1.58)
-    assert (done.low, done.high) == pytest.approx((0.7001142, 2.4598858), abs=5e-8)
-    assert (done.t, done.p) == pytest.approx((4.0621, 0.002833), abs=5e-5)
-    # Nine differences, all above 0, and one of 0: both tests are at their smallest p.
-    assert done.wilcoxon_p == pytest.approx(2 / 2**9)
-    assert done.sign_p == pytest.approx(2 / 2**9)
-    assert done.note is None
+    result = statistics.compare_paired(SECOND, FIRST, alpha=0.05)
+    assert result.estimate == pytest.approx(1.58)
+    assert (result.low, result.high) == pytest.approx((0.7001142, 2.4598858), abs=5e-8)
+    assert (result.t, result.p) == pytest.approx((4.0621, 0.002833), abs=5e-5)
+    # Nine differences above 0 and one equal to 0: both tests have their smallest possible p.
+    assert result.wilcoxon_p == pytest.approx(2 / 2**9)
+    assert result.sign_p == pytest.approx(2 / 2**9)
+    assert result.note is None
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_sign_test_by_hand() -> None:
 
 
 def test_ties_of_accuracies_are_not_broken_by_rounding() -> None:
-    # All differences are 0.1 or -0.1, up to the last bits.
+    # All differences are 0.1 or -0.1 up to rounding.
     treated = np.array([0.8, 0.9, 0.3, 0.4, 0.7])
     baseline = np.array([0.7, 0.8, 0.4, 0.3, 0.6])
     assert len(np.unique(np.abs(treated - baseline))) > 1
-    done = statistics.compare_paired(treated, baseline, alpha=0.05)
-    assert done.wilcoxon_p == pytest.approx(signed_ranks_p(np.array([1.0, 1, -1, 1, 1])))
+    result = statistics.compare_paired(treated, baseline, alpha=0.05)
+    assert result.wilcoxon_p == pytest.approx(signed_ranks_p(np.array([1.0, 1, -1, 1, 1])))
 
 
 @pytest.mark.parametrize(("correlation", "shift"), [(0.0, 1.0), (0.9, 1.0), (0.9, 0.0)])
@@ -90,9 +90,9 @@ def test_hedges_g_of_a_mean_is_unbiased() -> None:
 def test_what_has_no_spread_has_a_reason_and_no_t(
     treated: list[float], baseline: list[float], note: str
 ) -> None:
-    done = statistics.compare_paired(np.array(treated), np.array(baseline), alpha=0.05)
-    assert done.note == note
-    assert np.isnan([done.t, done.p, done.low, done.high]).all()
+    result = statistics.compare_paired(np.array(treated), np.array(baseline), alpha=0.05)
+    assert result.note == note
+    assert np.isnan([result.t, result.p, result.low, result.high]).all()
 
 
 def test_checks_remain_where_all_differences_are_equal() -> None:
@@ -105,19 +105,19 @@ def test_checks_remain_where_all_differences_are_equal() -> None:
 
 def test_a_ratio_is_compared_by_its_logarithm() -> None:
     ratios = np.array([8.0, 16.0, 32.0])
-    done = statistics.compare_ratio(ratios, reported=4.0, alpha=0.05)
+    result = statistics.compare_ratio(ratios, reported=4.0, alpha=0.05)
     half = 4.30265273 / np.sqrt(3)  # t quantile, 2 degrees of freedom; the sd is one doubling
-    assert done.estimate == pytest.approx(4.0)
-    assert (done.low, done.high) == pytest.approx((4 * 2**-half, 4 * 2**half))
-    assert done.t == pytest.approx(2 * np.sqrt(3))
+    assert result.estimate == pytest.approx(4.0)
+    assert (result.low, result.high) == pytest.approx((4 * 2**-half, 4 * 2**half))
+    assert result.t == pytest.approx(2 * np.sqrt(3))
     with pytest.raises(ValueError, match="above 0"):
         statistics.compare_ratio(np.array([1.0, 0.0]), reported=4.0, alpha=0.05)
 
 
 def test_false_positives_of_pairs_stay_at_alpha() -> None:
     samples = np.random.default_rng(1).normal(size=(2000, 5))
-    done = [statistics.compare_mean(sample, 0.0, 0.1) for sample in samples]
+    result = [statistics.compare_mean(sample, 0.0, 0.1) for sample in samples]
     bound = 0.1 + 4 * np.sqrt(0.1 * 0.9 / 2000)
     for name in ("p", "wilcoxon_p", "sign_p"):
-        assert np.mean([getattr(one, name) < 0.1 for one in done]) < bound
-    assert np.mean([one.p < 0.1 for one in done]) > 0.1 - 4 * np.sqrt(0.1 * 0.9 / 2000)
+        assert np.mean([getattr(one, name) < 0.1 for one in result]) < bound
+    assert np.mean([one.p < 0.1 for one in result]) > 0.1 - 4 * np.sqrt(0.1 * 0.9 / 2000)

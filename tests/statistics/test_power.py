@@ -19,16 +19,16 @@ def test_equivalence_power_is_the_share_of_rejections(n: int, sd: float, alpha: 
     means, sds = samples.mean(axis=1), samples.std(axis=1, ddof=1)
     half = stats.t.isf(alpha, n - 1) * sds / np.sqrt(n)
     share = np.mean(np.abs(means) + half < 1)
-    done = statistics.equivalence_power(n, sd, margin=1.0, alpha=alpha)
-    assert done == pytest.approx(share, abs=4 * np.sqrt(0.25 / 100_000))
+    result = statistics.equivalence_power(n, sd, margin=1.0, alpha=alpha)
+    assert result == pytest.approx(share, abs=4 * np.sqrt(0.25 / 100_000))
 
 
 def test_large_equivalence_power_is_that_of_both_sides() -> None:
-    # That one side fails and the other fails too has next to no probability.
+    # The probability that both one-sided tests fail is negligible.
     n, reach = 30, 0.6 * np.sqrt(30)
     one_side = stats.nct.sf(stats.t.isf(0.05, n - 1), n - 1, reach)
-    done = statistics.equivalence_power(n, sd=1.0, margin=0.6, alpha=0.05)
-    assert done == pytest.approx(2 * one_side - 1, abs=1e-8)
+    result = statistics.equivalence_power(n, sd=1.0, margin=0.6, alpha=0.05)
+    assert result == pytest.approx(2 * one_side - 1, abs=1e-8)
 
 
 def test_proposed_runs_are_the_fewest() -> None:
@@ -61,8 +61,8 @@ def test_detectable_mean_is_statsmodels_where_that_converges(n: int, alpha: floa
 
 def test_detectable_mean_has_its_power_where_statsmodels_fails() -> None:
     n, alpha = 3, 0.0005
-    done = statistics.detectable_mean(n, 1.0, alpha, 0.8)
-    critical, shift = stats.t.isf(alpha / 2, n - 1), done * np.sqrt(n)
+    result = statistics.detectable_mean(n, 1.0, alpha, 0.8)
+    critical, shift = stats.t.isf(alpha / 2, n - 1), result * np.sqrt(n)
     beyond = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
     assert beyond == pytest.approx(0.8, abs=1e-6)
     assert np.isnan(statistics.detectable_mean(1, 1.0, alpha, 0.8))

@@ -63,7 +63,7 @@ def metrics_of(run: config.Run, accuracy: float | None) -> dict[str, Any]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Any]:
-    """Run folders of two cells, one run of which diverged."""
+    """Run folders of two cells, in which one run diverged."""
     resolved = STUDY | {"paths": {"results": str(tmp_path)}}
     accuracies = iter([0.90, 0.91, 0.92, 0.95, 0.97, None])
     for run in config.runs(resolved):
