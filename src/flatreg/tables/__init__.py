@@ -1,14 +1,13 @@
 """The study's tables: their columns with units, and how they are checked, read and written."""
 
+from flatreg.disk.statuses import DIVERGED, STATUSES
 from flatreg.tables.results import (
     CELL,
-    DIVERGED,
     EPOCHS_TABLE,
     METRICS,
     METRICS_TABLE,
     RESULTS,
     RUN,
-    STATUSES,
     SUMMARY_TABLE,
     TESTS_TABLE,
     TIMES_TABLE,
