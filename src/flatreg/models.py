@@ -5,7 +5,7 @@ Two classes are one logit under a sigmoid, more are as many logits under a softm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -56,7 +56,7 @@ class LogisticRegression(nn.Module):
 MODELS = {"mlp": MLP, "logistic_regression": LogisticRegression}
 
 
-def build(model: dict[str, Any], classes: int) -> nn.Module:
+def build(model: Mapping[str, Any], classes: int) -> nn.Module:
     """The Flax module that a config's `model` section describes.
 
     Args:

@@ -207,7 +207,7 @@ def _check_estimates(config: Config) -> None:
         return
     try:
         named = estimated_runs(config)
-        model = cell_settings(config, *named[0][:2])["model"]["name"]
+        model = cell_settings(config, *named[0][:2]).model["name"]
         settings(config, named[0])
     except UserError as error:
         raise UserError(f"config: estimates: {error}, or to name others") from error
@@ -230,28 +230,28 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
             )
         values[value] = lam
     if with_plain and BASELINE not in lambdas:
-        raise UserError(f'{where}: lambda "0", the plain training, is missing; add it')
+        raise UserError(f'{where}: lambda "{BASELINE}", the plain training, is missing; add it')
 
 
-def _check_training(chosen: Config, where: str) -> None:
+def _check_training(training: Config, where: str) -> None:
     for name in ("learning_rate", "weight_decay"):
-        given, searched = chosen[name] is not None, chosen["search"] is not None
+        given, searched = training[name] is not None, training["search"] is not None
         if given == searched:
             raise UserError(
                 f"{where}.{name}: "
                 + ("given and searched; keep one" if given else "missing; give it or a `search`")
             )
-    is_text = chosen["source"] in TEXT_SOURCES
-    if is_text != (chosen["reading"] is not None):
+    is_text = training["source"] in TEXT_SOURCES
+    if is_text != (training["reading"] is not None):
         what = "missing; write `whole` or `stripped`" if is_text else "only texts have one"
         raise UserError(f"{where}.reading: {what}")
-    if chosen["reading"] == "stripped" and chosen["source"] != "newsgroups20":
+    if training["reading"] == "stripped" and training["source"] != "newsgroups20":
         raise UserError(f"{where}.reading: only newsgroups20 has a stripped one; write `whole`")
-    if "test_split" in chosen["varies"] and chosen["source"] not in UNSPLIT_SOURCES:
+    if "test_split" in training["varies"] and training["source"] not in UNSPLIT_SOURCES:
         raise UserError(
-            f"{where}.varies: {chosen['source']} has a standard test split; leave test_split out"
+            f"{where}.varies: {training['source']} has a standard test split; leave test_split out"
         )
-    if is_text and chosen["inputs"] != "raw":
+    if is_text and training["inputs"] != "raw":
         raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
 
 
@@ -269,10 +269,13 @@ def check_optimizers(config: Config) -> None:
 
     for name, protocol in config["protocols"].items():
         for dataset in protocol["datasets"]:
-            chosen = cell_settings(config, name, dataset)
-            if chosen["search"] is not None:
-                chosen |= {k: chosen["search"][k][0] for k in ("learning_rate", "weight_decay")}
+            cell = cell_settings(config, name, dataset)
+            if cell.search is not None:
+                cell = cell.with_rates(
+                    learning_rate=cell.search.learning_rate[0],
+                    weight_decay=cell.search.weight_decay[0],
+                )
             try:
-                optimizers.build(chosen, steps_per_epoch=100)
+                optimizers.build(cell, steps_per_epoch=100)
             except UserError as error:
                 raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error

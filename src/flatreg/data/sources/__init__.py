@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
+from flatreg.config import DataSettings
 from flatreg.data.prepared import Prepared
 
 SOURCES = ("breast_cancer", "cifar100", "digits", "imdb_reviews", "newsgroups20")
 
 
-def reader(source: str) -> Callable[[dict[str, Any]], Prepared]:
+def reader(source: str) -> Callable[[DataSettings], Prepared]:
     """The function that reads a source from its library's cache or package."""
     return import_module(f"flatreg.data.sources.{source}").read
