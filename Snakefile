@@ -1,6 +1,6 @@
-# The study, from raw data to the paper: `snakemake`, and everything is made that
-# config.yaml asks for and is not there yet. One stage a file, in the order in
-# which they run; what they share is in common.smk.
+# The study, from raw data to the paper. `snakemake` makes whatever config.yaml asks
+# for and is missing or out of date. The stages are in the order in which they run,
+# one file per stage; what they share is in common.smk.
 
 from snakemake.utils import min_version
 
@@ -38,7 +38,7 @@ include: "workflow/rules/publish.smk"
 
 
 rule all:
-    """Everything the study makes: the paper, its tables, the pages to explore it."""
+    """Make everything: the paper, its tables and the pages to explore them."""
     default_target: True
     input:
         run_files("metrics.json"),

@@ -1,1 +1,1 @@
-"""What the penalty costs beside its peers; ratios only, measured side by side."""
+"""Benchmarks of the penalty and of the pipeline; methods are compared side by side, as ratios."""

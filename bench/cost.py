@@ -1,7 +1,8 @@
-"""What the penalty costs, side by side with its peers: `python -m bench.cost --help`.
+"""The cost of the penalty, side by side with its peers: `python -m bench.cost --help`.
 
-All ways take turns in one process (PyTorch in a child of it). Only ratios to the plain step of the
-same round and framework are reported, their median over the rounds with the quartiles.
+All ways to compute it take turns in one process (PyTorch in a child process). A way's step is
+divided by the plain step of the same round and framework; the results are the median and quartiles
+of these ratios over the rounds.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from flatreg.machine import hold_threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# What is timed with all peers: the study's networks.
+# The study's networks, timed with all peers.
 NETWORKS = {
     "cifar100": Shape(),
     "newsgroups20": Shape(10_000, (), 20, 32),
     "imdb_reviews": Shape(10_000, (), 1, 32),
     "breast_cancer": Shape(30, (512, 256), 1, 32),
 }
-# From CIFAR-100's, one thing is changed at a time.
+# The CIFAR-100 network with one quantity changed at a time.
 CURVES = {
     "inputs": {v: Shape(inputs=v) for v in (256, 768, 3072, 6144, 12288)},
     "batch": {v: Shape(batch=v) for v in (32, 64, 128, 256, 512, 1024)},
@@ -45,7 +46,7 @@ CURVES = {
     "layers": {v: Shape(hidden=(512, *[256] * (v - 2))) for v in (2, 3, 4, 6, 8)},
 }
 CURVE_WAYS = ("plain", "reverse over reverse", "autodiff", "gram")
-# Words of a text, of a vocabulary of 10,000: where a sparse batch stops being the cheaper one.
+# Words per text, of a vocabulary of 10,000, to see where a sparse batch stops being cheaper.
 WORDS = (10, 30, 100, 300, 1000, 3000)
 
 
@@ -70,7 +71,7 @@ def main() -> None:
 def measure_network(
     name: str, torch: Path | None, threads: int, timing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Ratios and working memory of all ways on one of the study's networks."""
+    """Ratios and working memory (bytes) of all ways on one of the study's networks."""
     shape = NETWORKS[name]
     ways = jax_ways(shape)
     working = {way: jax_steps.working_bytes(shape, way) for way in ways}
@@ -79,13 +80,13 @@ def measure_network(
             child = stack.enter_context(torch_child(torch, threads, shape))
             ways |= {TORCH_PLAIN: partial(ask, child, "plain")}
             ways |= {TORCH_PENALIZED: partial(ask, child, "penalized")}
-        found = ratios(take_turns(ways, **timing))
-    show(name, found)
-    return {"shape": shape._asdict(), "ways": found, "working_bytes": working}
+        figures = ratios(take_turns(ways, **timing))
+    show(name, figures)
+    return {"shape": shape._asdict(), "ways": figures, "working_bytes": working}
 
 
 def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Ratios against one thing that grows."""
+    """Ratios as one quantity of `CURVES` grows."""
     points = {}
     for value, shape in CURVES[axis].items():
         ways = {name: run for name, run in jax_ways(shape).items() if name in CURVE_WAYS}
@@ -95,7 +96,7 @@ def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]
 
 
 def measure_words(timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Ratios to the plain step on a dense batch of texts, by how many words a text has."""
+    """Ratios to the plain step on a dense batch of texts, by number of words per text."""
     points = {}
     for words in WORDS:
         steps = jax_steps.steps_on_texts(NETWORKS["newsgroups20"], words)
@@ -105,9 +106,9 @@ def measure_words(timing: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def measure_floor(shape: Shape, timing: dict[str, Any]) -> dict[str, float]:
-    """The penalized step of `gram` beside its own matrix products at this machine's best rate.
+    """Time of the penalized step of `gram`, and of its matrix products alone at the best rate.
 
-    The rate is that of the largest product, a mini-batch with the first kernel.
+    The rate is measured on the largest product, a mini-batch times the first kernel.
     """
     rng = np.random.default_rng(0)
     a = jnp.asarray(rng.normal(size=(shape.batch, shape.inputs)), jnp.float32)
@@ -131,13 +132,13 @@ def measure_floor(shape: Shape, timing: dict[str, Any]) -> dict[str, float]:
 
 
 def jax_ways(shape: Shape) -> dict[str, Run]:
-    """All ways that JAX has."""
+    """The steps of all ways in JAX, ready to be timed."""
     return {name: timed(step) for name, step in jax_steps.steps(shape).items()}
 
 
 @contextmanager
 def torch_child(python: Path, threads: int, shape: Shape) -> Iterator[subprocess.Popen[str]]:
-    """PyTorch's steps, in a process that waits to be asked."""
+    """Start the process that runs PyTorch's steps on request."""
     command = [python, "-m", "bench.torch_steps", str(threads), json.dumps(shape._asdict())]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
@@ -147,10 +148,10 @@ def torch_child(python: Path, threads: int, shape: Shape) -> Iterator[subprocess
 
 
 def ask(child: subprocess.Popen[str], what: str, count: int) -> float:
-    """The child's seconds for so many steps.
+    """Seconds that the child process takes for `count` steps.
 
     Raises:
-        UserError: it has ended; its own message is above.
+        UserError: the child process failed; its own message is above.
     """
     try:
         print(what, count, file=child.stdin, flush=True)
@@ -159,20 +160,20 @@ def ask(child: subprocess.Popen[str], what: str, count: int) -> float:
         raise UserError("bench.torch_steps failed; its message is above") from error
 
 
-def show(name: str, found: dict[str, dict[str, float]]) -> None:
-    """Print a line a way."""
+def show(name: str, figures: dict[str, dict[str, float]]) -> None:
+    """Print one line per way."""
     print(name)
-    for way, figures in found.items():
+    for way, row in figures.items():
         print(
-            f"  {way:26} {figures['milliseconds']:9.3f} ms  {figures['ratio']:6.2f}x"
-            f" [{figures['ratio_low']:.2f}, {figures['ratio_high']:.2f}]"
-            f"  every 10th {figures['ratio_interval']:.2f}x",
+            f"  {way:26} {row['milliseconds']:9.3f} ms  {row['ratio']:6.2f}x"
+            f" [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
+            f"  every 10th {row['ratio_interval']:.2f}x",
             flush=True,
         )
 
 
 def show_floor(floor: dict[str, float]) -> None:
-    """Print how near the penalized step is to its own matrix products."""
+    """Print how close the penalized step comes to the time of its matrix products."""
     print(
         f"gram, CIFAR-100: {floor['milliseconds']:.2f} ms, of which the"
         f" {floor['flops'] / 1e9:.2f} GFLOP of its matrix products, as written, would take"
@@ -183,8 +184,8 @@ def show_floor(floor: dict[str, float]) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
-    parser.add_argument("--rounds", type=int, default=15, help="turns that each way takes")
-    parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn")
+    parser.add_argument("--rounds", type=int, default=15, help="number of turns of each way")
+    parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn (s)")
     parser.add_argument("--torch", type=Path, help="Python of an environment with PyTorch")
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""One training step by each way to get the penalty in JAX: ours and its peers'."""
+"""One training step in JAX for each way to compute the penalty: ours and its peers'."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
 
-# What starts an optimizer, and what makes updates of parameters, its state, a batch and a key.
+# The optimizer's init, and a function from parameters, optimizer state, batch and key to updates.
 Update = tuple[Callable[[Any], Any], Callable[..., tuple[Any, Any]]]
 
 
@@ -52,7 +52,7 @@ LAYER = penalty.FirstLayer(
 
 
 def reverse_over_reverse(probes: int) -> penalty.Estimator:
-    """The original's way: the gradient of <gradient, v>, differentiated once more."""
+    """The original's way: H v as the gradient of <gradient, v>; reverse mode throughout."""
 
     def trace(params: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
         def one(key: jax.Array) -> jax.Array:
@@ -66,7 +66,7 @@ def reverse_over_reverse(probes: int) -> penalty.Estimator:
 
 
 def through_matfree(probes: int) -> penalty.Estimator:
-    """Matfree's estimator of a squared Frobenius norm, differentiated through."""
+    """Matfree's estimator of the squared Frobenius norm; reverse mode differentiates it."""
 
     def trace(params: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
         def product(vector: Any) -> Any:
@@ -82,18 +82,18 @@ def through_matfree(probes: int) -> penalty.Estimator:
 
 
 def estimators(shape: Shape) -> dict[str, penalty.Estimator]:
-    """All that fit a network."""
-    found = {
+    """All estimators that apply to a network."""
+    by_name = {
         "reverse over reverse": reverse_over_reverse(shape.probes),
         "matfree": through_matfree(shape.probes),
         "autodiff": penalty.autodiff(loss, probes=shape.probes),
         "gram": penalty.gram(LAYER, probes=shape.probes),
     }
-    return found if shape.hidden else found | {"exact": penalty.exact(LAYER)}
+    return by_name if shape.hidden else by_name | {"exact": penalty.exact(LAYER)}
 
 
 def steps(shape: Shape) -> dict[str, Callable[[], None]]:
-    """By name, a function that takes one compiled step and waits for it.
+    """Functions by name; each runs one compiled step and waits for its result.
 
     "plain" is the step without a penalty, "SAM" that of sharpness-aware minimization.
     """
@@ -106,7 +106,7 @@ def step(shape: Shape, name: str) -> Callable[[], None]:
 
 
 def working_bytes(shape: Shape, name: str) -> int:
-    """What a step needs at its peak beside parameters, optimizer and batch, as XLA planned it."""
+    """Peak memory (bytes) of a step besides parameters, optimizer and batch, as planned by XLA."""
     make, params, x, y = _prepared(shape, name)
     plan = _compilable(make[1]).lower(_carry(make, params), x, y).compile()
     return plan.memory_analysis().temp_size_in_bytes
@@ -126,7 +126,7 @@ def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:
 
 
 def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
-    """Steps of logistic regression on a batch of texts of so many words, dense and sparse."""
+    """Steps of logistic regression on texts with `words` words each, on dense and sparse batches."""
     params, _, y = _start(shape)
     x = networks.texts(shape, words)
     optimizer = optax.adam(1e-3)
@@ -150,7 +150,7 @@ def _plain(optimizer: optax.GradientTransformation) -> Update:
 
 
 def _sam(optimizer: optax.GradientTransformation) -> Update:
-    """Sharpness-aware minimization (Foret et al. 2021) as optax has it: two gradients a step."""
+    """Optax's sharpness-aware minimization (Foret et al. 2021): two gradients per step."""
     ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
     sam = optax.contrib.sam(optimizer, ascent, opaque_mode=True)
 
@@ -205,7 +205,7 @@ def matrix_flops(shape: Shape, name: str) -> int:
 
 
 def products(jaxpr: Any) -> int:
-    """Operations of the matrix products in a program, each part of it counted once."""
+    """Floating-point operations of a program's matrix products; a loop's body counts once."""
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive is jax.lax.dot_general_p:

@@ -1,4 +1,4 @@
-"""The networks and batches that are timed, in NumPy: JAX and PyTorch start from the same."""
+"""The networks and batches to time, in NumPy, so that JAX and PyTorch start from the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Shape(NamedTuple):
     Attributes:
         inputs: width of the input.
         hidden: widths of the hidden layers.
-        outputs: logits.
+        outputs: number of logits.
         batch: examples in a mini-batch (B).
         probes: probe vectors (M).
     """
@@ -26,7 +26,7 @@ class Shape(NamedTuple):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of all layers, input to logits."""
+        """Widths of all layers, from input to logits."""
         return (self.inputs, *self.hidden, self.outputs)
 
 
@@ -50,7 +50,7 @@ def batch(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def texts(shape: Shape, words: int) -> np.ndarray:
-    """Inputs [B, d] with so many entries above zero in each row, which is of unit length."""
+    """Inputs [B, d]; each row has `words` entries above zero and unit length."""
     rng = np.random.default_rng(2)
     x = np.zeros((shape.batch, shape.inputs), np.float32)
     for row in x:

@@ -1,7 +1,7 @@
-"""How a study of thousands of runs is planned, merged and tested: `python -m bench.scale --help`.
+"""Cost of planning, merging and testing thousands of runs: `python -m bench.scale --help`.
 
-The runs are not trained: each is a copy of one of the demo's, under its own name and with an
-accuracy and a curvature of its own, so that the tables and tests have something to tell apart.
+The runs are not trained. Each is a copy of a run of the demo with its own name, accuracy and
+curvature, so that tables and tests have differences to work on.
 """
 
 from __future__ import annotations
@@ -38,30 +38,34 @@ TABLES = {
 
 
 class Cost(NamedTuple):
-    """What a command took: seconds by the clock, and megabytes at most."""
+    """What a command took: wall-clock seconds and peak memory (MiB)."""
 
     seconds: float
     megabytes: float
 
 
 def main() -> None:
-    """Plan, merge, summarize and test, and write what each took."""
+    """Plan, merge, summarize and test, and write the cost of each."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--runs", type=int, default=6000, help="trainings of the study")
-    parser.add_argument("--protocols", type=int, default=15, help="each of two data sets")
-    parser.add_argument("--demo", type=Path, default=Path("results/demo"), help="its results")
+    parser.add_argument(
+        "--protocols", type=int, default=15, help="protocols, on two data sets each"
+    )
+    parser.add_argument(
+        "--demo", type=Path, default=Path("results/demo"), help="results of the demo"
+    )
     parser.add_argument("--work", type=Path, required=True, help="an empty folder to work in")
     parser.add_argument("--out", type=Path, required=True, help="the costs (JSON)")
     arguments = parser.parse_args()
     sample = run_dir(arguments.demo, *SAMPLE)
     if not (sample / "curvature.json").exists():
-        raise UserError(f"{sample} is missing; `make demo` first")
+        raise UserError(f"{sample} has no curvature.json; run `make demo` first")
     overlay = study(arguments.runs, arguments.protocols)
     folder = copy_workflow(arguments.work, overlay)
     costs = {"plan": measured([sys.executable, "-m", "snakemake", "-n", "-q", "all"], folder)}
-    resolved = config.read([folder / "config.yaml", folder / "study.yaml"], SCHEMA)
-    runs = config.runs(resolved)
-    write_json(folder / "results/config.json", resolved)
+    completed = config.read([folder / "config.yaml", folder / "study.yaml"], SCHEMA)
+    runs = config.runs(completed)
+    write_json(folder / "results/config.json", completed)
     for number, run in enumerate(runs):
         write_run(folder, run, sample, np.random.default_rng(number))
     for name, words in TABLES.items():
@@ -70,9 +74,10 @@ def main() -> None:
 
 
 def study(runs: int, protocols: int) -> dict[str, Any]:
-    """A study of so many runs, to be laid over config.yaml.
+    """An overlay of config.yaml for a study with about this many runs.
 
-    One protocol is the main one, which figures and tables show; the others vary its rate.
+    The first protocol is the main one, which figures and tables show; the others extend it and vary
+    its learning rate.
     """
     seeds = round(runs / (protocols * len(DATASETS) * len(LAMBDAS)))
     training = {
@@ -105,21 +110,21 @@ def study(runs: int, protocols: int) -> dict[str, Any]:
 
 
 def copy_workflow(folder: Path, overlay: dict[str, Any]) -> Path:
-    """What the workflow is made of, in an empty folder, with the study over it."""
+    """Copy the workflow's files and the overlay into an empty folder."""
     copy_parts(folder, WORKFLOW, *GENERATED)
     (folder / "study.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     return folder
 
 
 def command_of(stage: str, *flags: str) -> list[str]:
-    """A stage of the library on the results."""
+    """The command line of a stage of the library, with tables in results/."""
     paths = [f"results/{word}" if word.startswith("tables") else word for word in flags]
     stage_words = [sys.executable, "-m", f"flatreg.{stage}", "--config", "results/config.json"]
     return [*stage_words, *paths]
 
 
 def write_run(folder: Path, run: Run, sample: Path, rng: np.random.Generator) -> None:
-    """A run's files: the sample's, with the name of the run and numbers of its own."""
+    """Write a run's files: those of the sample, with the run's name and its own numbers."""
     out = run_dir(folder / "results", *run)
     out.mkdir(parents=True)
     for name in ("epochs.csv", "params.npz", "timing.json", "facts.json"):
@@ -134,10 +139,10 @@ def write_run(folder: Path, run: Run, sample: Path, rng: np.random.Generator) ->
 
 
 def measured(words: list[str], folder: Path) -> Cost:
-    """Run a command and measure it.
+    """Run a command and measure its cost.
 
     Raises:
-        UserError: it failed.
+        UserError: the command failed.
     """
     words = [*words, *(["--configfile", "study.yaml"] if "snakemake" in words else [])]
     clock = time.perf_counter()
@@ -149,16 +154,16 @@ def measured(words: list[str], folder: Path) -> Cost:
         stderr=subprocess.PIPE,
         text=True,
     )
-    said = process.stderr.read()
+    errors = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - clock
     if status:
-        raise UserError(f"{' '.join(words)} failed: {said.strip().splitlines()[-1]}")
+        raise UserError(f"{' '.join(words)} failed: {errors.strip().splitlines()[-1]}")
     return Cost(round(seconds, 1), round(used.ru_maxrss / 1024))
 
 
 def report(runs: int, costs: dict[str, Cost]) -> Config:
-    """The costs, and the machine and commit they are of."""
+    """The costs, with the machine and commit on which they were measured."""
     facts = machine.describe()
     making = {name: facts[name] for name in ("commit", "dirty", "processor", "cores", "python")}
     return {

@@ -1,7 +1,8 @@
-"""What Slurm adds to a run, as one of a group: `python -m bench.slurm_overhead --help`.
+"""The time that Slurm adds per run of a grouped job: `python -m bench.slurm_overhead --help`.
 
-Sixteen short trainings with their measurements, on one core: by Snakemake alone, and as one job of
-a real two-node Slurm on this machine through each profile, from `snakemake` to its end.
+Sixteen short trainings and their measurements run on one core: by Snakemake alone, and, through
+each profile, as one job of a real two-node Slurm on this machine. The time is that of the whole
+`snakemake` command.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MACHINE = ("commit", "dirty", "processor", "cores", "python")
 
 
 def main() -> None:
-    """Time all three, and write what Slurm adds to each run."""
+    """Time all three, and write the seconds that Slurm adds per run."""
     parser = argparse.ArgumentParser(prog="python -m bench.slurm_overhead", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the times (JSON)")
     arguments = parser.parse_args()
@@ -46,12 +47,12 @@ def main() -> None:
     alone = seconds.pop("local")
     added = {profile: round((took - alone) / RUNS, 2) for profile, took in seconds.items()}
     report = {"runs": RUNS, "seconds": {"local": alone} | seconds, "added_seconds_a_run": added}
-    found = machine.describe()
-    write_json(arguments.out, report | {name: found[name] for name in MACHINE})
+    facts = machine.describe()
+    write_json(arguments.out, report | {name: facts[name] for name in MACHINE})
 
 
 def timed(project: Project, profile: str) -> float:
-    """Seconds from `snakemake` to its end, the data prepared before."""
+    """Seconds that `snakemake` takes; the data are prepared before."""
     project.configure(digits_alone(EPOCHS, RUNS // 2))
     finish(project, "local", DATA)
     begun = time.perf_counter()
@@ -63,12 +64,12 @@ def finish(project: Project, profile: str, *options: str) -> None:
     """Run Snakemake to its end.
 
     Raises:
-        UserError: it failed.
+        UserError: Snakemake failed.
     """
     process = project.start(profile, *options)
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     if process.returncode:
-        raise UserError(f"snakemake failed: {said.strip().splitlines()[-1]}")
+        raise UserError(f"snakemake failed: {output.strip().splitlines()[-1]}")
 
 
 if __name__ == "__main__":

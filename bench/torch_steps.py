@@ -1,8 +1,9 @@
-"""PyTorch's steps, in an environment of its own: `python -m bench.torch_steps THREADS SHAPE`.
+"""Training steps in PyTorch: `python -m bench.torch_steps THREADS SHAPE`.
 
-The double backward is written with care: one graph for loss and gradient, one probe after another,
-the penalty's gradient added up as it comes. A line "NAME COUNT" on standard input takes COUNT steps
-of "plain" or "penalized" and prints their seconds.
+This module runs in an environment of its own. For each line "NAME COUNT" on standard input it runs
+COUNT steps of "plain" or "penalized" and prints their seconds. To be a fair peer, the double
+backward shares one graph for loss and gradient, and accumulates the penalty's gradient probe by
+probe.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def make_model(shape: Shape) -> torch.nn.Sequential:
 
 
 def signs(like: torch.Tensor) -> torch.Tensor:
-    """Rademacher entries; the cheapest way that PyTorch has."""
+    """Rademacher entries, by the cheapest way in PyTorch."""
     return torch.randint(0, 2, like.shape, dtype=torch.int8).mul_(2).sub_(1).to(like.dtype)
 
 
@@ -42,7 +43,7 @@ def take_step(
     y: torch.Tensor,
     probes: int,
 ) -> None:
-    """One step; `probes` 0 is plain training."""
+    """Take one training step; with `probes` 0 it is a plain one."""
     parameters = list(model.parameters())
     logits = model(x)
     if logits.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""Ways to do the same take turns, so that whatever else the machine does falls on all of them."""
+"""Timing in turns, so that other load on the machine affects all ways equally."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Takes so many steps and tells the seconds of all of them.
+# Runs a number of steps and returns the seconds of all of them together.
 Run = Callable[[int], float]
 
 INTERVAL = 10
@@ -17,7 +17,7 @@ TORCH_PLAIN, TORCH_PENALIZED = "PyTorch, plain", "PyTorch, double backward"
 
 
 def timed(step: Callable[[], Any]) -> Run:
-    """A step, which waits for its result, as something that can be timed."""
+    """Turn a step that waits for its result into a `Run`."""
 
     def run(count: int) -> float:
         clock = time.perf_counter()
@@ -29,7 +29,13 @@ def timed(step: Callable[[], Any]) -> Run:
 
 
 def take_turns(ways: dict[str, Run], *, rounds: int, seconds: float) -> dict[str, np.ndarray]:
-    """Seconds a step of each way [rounds]: one turn of about so many seconds a round and way."""
+    """Seconds per step of each way [rounds].
+
+    Args:
+        ways: by name.
+        rounds: in each of which every way has one turn.
+        seconds: approximate length of a turn.
+    """
     counts = {}
     for name, run in ways.items():
         run(2)  # compile, and touch the memory
@@ -37,26 +43,26 @@ def take_turns(ways: dict[str, Run], *, rounds: int, seconds: float) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
-            # Not timed: what the one before left in caches, and threads that still wait, spinning.
+            # Warm-up, not timed: the previous way left its data in caches and its threads spinning.
             run(-(-counts[name] // 10))
             times[name].append(run(counts[name]) / counts[name])
-    return {name: np.array(found) for name, found in times.items()}
+    return {name: np.array(values) for name, values in times.items()}
 
 
 def ratios(times: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Each way's step over the plain step of its framework in the same round, median and quartiles.
+    """Median and quartiles of each way's step over its framework's plain step of the same round.
 
-    `ratio_interval` is of the mean step when every 10th takes the penalty.
+    `ratio_interval` is the ratio of the mean step if every 10th step has the penalty.
     """
-    found = {}
+    figures = {}
     for name, ours in times.items():
         base = TORCH_PLAIN if name.startswith("PyTorch") else "plain"
         low, middle, high = np.quantile(ours / times[base], [0.25, 0.5, 0.75])
-        found[name] = {
+        figures[name] = {
             "milliseconds": float(np.median(ours) * 1e3),
             "ratio": float(middle),
             "ratio_low": float(low),
             "ratio_high": float(high),
             "ratio_interval": float((INTERVAL - 1 + middle) / INTERVAL),
         }
-    return found
+    return figures

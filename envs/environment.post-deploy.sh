@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Snakemake runs this inside the conda environment it has just made, in the repository's folder.
+# Snakemake runs this inside the new conda environment, in the repository's folder.
 set -euo pipefail
 
 python -m pip install --quiet --require-hashes -r envs/requirements.txt

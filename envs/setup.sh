@@ -1,16 +1,16 @@
 #!/bin/sh
-# Set-up of the machine, called by make; each step is safe to repeat.
-#   envs/setup.sh venv PYTHON FOLDER   environment from the lock, and flatreg
+# Set up the machine; called by make. Each step is safe to repeat.
+#   envs/setup.sh venv PYTHON FOLDER   environment from the lock file, with flatreg
 #   envs/setup.sh torch PYTHON FOLDER  environment with PyTorch, for the bench
-#   envs/setup.sh audit PYTHON FOLDER  environment of what inspects the first one
-#   envs/setup.sh tex                  LaTeX with what the paper uses
-#   envs/setup.sh chromium             the browser in which the tests open the Explore page
-#   envs/setup.sh slurm                the scheduler on which the tests run the demo
+#   envs/setup.sh audit PYTHON FOLDER  environment of the tools that audit the first one
+#   envs/setup.sh tex                  LaTeX with the paper's packages
+#   envs/setup.sh chromium             browser for the tests of the Explore page
+#   envs/setup.sh slurm                scheduler for the cluster tests
 set -eu
 
 TEX_PACKAGES="latexmk texlive-latex-base texlive-latex-recommended texlive-latex-extra \
 texlive-fonts-recommended texlive-science texlive-pictures lmodern"
-# One file of each of those packages: latexmk alone does not make the paper.
+# One file of each package above: latexmk alone cannot compile the paper.
 TEX_FILES="article.cls natbib.sty hyperref.sty booktabs.sty microtype.sty caption.sty algpseudocode.sty tikz.sty \
 lmodern.sty phvr7t.tfm"
 
@@ -19,7 +19,7 @@ fail() {
     exit 1
 }
 
-# The words that run apt-get as root without asking anything, or status 1.
+# Print the command that runs apt-get as root without a prompt, or return 1.
 apt_command() {
     command -v apt-get >/dev/null 2>&1 || return 1
     if [ "$(id -u)" = 0 ]; then
@@ -31,7 +31,7 @@ apt_command() {
     fi
 }
 
-# apt_install PACKAGE…: quiet unless it fails.
+# apt_install PACKAGE…: install, with output only if it fails.
 apt_install() {
     apt=$(apt_command)
     log=$(mktemp)
@@ -44,7 +44,7 @@ apt_install() {
     fi
 }
 
-# make_venv PYTHON FOLDER: an empty environment, and $pip to fill it with.
+# make_venv PYTHON FOLDER: make an empty environment, and set $pip to install into it.
 make_venv() {
     python=$1 folder=$2
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
@@ -61,7 +61,7 @@ make_venv() {
         apt_install "python$version-venv"
     fi
     echo "Setting up $folder with Python $version (a few minutes, once) …"
-    # A folder whose Python is gone or another version is made anew.
+    # A folder whose Python is missing or of another version must be cleared.
     if "$folder/bin/python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
         "$python" -m venv "$folder"
     else
@@ -102,7 +102,7 @@ install_tex() {
     fi
 }
 
-# install_for_tests NAME COMMANDS PACKAGES: where one of the commands is missing.
+# install_for_tests NAME COMMANDS PACKAGES: install them if a command is missing.
 install_for_tests() {
     name=$1 commands=$2 packages=$3
     for command in $commands; do

@@ -74,7 +74,9 @@ def test_correct_counts_the_largest_logit() -> None:
 
 
 def test_unknown_model_and_attribute_are_one_line() -> None:
-    with pytest.raises(UserError, match="model 'cnn' is unknown; choose one of mlp"):
+    with pytest.raises(
+        UserError, match="model 'cnn' is unknown; choose one of logistic_regression, mlp"
+    ):
         models.build({"name": "cnn"}, 3)
     with pytest.raises(UserError, match=r"unexpected keyword argument 'width'.*config"):
         models.build({"name": "logistic_regression", "width": 3}, 3)

@@ -233,13 +233,15 @@ def test_profiles_hold_only_what_snakemake_knows(root):
 
 
 def test_profiles_of_clusters_group_the_same_jobs(root):
-    """And none that is not there any more."""
+    """Each is a rule, and none of these runs on the login node."""
     slurm, generic, gpu = (profile(root, name) for name in CLUSTERS)
     for option in ("groups", "group-components", "retries", "latency-wait"):
         assert slurm[option] == generic[option] == gpu[option], option
     rules = "".join(path.read_text("utf-8") for path in (root / "workflow/rules").glob("*.smk"))
     grouped = {entry.partition("=")[0] for entry in slurm["groups"]}
-    assert grouped <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))
+    bodies = dict(re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", rules, re.MULTILINE))
+    assert grouped <= set(bodies)
+    assert [name for name in grouped if "localrule: True" in bodies[name]] == []
 
 
 @pytest.mark.parametrize("name", CLUSTERS)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the study and its HTML report, then say where things are.
+# Run the study, make its HTML report, and print where the results are.
 #   workflow/run.sh RESULTS PDF [snakemake options]
 set -eu
 
@@ -9,8 +9,8 @@ report=$results/report.html
 
 snakemake "$@"
 
-# The report shows what lies in the results and the captions: made anew only
-# when one of them is newer.
+# The report shows results and captions. It is slow to make, so only if one of
+# them is newer.
 if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f -newer "$report" | head -n 1)" ]; then
     mkdir -p "$results/logs"
     snakemake "$@" --report "$report" >"$results/logs/report.log" 2>&1 || {

@@ -1,4 +1,4 @@
-"""The project's commands by one name each: `flatreg NAME ARGUMENTS`."""
+"""All commands of the project under one program: `flatreg NAME ARGUMENTS`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flatreg import command
 from flatreg.code import LIBRARY
 from flatreg.errors import UserError, nearest
 
-# What a person types; the other commands are stages, which the workflow calls.
+# Commands for people; the others are stages that the workflow calls.
 BY_HAND = (
     *("trace", "explore", "verify", "stages", "propose_runs"),
     *("config", "reference", "readme"),
 )
-# Names of version 0.1.0 that are others since; they go with the next version.
+# Deprecated names, those of version 0.1.0, with their successors; removed in the next version.
 FORMER = {
     "evidence.generalization": "evidence correlations",
     "evidence.variance": "evidence variance",
@@ -41,7 +41,7 @@ FORMER = {
 
 
 def main() -> None:
-    """Run the module of a command with the arguments, or list all commands."""
+    """Run a command with its arguments, or list all commands."""
     name, *arguments = sys.argv[1:] or ["--help"]
     known = commands()
     if name in ("-h", "--help"):
@@ -54,30 +54,30 @@ def main() -> None:
     if name not in known:
         raise UserError(f"flatreg has no command {name!r}{nearest(name, known)}")
     module, _ = known[name]
-    # A new process: what a command writes down of its own call is as if typed in full.
+    # A new process, so that the command line in a run's facts is the one typed in full.
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
 def commands() -> dict[str, tuple[str, str]]:
-    """Module and first line of every command, by the last word of the module's name."""
-    found = {}
+    """Module and first docstring line of every command, by the last word of the module's name."""
+    known = {}
     for path in sorted(LIBRARY.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if path.parent != LIBRARY and '\nif __name__ == "__main__":' in text:
             parts = path.relative_to(LIBRARY.parent).with_suffix("").parts
             words = parts[:-1] if parts[-1] == "__main__" else parts
             line = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-            found[words[-1]] = ".".join(words), line.rstrip(".")
-    return found
+            known[words[-1]] = ".".join(words), line.rstrip(".")
+    return known
 
 
 def list_commands(known: dict[str, tuple[str, str]]) -> None:
-    """Print the commands with what they do, first those that a person types."""
+    """Print the commands with what they do, those for people first."""
     console = Console(highlight=False)
-    console.print("usage: flatreg NAME ARGUMENTS; flatreg NAME --help says which")
+    console.print("usage: flatreg NAME ARGUMENTS; flatreg NAME --help lists the arguments")
     groups = {
-        "by hand": [name for name in BY_HAND if name in known],
-        "stages, as the workflow calls them": [name for name in known if name not in BY_HAND],
+        "commands for you": [name for name in BY_HAND if name in known],
+        "stages that the workflow runs": [name for name in known if name not in BY_HAND],
     }
     for title, names in groups.items():
         console.print(f"\n{title}:")

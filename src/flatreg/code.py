@@ -1,4 +1,4 @@
-"""Our own code: which files a command is made of, their hash, the commit and the libraries."""
+"""The code that runs: the files that a command imports, their hash, the commit, the libraries."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 LIBRARY = Path(__file__).parent
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "matfree", "numpy", "scipy")
-# What a stage takes from the config is in the params of its rule.
+# Not hashed: what a stage takes from the config is in the params of its rule.
 UNTRACED = LIBRARY / "config"
 
 
 def making() -> dict[str, Any]:
-    """What decides how a training goes on, beside its settings: the code and its libraries."""
+    """What a resumed training depends on besides its settings: the code and its libraries."""
     return {
         "code": _sha256(sorted(LIBRARY.rglob("*.py"))),
         "python": platform.python_version(),
@@ -27,24 +27,24 @@ def making() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the libraries that may move a number."""
+    """The versions of the libraries that can change a number."""
     return {name: metadata.version(name) for name in PACKAGES}
 
 
 def commit() -> tuple[str | None, bool | None]:
-    """The commit of the code that runs and whether files differ from it; None outside git."""
+    """The commit of the running code, and whether files differ from it; None outside git."""
     head = _git("rev-parse", "HEAD")
     if head is None:
         return None, None
     return head, _git("status", "--porcelain", "--untracked-files=no") != ""
 
 
-# ── What a command is made of ─────────────────────────────────────────────────
+# ── The files of a command ────────────────────────────────────────────────────
 
 
 @cache
 def digest(*commands: str) -> str:
-    """16 hex digits of the contents of all files that these commands are made of.
+    """16 hex digits of a hash over all library files that these commands import.
 
     Args:
         commands: as typed after `python -m flatreg.`.
@@ -54,35 +54,65 @@ def digest(*commands: str) -> str:
 
 @cache
 def files_of(*commands: str) -> list[Path]:
-    """The library's files that these commands import, directly or not, by the text of each file.
+    """The library files that these commands import, directly or indirectly.
 
-    The folder `config` is left out.
+    Imports are read from the source text. The folder `config` is left out.
 
     Args:
         commands: as typed after `python -m flatreg.`.
     """
-    reached: set[Path] = set()
-    waiting = [_file_of_command(name) for name in commands]
-    while waiting:
-        path = waiting.pop()
-        if path not in reached and UNTRACED not in path.parents:
-            reached.add(path)
-            waiting += [*imported_by(path), *_packages_above(path)]
-    return sorted(reached)
+    files: set[Path] = set()
+    pending = [_file_of_command(name) for name in commands]
+    while pending:
+        path = pending.pop()
+        if path not in files and UNTRACED not in path.parents:
+            files.add(path)
+            pending += [*imported_by(path), *_packages_above(path)]
+    return sorted(files)
 
 
 @cache
 def imported_by(path: Path) -> list[Path]:
-    """The library's files that one file imports, anywhere in its text."""
+    """The library files that a file imports, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # The last word of `from flatreg.disk.files import read_json` is no module.
+            # An imported name may be a module or a function; the last line drops functions.
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     inside = (name.removeprefix("flatreg.") for name in names if name.startswith("flatreg."))
     return [path for path in map(_file_of_module, sorted(inside)) if path.exists()]
+
+
+@cache
+def members(folder: str) -> dict[str, dict[str, Any]]:
+    """The modules of a folder of the library by name, each with its constants that are literals.
+
+    They are read from the text: a registry can be asked without importing what its members need.
+
+    Args:
+        folder: its name below the library, with points between.
+    """
+    paths = sorted(LIBRARY.joinpath(*folder.split(".")).glob("*.py"))
+    return {path.stem: _literals(path) for path in paths if path.stem != "__init__"}
+
+
+def _literals(path: Path) -> dict[str, Any]:
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        try:
+            found[name] = ast.literal_eval(value)
+        except ValueError:
+            continue
+    return found
 
 
 def _file_of_command(name: str) -> Path:
@@ -96,13 +126,13 @@ def _file_of_module(name: str) -> Path:
 
 
 def _packages_above(path: Path) -> list[Path]:
-    """The `__init__.py` of every folder of the library that a file lies in."""
+    """The `__init__.py` of every package that contains a file."""
     folders = path.relative_to(LIBRARY).parents
     return [LIBRARY / folder / "__init__.py" for folder in folders]
 
 
 def _sha256(paths: list[Path]) -> str:
-    """SHA-256 (hex) of files, each with its place in the library."""
+    """SHA-256 (hex) over the relative path and the contents of each file."""
     total = hashlib.sha256()
     for path in paths:
         total.update(f"{path.relative_to(LIBRARY)} ".encode() + path.read_bytes())
@@ -111,9 +141,9 @@ def _sha256(paths: list[Path]) -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(LIBRARY), *arguments], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""A command of the project: its name and help, the flags that commands share, and how it ends."""
+"""What all commands share: the parser, common flags, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flatreg.errors import StoppedError, mendable
 
-# Files that more than one command reads, each by its flag.
+# Help for the flags of files that more than one command reads.
 INPUTS = {
     "config": "the completed config (JSON)",
     "data": "prepared data or features (.npz)",
@@ -25,12 +25,12 @@ INPUTS = {
     "original": "the original's reported numbers (paper/original.json)",
     "bench": "what `make bench` measured (bench/results/cost.json)",
     "ledger": "the claims (YAML)",
-    "schema": "the JSON schema that they follow",
+    "schema": "the JSON schema of the claims",
 }
 
 
 class Parser(argparse.ArgumentParser):
-    """The command line of one module, which is run by `python -m`."""
+    """The command-line parser of a module that runs as `python -m MODULE`."""
 
     def __init__(self, spec: ModuleSpec, doc: str) -> None:
         """Take the name from a module's `__spec__` and the description from its `__doc__`."""
@@ -41,23 +41,23 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_names(self) -> argparse._SubParsersAction[argparse.ArgumentParser]:
-        """Ask for a NAME first, each with flags of its own."""
+        """Require a NAME as the first argument; each name has its own flags."""
         return self.add_subparsers(
             required=True, metavar="NAME", dest="name", parser_class=argparse.ArgumentParser
         )
 
     def add_inputs(self, *names: str) -> None:
-        """Ask for files of `INPUTS`, each a required path."""
+        """Add required paths with the help texts of `INPUTS`."""
         for name in names:
             self.add_argument(f"--{name}", type=Path, required=True, help=INPUTS[name])
 
     def add_out(self, what: str) -> None:
-        """Ask for `--out`, the path of what the command writes."""
+        """Add the required path `--out`, which the command writes."""
         self.add_argument("--out", type=Path, required=True, help=what)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command's `main`; what a user can mend becomes one line on stderr and exit code 2."""
+    """Run a command's `main`; an error that the user can fix is one line on stderr, exit code 2."""
     try:
         main()
     except StoppedError as stopped:

@@ -1,4 +1,4 @@
-"""A mistake that can be mended is one clear line and a non-zero exit code, never a traceback."""
+"""Errors that a user can fix end in one clear line and a non-zero exit code, not a traceback."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 
 class UserError(Exception):
-    """Something the user can mend: what is wrong, where, and what to do.
+    """An error that the user can fix; the message says what is wrong, where, and what to do.
 
-    The message is one line, whatever the words in it come from.
+    The message is always one line, even if quoted text in it has several.
     """
 
     def __init__(self, message: str) -> None:
@@ -22,41 +22,41 @@ class UserError(Exception):
 
 
 class StoppedError(Exception):
-    """A signal told the process to end, and it has saved what it had; the message says what.
+    """A signal ended the process after it saved its progress; the message says what was saved.
 
     Attributes:
-        exit_code: 128 and the signal's number, as shells have it.
+        exit_code: 128 plus the signal's number, as in shells.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
-        """Say what is saved."""
+        """Take the message and derive the exit code from the signal."""
         super().__init__(message)
         self.exit_code = 128 + signal_number
 
 
-# What a disk says, and what to do about it.
+# What to do about each error of a disk.
 _DISK = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
-    errno.EFBIG: "raise the limit of a file's size",
+    errno.EFBIG: "raise the limit on file sizes",
     errno.EROFS: "make it writable",
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
-    errno.EIO: "look after the disk",
-    errno.ESTALE: "look after the network's file system",
+    errno.EIO: "check the disk",
+    errno.ESTALE: "check the network file system",
 }
 
 
 def mendable(error: BaseException) -> str | None:
-    """One line of what is wrong, where and what to do, or None for a defect of ours.
+    """One line that says what is wrong, where and what to do; None for a bug in flatreg.
 
-    A full disk, one that cannot be written to and memory that is used up are told as they come:
-    out of Python, JAX or what writes checkpoints.
+    A full or read-only disk and exhausted memory are recognized whether Python, JAX or the
+    checkpoint writer reports them.
     """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED: Out of memory" in str(error):
-        return "the memory is used up; give the job more of it (mem_mb), or run fewer at once"
+        return "out of memory; give the job more (mem_mb), or run fewer jobs at once"
     for number, remedy in _DISK.items():
         if isinstance(error, OSError) and error.errno == number:
             return f"{error.filename or 'the disk'}: {error.strerror}; {remedy} and run again"
@@ -66,22 +66,22 @@ def mendable(error: BaseException) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest known one, or all of them."""
+    """The end of a message about an unknown name: the closest known name, or all of them."""
     known = [str(choice) for choice in known]
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
 
 
-# What a scheduler sends before it kills, and Ctrl-C.
+# The signals of a scheduler, which sends SIGTERM before it kills, and of Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
 def note_signals() -> Iterator[Callable[[], signal.Signals | None]]:
-    """Note the first SIGTERM or SIGINT instead of ending by it; a second one ends at once.
+    """Record the first SIGTERM or SIGINT instead of ending; a second one ends the process.
 
     Yields:
-        A function that gives the signal, or None while there was none.
+        A function that returns the signal received, or None.
     """
     received: list[signal.Signals] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}

@@ -1,4 +1,4 @@
-"""What names of the config and of columns are called in figures, tables and text."""
+"""Names that figures, tables and text print for data sets, measures and lambdas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DATASETS = {
     "newsgroups20_stripped": "20 Newsgroups, stripped",
 }
 
-# Measures of flatness, in LaTeX's mathematics; a radius follows.
+# Measures of flatness, in LaTeX notation and without their radius.
 MEASURES = {
     "tr_h": r"$\mathrm{tr}(H)$",
     "tr_h2": r"$\mathrm{tr}(H^2)$",
@@ -25,12 +25,12 @@ MEASURES = {
 
 
 def measure(name: str, titles: dict[str, str] = MEASURES, radius: str = r"$\rho={}$") -> str:
-    """A measure of flatness, its radius behind it; one that is not known as it is.
+    """The title of a measure of flatness, with its radius; an unknown name is returned unchanged.
 
     Args:
-        name: as tables have it, a radius after its last underscore.
-        titles: of the measures, without radius.
-        radius: how one is written.
+        name: as in the tables, with the radius after the last underscore.
+        titles: titles of the measures without radius, by name.
+        radius: format of a radius.
     """
     kind, _, number = name.rpartition("_")
     if kind in titles and name not in titles:
@@ -39,15 +39,15 @@ def measure(name: str, titles: dict[str, str] = MEASURES, radius: str = r"$\rho=
 
 
 def dataset(name: str, after_comma: str = " ") -> str:
-    """A data set's title; one of a newcomer's own is its name without underscores.
+    """A data set's title; for one that is not in `DATASETS`, its name with spaces.
 
     Args:
-        name: as the config has it.
-        after_comma: what stands there, a line break where room is short.
+        name: as in the config.
+        after_comma: what follows a comma: a line break where there is little room.
     """
     return DATASETS.get(name, name.replace("_", " ")).replace(", ", f",{after_comma}")
 
 
 def short(lam: str) -> str:
-    """A lambda without the zero before its point, for axes."""
+    """A lambda without the zero before its decimal point, for axes."""
     return lam.removeprefix("0") if lam.startswith("0.") else lam

@@ -1,4 +1,4 @@
-"""The machine that a job runs on: processor, threads, compiled programs, and the facts of a run."""
+"""The machine of a job: processor, threads, folder of compiled programs, and the facts of a run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from flatreg import code
 
-# Names a folder of a cluster node's own disk.
+# Environment variable with a folder on the node's own disk.
 SCRATCH = "FLATREG_SCRATCH"
 VECTOR_INSTRUCTIONS = ("amx", "asimd", "avx", "f16c", "fma", "sse", "sve")
 
 
 def describe() -> dict[str, Any]:
-    """Versions, platform, processor and commit, as they are now."""
+    """Command line, versions, platform, processor and commit of this process."""
     commit, dirty = code.commit()
     return {
         "command": [Path(sys.executable).name, *sys.orig_argv[1:]],
@@ -37,24 +37,24 @@ def describe() -> dict[str, Any]:
 
 
 def processor_features() -> list[str]:
-    """The vector instructions that decide how compiled sums round; none where unknown."""
+    """The vector instructions, which determine how compiled sums round; empty if unknown."""
     words = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
 
 
 def processor_key() -> str:
-    """A name for the kind of processor: programs compiled for one may not run on another."""
+    """12 hex digits for the kind of processor: programs of one kind may not run on another."""
     kind = [platform.machine(), _processor(), *processor_features()]
     return hashlib.sha256(" ".join(kind).encode()).hexdigest()[:12]
 
 
 def _processor() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as the system reports it."""
     return _cpuinfo("model name") or platform.processor()
 
 
 def _cpuinfo(field: str) -> str:
-    """A field of Linux's first processor, empty where there is none."""
+    """A field of the first processor in /proc/cpuinfo, empty if there is none."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
@@ -65,48 +65,48 @@ def _cpuinfo(field: str) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Name on a command line what `set_up` reads."""
+    """Add the flags that `set_up` reads."""
     parser.add_argument("--threads", type=int, required=True, help="cores to use")
     parser.add_argument(
-        "--compiled", type=Path, help="folder of compiled programs that jobs share; none without"
+        "--compiled", type=Path, help="folder of compiled programs that jobs share (default: none)"
     )
 
 
 def set_up(arguments: argparse.Namespace) -> None:
-    """Do what the flags of `add_flags` ask for; call it before the first JAX computation."""
+    """Apply the flags of `add_flags`; must be called before the first JAX computation."""
     hold_threads(arguments.threads)
     if arguments.compiled is not None:
-        here = scratch_folder()
-        shared = here / "compiled" if here else arguments.compiled
+        scratch = scratch_folder()
+        shared = scratch / "compiled" if scratch else arguments.compiled
         share_compilations(shared / processor_key())
 
 
 def environment() -> dict[str, str]:
-    """Variables for a job's process, as its libraries read them when they are loaded.
+    """Environment variables that a job's process must start with.
 
-    OpenBLAS, to which JAX hands decompositions, has kernels for each kind of processor, which
-    round differently, and takes those that the environment or the processor calls for. Ours are
-    those of AVX2 wherever they can run, so that a run rounds alike on all of a cluster's nodes.
+    JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for each kind of processor, which
+    round differently. Wherever they can run, the AVX2 kernels are selected, so that a run rounds
+    the same on all nodes of a cluster.
     """
     return {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor_features() else {}
 
 
 def scratch_folder() -> Path | None:
-    """The folder of this node's own disk that FLATREG_SCRATCH names, None where it is not set.
+    """The folder on this node's own disk that FLATREG_SCRATCH names, None if it is not set.
 
-    It may hold other variables, which are read on the node: `$TMPDIR/flatreg`.
+    The value may contain variables of the node, as in `$TMPDIR/flatreg`.
     """
-    named = os.environ.get(SCRATCH)
-    return Path(os.path.expandvars(named)) if named else None
+    value = os.environ.get(SCRATCH)
+    return Path(os.path.expandvars(value)) if value else None
 
 
 def hold_threads(threads: int) -> None:
-    """Hold JAX's CPU client and the BLAS libraries to `threads` threads.
+    """Limit JAX's CPU client and the BLAS libraries to `threads` threads.
 
-    JAX reads its variables once; BLAS libraries are loaded by then, and are told. The number of
-    threads can change the order of a sum, so a run's is part of how it is made.
+    The number of threads can change the order of a sum, so it belongs to the facts of a run. JAX
+    reads environment variables when it starts; loaded BLAS libraries need threadpoolctl.
     """
-    import scipy.linalg  # noqa: F401  # JAX calls the BLAS of this one
+    import scipy.linalg  # noqa: F401  # loads the BLAS that JAX uses
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads)
@@ -117,14 +117,14 @@ def hold_threads(threads: int) -> None:
 
 
 def share_compilations(folder: Path) -> None:
-    """Keep compiled programs in a folder, from which jobs that run the same take them.
+    """Cache compiled programs in a folder, for all jobs that run the same programs.
 
-    A program is keyed by its operations, the compiler's version and its flags, but not by the
-    processor that it is for: each kind needs a folder of its own.
+    JAX keys a program by its operations, the compiler's version and the flags, but not by the
+    processor. So each kind of processor needs its own folder.
     """
-    import jax  # not before the threads are held
+    import jax  # only after the threads are limited
 
-    # XLA's own caches, of GPUs, would make the folder's path a part of each program's key.
+    # XLA's own GPU caches would make the folder's path part of each program's key.
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

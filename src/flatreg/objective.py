@@ -11,10 +11,9 @@ import jax
 
 from flatreg import models, penalty
 from flatreg.errors import UserError
+from flatreg.models.logistic_regression import LogisticRegression
 from flatreg.penalty import linen
 from flatreg.penalty.first_layer import dense
-
-ESTIMATORS = ("auto", "autodiff", "gram", "exact")
 
 
 class Objective(NamedTuple):
@@ -72,7 +71,7 @@ def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:
         UserError: it does not allow the estimator.
     """
     try:
-        if name == "exact" and not isinstance(model, models.LogisticRegression):
+        if name == "exact" and not isinstance(model, LogisticRegression):
             raise penalty.ModelError("model", type(model).__name__, "logistic regression")
         return linen.first_layer(model, x, lambda logits: logits, train=False)
     except penalty.ModelError as error:
@@ -96,7 +95,7 @@ def cheapest(model: nn.Module, x: jax.Array) -> tuple[str, str]:
         linen.first_layer(model, x, models.task_loss, train=False)
     except penalty.ModelError as error:
         return "autodiff", f"gram does not fit: {error}"
-    if isinstance(model, models.LogisticRegression):
+    if isinstance(model, LogisticRegression):
         return "exact", "cross-entropy of one dense layer: closed form, no probes"
     return "gram", "the first layer is dense, on the input: probes in at most B dimensions"
 

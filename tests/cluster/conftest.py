@@ -35,10 +35,16 @@ def cluster(ground: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def copy(cluster: Cluster, ground: Path) -> Callable[[], Project]:
-    """A function that copies the project for the cluster's user."""
+def copy(cluster: Cluster, ground: Path) -> Callable[..., Project]:
+    """A function that copies the project for the cluster's user, and results if they are named."""
     numbers = itertools.count()
-    return lambda: copy_project(ground / f"project-{next(numbers)}", cluster)
+    return lambda *results: copy_project(ground / f"project-{next(numbers)}", cluster, *results)
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> str | None:
+    """What `--draw` was given: the tests then make less of each study."""
+    return request.config.getoption("--draw")
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ RESULTS = Path("results/demo")
 METRICS = RESULTS / "tables/metrics.csv"
 DEMO = "profiles/demo/study.yaml"
 
+# Results that do not follow from the tables of the runs.
+INPUTS_OF_TABLES = (
+    *("config.json", ".lock", ".jobs.lock", "data", "selection", "compiled", "runs"),
+    *("flatness", "tables", "logs", "benchmarks"),
+)
 # A job's state is asked for as often as that (s), not once in 40 s as on a cluster that many use.
 OFTEN = "2"
 PROFILES = {
@@ -86,8 +92,27 @@ def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
     }
 
 
-def copy_project(folder: Path, cluster: Cluster) -> Project:
-    """Copy the project for the cluster's user."""
-    copy_parts(folder, WORKFLOW, *GENERATED)
+def copy_project(folder: Path, cluster: Cluster, *results: str) -> Project:
+    """Copy the project for the cluster's user, and what Snakemake knows of some results with it."""
+    copy_parts(folder, [*WORKFLOW, *results], *GENERATED)
     own(folder)
     return Project(folder, cluster)
+
+
+def take_away(folder: Path, runs: list[Path]) -> None:
+    """Leave of a finished demo its data, searches and calibration, and all runs but some.
+
+    Args:
+        folder: of the copied project.
+        runs: folders of the runs that go, relative to the results; what is made of a run goes
+            with it.
+    """
+    results = folder / RESULTS
+    for run in runs:
+        shutil.rmtree(results / run)
+        cell = run.parent.relative_to("runs")
+        (results / "flatness" / f"{cell}.json").unlink(missing_ok=True)
+    made = [path for path in results.iterdir() if path.name not in INPUTS_OF_TABLES]
+    tables = [p for p in (results / "tables").iterdir() if not p.name.startswith("calibration")]
+    for path in [*made, *tables]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

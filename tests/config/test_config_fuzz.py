@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 import flatreg.config.__main__ as config_command
 from flatreg import command, config
+from flatreg.config.registries import definitions
 from flatreg.errors import UserError
 from tests.configs import Place, changed, put, whole_study
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-DEFINITIONS = SCHEMA["$defs"]
+DEFINITIONS = SCHEMA["$defs"] | definitions()
 
 
 def resolved(schema: Any) -> Any:

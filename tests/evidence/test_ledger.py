@@ -1,4 +1,4 @@
-"""A ledger that names what is not there, or lacks what its test needs, is one line."""
+"""A ledger that names unknown things, or lacks what a test needs, gives a one-line error."""
 
 import copy
 import json
@@ -67,15 +67,15 @@ def test_a_claim_is_read_with_its_defaults(tmp_path: Path) -> None:
         ({"against": {"protocol": "mine"}}, "protocol 'mine' is not in the config"),
         ({"test": "t"}, 'claims.gain.test: "t" is unknown'),
         ({"margin": -0.01}, "claims.gain.margin: must be above 0, not -0.01"),
-        ({"margin": 0.5, "scale": "ratio"}, "gain.margin: of a ratio it is a factor above 1"),
+        ({"margin": 0.5, "scale": "ratio"}, "gain.margin: for a ratio give a factor above 1"),
         ({"expected": "better"}, '"better" is unknown; known are "higher", "lower", "equal"'),
-        ({"lambdas": ["0.01", "1"]}, "gain.lambdas: name one"),
+        ({"lambdas": ["0.01", "1"]}, "gain.lambdas: name one lambda"),
         ({"lambdas": ...}, "gain.lambdas: is missing"),
         ({"against": ...}, "gain.against: is missing"),
         ({"statement": ...}, "claims.gain: 'statement' is missing"),
         ({"colour": "red"}, 'unknown key "colour"'),
         ({"test": "correlation"}, "gain.target: is missing"),
-        ({"test": "mean"}, "gain.against: mean needs none"),
+        ({"test": "mean"}, "gain.against: leave it out, for test mean"),
         ({"target": "loss_gap"}, "gain.target: is for correlations only"),
     ],
 )

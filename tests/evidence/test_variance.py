@@ -1,4 +1,4 @@
-"""Sources of randomness: variances by hand, and what is said of a config that cannot be."""
+"""Causes of randomness: variances computed by hand, and errors for invalid configs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_source_without_effect_has_share_0_and_diverged_runs_are_counted(
     assert probes["note"] == "all runs agree: no interval"
 
 
-def test_a_source_that_all_holds_is_no_part_of_it(
+def test_a_cause_that_the_extended_protocol_holds_is_no_part_of_its_variance(
     config: dict[str, Any], metrics: pd.DataFrame
 ) -> None:
     done = of(variance.variance(config, metrics, {"breast_cancer": 100}, seed=0), "test_accuracy")
@@ -112,7 +112,7 @@ def test_the_test_set_s_part_is_the_binomial_s(
     done = variance.variance(config, metrics, {"breast_cancer": 100}, seed=0)
     accuracy = of(done, "test_accuracy")
     assert accuracy.loc["all", "sampling_sd"] == pytest.approx(np.sqrt(0.93 * 0.07 / 100))
-    # The data set's own number of test examples is over the manifest's.
+    # A data set's own number of test examples takes precedence over the manifest's.
     assert accuracy.loc["split", "sampling_sd"] == pytest.approx(np.sqrt(0.95 * 0.05 / 400))
     assert of(done, "test_loss")["sampling_sd"].isna().all()
     unknown = of(variance.variance(config, metrics, {}, seed=0), "test_accuracy").loc["all"]
@@ -146,8 +146,8 @@ def test_a_study_without_such_protocols_has_no_rows(
         (
             "order_only",
             {"lambdas": ["0"]},
-            "config: protocols.order_only.datasets.breast: its shares are of tuned at lambda 0, "
-            "those before it of tuned at lambda 0.01; make them one",
+            "config: protocols.order_only.datasets.breast: extends tuned at lambda 0, "
+            "but protocols before it extend tuned at lambda 0.01; use one for all",
         ),
         (
             "order_only",

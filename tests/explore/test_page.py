@@ -1,4 +1,4 @@
-"""The Explore page, made of the reference's tables and opened in a real browser."""
+"""The Explore page, built from the reference's tables and opened in a real browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = '</script><b>"bold" & <!-- said</b>'
 
 
 class Built(NamedTuple):
-    """A page and the tables that it was made of."""
+    """A page and the tables that it was built from."""
 
     path: Path
     metrics: pd.DataFrame
@@ -71,7 +71,7 @@ def build(folder: Path, reference: Path, claims: Path | None) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
-    """The page of the reference, of which one claim has words that end a script element."""
+    """The page of the reference, with text in one claim that would end a script element."""
     folder, reference = tmp_path_factory.mktemp("page"), root / "results/reference"
     claims = tables.read(reference / "claims.csv", CLAIMS_TABLE)
     claims.loc[claims["claim"] == CLAIM, "said"] = HOSTILE
@@ -98,7 +98,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Opened(NamedTuple):
-    """The page in a window, what it said on the console, and what it asked for."""
+    """The page in a window, its console messages, and its network requests."""
 
     page: Page
     said: list[str]
@@ -164,7 +164,7 @@ def test_a_click_on_a_claim_shows_its_runs(opened: Opened, built: Built) -> None
     detail = opened.page.locator(".detail")
     keys = detail.locator(".runs tbody tr td:last-child").all_inner_texts()
     assert keys == keys_behind(built)
-    # A point each: the strokes of the means are another mark.
+    # One point per run; the strokes of the means are another kind of mark.
     assert detail.locator("g.mark-symbol.role-mark path").count() == len(keys)
     saved = downloaded(opened.page, ".behind > button")
     expected = built.metrics.set_index("key").loc[keys, "test_accuracy"]
@@ -295,5 +295,5 @@ def test_half_a_ledger_is_a_mistake(root: Path, tmp_path: Path) -> None:
         [*command, "--out", str(tmp_path / "explore.html")], capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert done.stderr == "error: --claims and --claim-runs go together; give both or none\n"
+    assert done.stderr == "error: --claims and --claim-runs need each other; give both or neither\n"
     assert not list(tmp_path.iterdir())

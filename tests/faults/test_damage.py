@@ -65,9 +65,7 @@ def test_a_file_that_is_cut_short_is_made_anew(
 ) -> None:
     cut(demo.folder / file, moment)
     said = assert_made_up_for(demo, retrained=trained)
-    assert f"{file} is not what was written: now {file}.damaged, to be made anew" in " ".join(
-        said.split()
-    )
+    assert f"{file} is damaged: moved to {file}.damaged, to be made again" in " ".join(said.split())
 
 
 def test_a_dry_run_names_what_is_damaged_and_leaves_it(demo: Demo) -> None:
@@ -86,7 +84,7 @@ def test_prepared_data_with_flipped_bits_are_made_anew(
     flip(demo.folder / data, moment, bits=int(moment.integers(1, 20)))
     demo.take_away()
     said = assert_made_up_for(demo)
-    assert f"{data} was not what was written: made anew" in " ".join(said.split())
+    assert f"{data} was damaged: made again" in " ".join(said.split())
     assert (demo.folder / data).read_bytes() == (ROOT / data).read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flatreg import tables
+from flatreg import config, tables
+from flatreg.disk.files import read_json
 from flatreg.errors import UserError
-from flatreg.paper import flowcharts, numbers, sources
+from flatreg.evidence import ledger
+from flatreg.paper import flowcharts, numbers, places, sources
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import results
+from flatreg.tables.evidence import EVIDENCE
 
 BY_METRIC = [*tables.CELL, "metric"]
 ENTRY = {
@@ -126,16 +130,39 @@ def test_macros_hold_what_the_text_names_and_no_more(found: Sources, tmp_path: P
     assert written.count("\\defval") == 1
 
 
-def test_a_source_that_no_run_varies_is_left_out(found: Sources, tmp_path: Path) -> None:
+def test_what_a_study_lacks_is_left_out_inside_when_alone(found: Sources, tmp_path: Path) -> None:
     row = {"dataset": "digits", "metric": "test_loss", "source": "all", "protocol": "stated"}
     variance = pd.DataFrame([row | {"lambda": "0.1", "sd": 0.25}])
     found = found._replace(evidence=found.evidence | {"variance": variance})
     text = tmp_path / "main.tex"
-    text.write_text("\\val{variance/digits/test_loss/order/sd}\n", encoding="utf-8")
+    place = "\\val{variance/digits/test_loss/order/sd}"
+    text.write_text(f"\\when{{only_order}}{{{{so}} \\{{ {place}\n\n}}\n", encoding="utf-8")
     assert "\\defval" not in numbers.macros(text, found).text
-    text.write_text("\\val{variance/digits/test_loss/ordre/sd}\n", encoding="utf-8")
-    with pytest.raises(UserError, match="nothing at digits/test_loss/ordre"):
-        numbers.macros(text, found)
+    for outside in (place, f"\\when{{only_order}}{{}}{place}", f"\\when{{digits}}{{{place}}}"):
+        text.write_text(outside, encoding="utf-8")
+        with pytest.raises(UserError, match="nothing at digits/test_loss/order"):
+            numbers.macros(text, found)
+
+
+def test_every_part_that_the_paper_names_is_one_of_the_whole_study(root: Path) -> None:
+    """Or else its text would never be printed."""
+    study = config.read([root / "config.yaml"], root / "workflow/schemas/config.schema.json")
+    claims = ledger.read(
+        root / "claims.yaml", read_json(root / "workflow/schemas/claims.schema.json"), study
+    )
+    known = numbers.datasets(study) | set(study["protocols"]) | set(EVIDENCE)
+    known |= {claim.name for claim in claims}
+    text = (root / "paper/main.tex").read_text(encoding="utf-8")
+    named = set(re.findall(r"\\when\{(\w+)\}\{", text))
+    assert len(named) > 8
+    # A comment names them all, and the demo has data of its own.
+    assert named - known == {"NAME", "digits"}
+
+
+def test_the_help_lists_every_kind_of_place() -> None:
+    lines = places.described().splitlines()
+    assert len(lines) == len(places.KINDS) > 20
+    assert "    grim/DATASET/N_TEST/RUNS/COLUMN " in places.described()
 
 
 def test_data_files_are_named_from_the_folder_of_the_pdf(found: Sources) -> None:

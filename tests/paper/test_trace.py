@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flatreg import config, machine
+from flatreg import config, machine, tables
 from flatreg.disk.files import read_json, write_json
 from flatreg.disk.runs import run_dir
 from flatreg.paper import trace
@@ -136,6 +137,33 @@ def test_a_study_without_a_paper_is_one_line(folder: Path, tmp_path: Path) -> No
     assert done.stderr == "error: generated has no list of numbers; make the paper first\n"
     done = flatreg(tmp_path, "trace", "24")
     assert done.stderr.startswith("error: results/config.json is missing; ")
+
+
+@pytest.fixture(scope="module")
+def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as right after a clone: the reference, and no results of one's own."""
+    folder = tmp_path_factory.mktemp("clone")
+    shutil.copytree(root / "results/reference", folder / "results/reference")
+    for name in ("paper/main.tex", "paper/original.json", "bench/results/cost.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, folder / name)
+    return folder
+
+
+def test_right_after_a_clone_the_reference_answers(clone: Path) -> None:
+    summary = tables.read(clone / "results/reference/summary.csv", tables.SUMMARY_TABLE)
+    cell = "protocol == 'tuned' and dataset == 'cifar100' and `lambda` == '0'"
+    row = summary.query(f"{cell} and metric == 'test_accuracy'").iloc[0]
+    done = flatreg(clone, "trace", format(row["mean"], ".4f"))
+    assert done.returncode == 0, done.stderr
+    place = "table_cifar100/tuned/0/test_accuracy/mean"
+    assert place in done.stdout.splitlines()
+    shown = done.stdout.partition(f"{place}\n")[2].partition("\ntable_")[0]
+    assert f"  value     {float(row['mean'])!r}" in shown
+    assert f"  runs      {row['n']} in all" in shown
+    assert "results/reference/summary.csv" in shown
+    facts = read_json(clone / "results/reference/facts.json")
+    assert all(f"commit {commit}, on " in shown for commit in facts["commits"])
 
 
 # ── flatreg STAGE ─────────────────────────────────────────────────────────────

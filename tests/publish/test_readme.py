@@ -325,7 +325,7 @@ def test_an_answer_without_an_interval_says_that_all_seeds_agree():
 
 
 def test_a_question_that_cannot_be_answered_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="a is contradicted; give the answer to that too"):
+    with pytest.raises(UserError, match="a is contradicted; add an answer for that verdict"):
         answered(verdict="contradicted")
     asked = readme.Question("?", "b", "x", "times", {})
     ledger = pd.DataFrame([claim("a", "tuned", "supported")])

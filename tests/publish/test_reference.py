@@ -43,8 +43,8 @@ def test_runs_of_two_commits_are_counted_apart() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dirty": True}, "b was made by code that no commit has"),
-        ({"commit": None}, "b was made by code that no commit has"),
+        ({"dirty": True}, "b was made by uncommitted code"),
+        ({"commit": None}, "b was made by uncommitted code"),
         ({"processor": "two"}, 'a and b differ in processor ("one" and "two")'),
     ],
 )

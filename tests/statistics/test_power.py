@@ -49,7 +49,7 @@ def test_without_spread_five_equal_runs_are_needed() -> None:
 
 @pytest.mark.parametrize("wrong", [{"sd": np.nan}, {"margin": 0.0}, {"power": 1.0}])
 def test_runs_are_not_proposed_for_what_none_can_show(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="runs are proposed"):
+    with pytest.raises(ValueError, match="sd must be finite and >= 0, margin > 0, alpha"):
         statistics.propose_runs(**{"sd": 1.0, "margin": 1.0, "alpha": 0.05, "power": 0.8} | wrong)
 
 

@@ -1,4 +1,4 @@
-"""Result tables: from run folders to tests, and what is said of a bad one."""
+"""Result tables: from run folders to tests, and the errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_what_was_kept_of_a_run_and_is_damaged_is_trained_anew(study: Path, unbr
     (params,) = kept.glob("*/finished/params.npz")
     flip_bits(params)
     said = train_again(study, out)
-    assert "what was kept of this run is broken, training it anew" in said
+    assert "the kept files of this run are broken, training it again" in said
     assert "epoch 14/14" in said
     assert_same_bytes(out, unbroken)
 

@@ -153,6 +153,15 @@ def test_an_edit_of_the_library_reruns_what_is_made_of_it(made, module, rerun, s
     assert not spared & planned
 
 
+def test_an_edit_of_one_model_trains_its_runs_alone(made):
+    made.append("src/flatreg/models/logistic_regression.py", "\nEDITED = True\n")
+    jobs = made.plan()
+    texts = {"imdb_reviews", "newsgroups20", "newsgroups20_stripped"}
+    for rule in ("train_model", "measure_curvature"):
+        assert {run[1] for run in runs_of(jobs, rule)} == texts
+    assert "map_surface" in rules(jobs)
+
+
 def test_an_edit_of_one_source_prepares_it_alone(made):
     made.append("src/flatreg/data/sources/newsgroups20.py", "\nEDITED = True\n")
     jobs = [job for job in made.plan() if job.rule == "prepare_data"]

@@ -1,9 +1,9 @@
-# Purpose: what the rules share: the checked config, where files are, and which
-#     of the library's files a stage is made of. A rule's mem_mb (MB) and runtime
-#     (minutes) are a third and more above the most that was measured on a busy
-#     two-core machine (memory with what Snakemake takes beside it on a cluster), and
-#     grow with each attempt; downloads have an hour. Jobs of
-#     a `group` go to a cluster's scheduler together, as its profile says.
+# Purpose: what the rules share: the checked config, the paths of files, and the
+#     modules of the library that each stage depends on. Each rule requests at least a
+#     third more memory (mem_mb, MB) and time (runtime, minutes) than the largest
+#     measurement on a busy two-core machine, and more with each attempt; downloads get
+#     an hour. The memory includes what Snakemake itself uses inside a cluster job. Jobs
+#     of one `group` (see the cluster profiles) go to the scheduler together.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
@@ -51,12 +51,12 @@ HOME = Path(os.path.relpath(workflow.basedir))
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
 ORIGINAL = str(HOME / "paper/original.json")
-# Kept, as it asks for a quiet machine and PyTorch: `make bench` writes it.
+# Committed, because the bench needs a quiet machine and PyTorch; `make bench` writes it.
 BENCH = str(HOME / "bench/results/cost.json")
 
 
 def checked_study():
-    """The completed config; a mistake in it is one line, and the end."""
+    """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
         study = load(config, read_json(Path(SCHEMA)))
         for path in study["paths"].values():
@@ -76,7 +76,7 @@ COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
-# All of the config that may change a number somewhere.
+# Every field of the config that can change a number.
 STUDY_KEY = digest(
     {k: v for k, v in STUDY.items() if k not in ("paths", "checkpoint", "verify")}
 )
@@ -94,18 +94,18 @@ SURFACES = expand(
 )
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
-# A study without a ledger judges no claims.
+# A study without a ledger has no claims to judge.
 EVIDENCE_ROWS = {
     name: row for name, row in evidence.ROWS.items() if LEDGER or name != "claims"
 }
-# And one without a perceptron has no layers to rescale.
+# A study without a perceptron has no layers to rescale.
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["grim", "grim_denominators", "triples", "checks", "estimates"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
-# Data sets that the original reports on; of none there is nothing to draw.
+# Data sets that the original reports on; without any, the GRIM figure would be empty.
 INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources(STUDY))
 DRAWN = {
     name: row for name, row in figures.FIGURES.items() if INSPECTED or name != "grim"
@@ -113,7 +113,7 @@ DRAWN = {
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{kind}}", name=DRAWN, kind=["pdf", "svg"]
 )
-# Inputs of the registries' rows that are no table of the study.
+# Inputs in the registries' rows that are not tables of the study.
 FILES = {
     "manifests": MANIFESTS,
     "cells": [
@@ -125,7 +125,7 @@ FILES = {
     "original": ORIGINAL,
     "bench": BENCH,
 }
-# What the paper may cite, by the flags of flatreg.paper.sources.
+# The files that the paper may cite, by the flags of flatreg.paper.sources.
 CITED = {
     **{
         name: TABLE.format(name=name)
@@ -134,7 +134,7 @@ CITED = {
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench"]},
 }
-# What the report says below figures and tables: workflow/report/caption.rst.
+# Captions of figures and tables, printed by workflow/report/caption.rst.
 config["captions"] = {
     **{name: row.caption for name, row in DRAWN.items()},
     **{
@@ -147,32 +147,52 @@ config["captions"] = {
 
 
 def library(*commands):
-    """A param, 16 hex digits, that names what these commands are made of: a change of it re-runs.
+    """A param: a hash (16 hex digits) of the modules that these commands import.
 
-    It is made of the files' contents. Forty files a job as inputs would do the same, and be most of
-    what Snakemake goes through for a study of thousands of runs. A cluster job plans only itself,
-    so it hashes only its own modules.
+    A job runs again when the hash changes. Listing the modules as inputs would do the same, but
+    forty more inputs per job would dominate Snakemake's planning in a study of thousands of runs.
+    A cluster job plans only itself, so it hashes only its own modules.
     """
     return lambda wildcards: code.digest(*commands)
 
 
+def library_with_model(chosen, *commands):
+    """A param as of `library`, of these commands and of the models of some runs.
+
+    Args:
+        chosen: the runs, as a function of the wildcards.
+        commands: as of `library`.
+    """
+
+    def of_wildcards(wildcards):
+        models = {entry_of(run)["model"]["name"] for run in chosen(wildcards)}
+        return code.digest(*commands, *(f"models.{name}" for name in sorted(models)))
+
+    return of_wildcards
+
+
+def entry_of(run):
+    """The config's entry of the data set of a run, or of a path's wildcards."""
+    return STUDY["protocols"][run.protocol]["datasets"][run.dataset]
+
+
 def growing(first):
-    """A resource of which each attempt asks for as much again: a job that had too little gets more."""
+    """A resource that grows by `first` with each attempt, so that a retry gets more."""
     return lambda wildcards, attempt: first * attempt
 
 
 def one_of(values):
-    """The pattern of a wildcard that has these values, each once."""
+    """A wildcard pattern that matches exactly these values."""
     return "|".join(sorted({re.escape(str(value)) for value in values}))
 
 
 def inputs_of(row):
-    """The files that a registry's row reads, by the name of their flag."""
+    """The files that a registry's row reads, by flag name."""
     return {name: FILES.get(name, TABLE.format(name=name)) for name in row.inputs}
 
 
 def flags(*names):
-    """A param: the flags of a command for inputs of these names, each with its files."""
+    """A param: the command-line flags of the inputs with these names, each with its files."""
 
     def of_input(wildcards, input):
         files = {name: getattr(input, name) for name in names}
@@ -183,13 +203,13 @@ def flags(*names):
 
 
 def arguments(name, row):
-    """A param: the name of a registry's row and the flags of its inputs, as its command takes them."""
+    """A param: the arguments of a registry's command: the row's name and its inputs' flags."""
     inputs = flags("config", *row.inputs)
     return lambda wildcards, input: [name, *inputs(wildcards, input)]
 
 
 def shown_table(row, name):
-    """A table that the report shows, where its row says how."""
+    """The path of a table, marked for the report if its row has a caption for it."""
     path, shown = TABLE.format(name=name), row.tables[name]
     if shown is None:
         return path
@@ -202,25 +222,23 @@ def shown_table(row, name):
 
 
 def fields_key(places):
-    """A param that names what stands at these places of the config."""
+    """A param: a hash of these fields of the config."""
     return digest([field(STUDY, place) for place in places])
 
 
 def data_key(source):
-    """What of the config a source's arrays depend on; texts become features in a step of their own."""
+    """A hash of the fields that a source's arrays depend on; text features have their own rule."""
     return digest({} if source in TEXT_SOURCES else data_settings(STUDY, source))
 
 
 def data_file(run):
-    """The file that the trainings of a run's data set read, of a run or a path's wildcards."""
-    chosen = STUDY["protocols"][run.protocol]["datasets"][run.dataset]
-    if chosen["reading"] is None:
-        return DATA.format(**chosen)
-    return FEATURES.format(**chosen)
+    """The data file that a run trains on; takes a run or the wildcards of its path."""
+    entry = entry_of(run)
+    return (DATA if entry["reading"] is None else FEATURES).format(**entry)
 
 
 def selection_file(wildcards):
-    """The result of the search that a data set takes its rates from, if there is one."""
+    """The search result that sets a run's learning rate and weight decay, if there is a search."""
     protocol = search_of(STUDY, wildcards.protocol, wildcards.dataset)
     if protocol is None:
         return []
@@ -228,23 +246,23 @@ def selection_file(wildcards):
 
 
 def named_run(wildcards):
-    """The run that a path's wildcards name."""
+    """The run that the wildcards of a path name."""
     return Run(
         wildcards.protocol, wildcards.dataset, wildcards.lam, int(wildcards.seed)
     )
 
 
 def run_files(name, chosen=RUNS):
-    """One file of each of these runs."""
+    """The file of this name of each run."""
     pattern = f"{RESULTS}/{RUN}/{name}"
     return [pattern.format(**run._asdict()) for run in chosen]
 
 
 def solution_files(chosen):
-    """What measuring the solutions of some runs reads, by the names of a rule's inputs.
+    """The inputs of a rule that measures trained models, by input name.
 
     Args:
-        chosen: the runs, all of one data set and protocol, as a function of the wildcards.
+        chosen: a function of the wildcards that returns the runs, all of one data set and protocol.
     """
 
     def of_wildcards(wildcards):
@@ -259,12 +277,12 @@ def solution_files(chosen):
 
 
 def run_folders(wildcards, input):
-    """A param: the folders of the runs whose metrics.json a rule reads."""
+    """A param: the folders of the runs that a rule reads."""
     return [os.path.dirname(path) for path in input.metrics]
 
 
 def notebook_inputs(wildcards):
-    """What a data set's notebook reads beside the tables."""
+    """The inputs of a data set's notebook, apart from the tables."""
     explored = [run for run in RUNS if run.dataset == wildcards.dataset]
     source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"

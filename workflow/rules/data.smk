@@ -1,11 +1,11 @@
-# Purpose: read each data set once, from the cache of the library that people keep it with.
-# Inputs: TFDS_DATA_DIR, SCIKIT_LEARN_DATA or what scikit-learn brings along
+# Purpose: read each data set once, from the cache of tensorflow-datasets or scikit-learn.
+# Inputs: TFDS_DATA_DIR, SCIKIT_LEARN_DATA, or data sets that ship inside scikit-learn
 # Outputs: data/{source}.npz, its manifest data/{source}.json,
-#     features/{source}-{reading}.npz of texts
+#     features/{source}-{reading}.npz for texts
 
 
 rule prepare_data:
-    """Write a data set's arrays, and a manifest of where they come from and what they hold."""
+    """Write a data set's arrays, and a manifest of their source and contents."""
     input:
         config=ancient(CONFIG),
     output:
@@ -32,7 +32,7 @@ rule prepare_data:
 
 
 rule extract_features:
-    """Turn one reading of a text into TF-IDF features, fit on its training split."""
+    """Turn one reading of the texts into TF-IDF features, fit on the training split."""
     input:
         config=ancient(CONFIG),
         data=DATA,

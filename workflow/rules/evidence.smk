@@ -1,5 +1,5 @@
-# Purpose: what the runs say of the original's claims, and how sure that is: one rule for each row
-#     of flatreg.evidence.registry; and what the original's own numbers can come from.
+# Purpose: test the original's claims on the runs, and quantify the uncertainty, with one rule per
+#     row of flatreg.evidence.registry; check how the original's own numbers can have arisen.
 # Inputs: tables/*.csv, flatness of cells, manifests, the ledger of claims, paper/original.json
 # Outputs: tables/: flatness.csv correlations.csv variance.csv overall.csv test_sets.csv
 #     calibration.csv claims.csv claim_runs.csv; grim.csv grim_denominators.csv triples.csv checks.csv
@@ -8,7 +8,7 @@
 for name, row in EVIDENCE_ROWS.items():
 
     rule:
-        """Compute one table of the evidence, with those that are made with it."""
+        """Compute a table of the evidence, and any tables that the same command writes."""
         name:
             row.rule
         input:
@@ -38,6 +38,7 @@ for name, row in EVIDENCE_ROWS.items():
 
 
 rule inspect_reported:
+    """Compare the original's numbers with what test sets, chance and constant predictions allow."""
     input:
         original=ORIGINAL,
         manifests=MANIFESTS,
@@ -63,7 +64,6 @@ rule inspect_reported:
         f"{LOGS}/tables/grim.log",
     benchmark:
         f"{BENCHMARKS}/tables/grim.tsv"
-    """Hold the numbers that the original reports against what test sets, chance and constants allow."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

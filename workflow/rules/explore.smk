@@ -1,8 +1,8 @@
-# Purpose: show the whole evidence in one page that needs no server, and explore each data set in a
-#     notebook, executed from one template.
-# Inputs: config.json, tables/{metrics,epochs,times,estimates,flatness}.csv, of a study with a
-#     ledger tables/{claims,claim_runs}.csv, surfaces/{dataset}.npz, data
-#     and manifests, parameters of runs
+# Purpose: show all evidence on one page that needs no server, and explore each data set in a
+#     notebook executed from one template.
+# Inputs: config.json, tables/{metrics,epochs,times,estimates,flatness}.csv,
+#     tables/{claims,claim_runs}.csv if the study has a ledger, surfaces/{dataset}.npz, data and
+#     manifests, parameters of runs
 # Outputs: explore.html, notebooks/{dataset}.ipynb and .html
 
 
@@ -16,6 +16,7 @@ NOTEBOOK_FIGURES = ["figures.results", "figures.surfaces", "figures.style"]
 
 
 rule write_explore_page:
+    """Write the page: claims with their runs, learning curves, flatness and loss surfaces."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
@@ -40,7 +41,6 @@ rule write_explore_page:
         f"{LOGS}/explore.log",
     benchmark:
         f"{BENCHMARKS}/explore.tsv"
-    """Write the page: the claims with their runs, every curve, flatness, the loss surfaces."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -64,7 +64,7 @@ rule write_explore_page:
 
 
 rule execute_notebook:
-    """Execute the template notebook for one data set, and show it as a page."""
+    """Execute the template notebook for one data set, and export it as HTML."""
     input:
         unpack(notebook_inputs),
         config=ancient(CONFIG),
@@ -89,7 +89,12 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library("explore.notebook", "explore.examples", *NOTEBOOK_FIGURES),
+        library=library_with_model(
+            lambda wildcards: [
+                run for run in RUNS if run.dataset == wildcards.dataset
+            ],
+            *["explore.notebook", "explore.examples", *NOTEBOOK_FIGURES],
+        ),
         key=digest([STUDY["analysis"], STUDY["surface"]]),
     shell:
         "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"

@@ -1,5 +1,5 @@
-# Purpose: draw the study's figures, as PDF for the paper and SVG for the report: one rule for
-#     each row of flatreg.figures.registry.
+# Purpose: draw the study's figures, as PDF for the paper and SVG for the report, with one rule per
+#     row of flatreg.figures.registry.
 # Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times, bench/results/cost.json
 # Outputs: figures/{name}.pdf and .svg
 

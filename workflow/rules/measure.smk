@@ -1,6 +1,6 @@
-# Purpose: measure how flat every trained model's loss is: curvature, sharpness, the loss around
-#     some, a network whose layers are rescaled, and the estimator held against the closed form.
-# Inputs: metrics.json and params.npz of runs, and the data they were trained on
+# Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
+#     models, a network with rescaled layers, and the estimator against its closed form.
+# Inputs: metrics.json and params.npz of runs, and their data
 # Outputs: curvature.json of every run, flatness/{protocol}/{dataset}/lambda-{lambda}.json,
 #     surfaces/{dataset}.npz, tables/: reparametrization.csv estimates.csv
 
@@ -23,7 +23,7 @@ rule measure_curvature:
         mem_mb=growing(2500),
         runtime=growing(2),
     params:
-        library=library("measure"),
+        library=library_with_model(lambda wildcards: [wildcards], "measure"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -34,7 +34,7 @@ rule measure_curvature:
 
 
 rule measure_flatness:
-    """Measure how flat the solutions of a cell are by measures beside curvature, all seeds at once."""
+    """Compute the other measures of flatness for all seeds of one cell."""
     input:
         unpack(solution_files(lambda w: cell_runs(STUDY, w.protocol, w.dataset, w.lam))),
         config=ancient(CONFIG),
@@ -51,7 +51,7 @@ rule measure_flatness:
         mem_mb=growing(2500),
         runtime=growing(10),
     params:
-        library=library("measure.flatness"),
+        library=library_with_model(lambda wildcards: [wildcards], "measure.flatness"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -62,7 +62,7 @@ rule measure_flatness:
 
 
 rule map_surface:
-    """Compute the loss between and around the lambda = 0 and lambda > 0 solutions of one seed."""
+    """Compute the loss between and around one seed's solutions at lambda = 0 and lambda > 0."""
     input:
         unpack(solution_files(lambda wildcards: surface_runs(STUDY, wildcards.dataset))),
         config=ancient(CONFIG),
@@ -79,7 +79,9 @@ rule map_surface:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library("measure.surface"),
+        library=library_with_model(
+            lambda wildcards: surface_runs(STUDY, wildcards.dataset), "measure.surface"
+        ),
         compiled=COMPILED,
         key=digest([STUDY["surface"], STUDY["measure"]["subset_seed"]]),
         runs=run_folders,
@@ -90,7 +92,7 @@ rule map_surface:
 
 
 rule rescale_layers:
-    """Rescale the layers of one perceptron, which leaves its function alone, and measure its flatness anew."""
+    """Rescale one perceptron's layers, which keeps its function, and measure flatness again."""
     input:
         unpack(solution_files(lambda wildcards: RESCALED)),
         config=ancient(CONFIG),
@@ -113,7 +115,7 @@ rule rescale_layers:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
-        library=library("measure.rescaling"),
+        library=library_with_model(lambda wildcards: RESCALED, "measure.rescaling"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -124,7 +126,7 @@ rule rescale_layers:
 
 
 rule check_estimator:
-    """Hold estimates of tr(H^2) against its closed form, on mini-batches of trained softmax regressions."""
+    """Compare estimates of tr(H^2) with the closed form, on batches of softmax regressions."""
     input:
         unpack(solution_files(lambda wildcards: ESTIMATED)),
         config=ancient(CONFIG),
@@ -147,7 +149,7 @@ rule check_estimator:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
-        library=library("measure.estimates"),
+        library=library_with_model(lambda wildcards: ESTIMATED, "measure.estimates"),
         compiled=COMPILED,
         key=digest(STUDY["estimates"]),
         runs=run_folders,

@@ -1,5 +1,5 @@
-# Purpose: write the paper's numbers, tables and flow charts, each with a list (JSON) of what
-#     made its numbers, and compile it.
+# Purpose: write the paper's numbers, tables and flow charts, each with the provenance of its
+#     numbers (JSON), and compile the paper.
 # Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json,
 #     bench/results/cost.json
 # Outputs: the folder of generated LaTeX, the PDF
@@ -10,11 +10,12 @@ PAPER_TABLES = [
     *dict.fromkeys(f"table_{run.dataset}" for run in RUNS),
     *(name for name in paper_tables.TABLES if LEDGER or name != "ledger"),
 ]
-# Files of generated LaTeX; what made the numbers of each is beside it.
+# Files of generated LaTeX; the provenance of each is in the JSON file beside it.
 WRITTEN = ["numbers", *PAPER_TABLES, "flow_models", "flow_step"]
 
 
 rule write_numbers:
+    """Write every number that the paper's text cites."""
     input:
         **CITED,
         config=ancient(CONFIG),
@@ -26,7 +27,6 @@ rule write_numbers:
         f"{LOGS}/paper/numbers.log",
     benchmark:
         f"{BENCHMARKS}/paper/numbers.tsv"
-    """Write every number that the paper's text names."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -44,6 +44,7 @@ rule write_numbers:
 
 
 rule write_table:
+    """Write one table of the paper, such as the results of a data set or the ledger."""
     input:
         **CITED,
         config=ancient(CONFIG),
@@ -56,7 +57,6 @@ rule write_table:
         f"{BENCHMARKS}/paper/{{table}}.tsv"
     wildcard_constraints:
         table=one_of(PAPER_TABLES),
-    """Write one table: the results of a data set, the ledger, all cells, and the others."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -77,6 +77,7 @@ rule write_table:
 
 
 rule draw_flowcharts:
+    """Draw flow charts of the models and of a training step from the config."""
     input:
         config=ancient(CONFIG),
         manifests=MANIFESTS,
@@ -88,7 +89,6 @@ rule draw_flowcharts:
         f"{LOGS}/paper/flow_models.log",
     benchmark:
         f"{BENCHMARKS}/paper/flow_models.tsv"
-    """Draw the models and a training step, from the config."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -106,6 +106,7 @@ rule draw_flowcharts:
 
 
 rule compile_paper:
+    """Compile the paper; a typed number, an unused number or an undefined reference fails."""
     input:
         text=str(PAPER / "main.tex"),
         references=str(PAPER / "references.bib"),
@@ -123,7 +124,6 @@ rule compile_paper:
         f"{LOGS}/paper/main.log",
     benchmark:
         f"{BENCHMARKS}/paper/main.tsv"
-    """Compile the paper; a number that was typed or not used, or a lost reference, fails."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

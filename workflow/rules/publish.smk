@@ -1,4 +1,4 @@
-# Purpose: describe the finished study for machines, so that it can be shared and found.
+# Purpose: describe the finished study in machine-readable form, so that it can be shared and found.
 # Inputs: config.json, tables/*.csv, figures/*, data/*.json, facts.json of every run, the paper,
 #     explore.html, CITATION.cff, Snakefile
 # Outputs: ro-crate-metadata.json
@@ -8,6 +8,7 @@ CRATE = f"{RESULTS}/ro-crate-metadata.json"
 
 
 rule write_crate:
+    """Write the RO-Crate: results, columns, data, licences, workflow, commit and versions."""
     input:
         config=ancient(CONFIG),
         tables=[*TABLES, *EVIDENCE],
@@ -24,7 +25,6 @@ rule write_crate:
         f"{LOGS}/ro-crate-metadata.log",
     benchmark:
         f"{BENCHMARKS}/ro-crate-metadata.tsv"
-    """Write the RO-Crate: products, columns, data, licences, workflow, commit and versions."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

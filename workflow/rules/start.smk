@@ -1,24 +1,23 @@
-# Purpose: begin a study: write its config down for all stages, and build nothing on what is
-#     broken, or on what another snakemake is at. One snakemake at a time works on the results,
-#     under locks that end with their processes; jobs of one that was killed are waited for where
-#     they run, and end where they have not begun; what is no longer as it was written is made
-#     anew; what was kept for a re-run goes once all is done.
+# Purpose: start a study safely. Write the completed config for all stages. Let only one snakemake
+#     work on the results at a time; its locks end with its process. If an earlier snakemake was
+#     killed, wait for its running jobs; its pending jobs end by themselves. Make damaged files
+#     again. Delete outputs kept for a re-run once the study is complete.
 # Inputs: the merged config files, as Snakemake holds them; all results that have checksums
 # Outputs: config.json
 #
-# All rules take config.json as ancient(): what of it they depend on is in their params. No rule
-# makes it, as Snakemake plans nothing below a job whose output is only taken as ancient(): after
-# an edit of the config it would be written, and all else left as it was.
+# All rules take config.json as ancient(): their params hold the fields that they depend on. No rule
+# makes config.json, because Snakemake re-runs nothing below a job whose output is only used as
+# ancient(): an edit of the config would update this file and nothing else.
 
 STUDY_LOCK, JOBS_LOCK = (Path(RESULTS) / name for name in (".lock", ".jobs.lock"))
-# Tells a cluster's jobs which snakemake has submitted them: the one that holds STUDY_LOCK.
+# Tells cluster jobs which snakemake submitted them: the holder of STUDY_LOCK.
 SUBMITTER = "FLATREG_SUBMITTER"
-# Open, and so locked, until the process ends.
+# Files kept open, and so locked, until the process ends.
 HELD = []
 
 
 def write_config():
-    """Write the completed config; a mistake that only Optax can tell is one line, and the end."""
+    """Write the completed config; a mistake that only Optax detects is a one-line error."""
     try:
         check_optimizers(STUDY)
         write_json(Path(CONFIG), STUDY)
@@ -27,7 +26,7 @@ def write_config():
 
 
 def begin_study():
-    """Be the one snakemake that works on the results, and write the config down for its jobs."""
+    """Lock the results for this snakemake, and write the config for its jobs."""
     try:
         HELD.append(locks.claim(STUDY_LOCK))
     except UserError as error:
@@ -37,7 +36,7 @@ def begin_study():
 
 
 def begin_job():
-    """Be one of a study's jobs on a cluster, if the snakemake that submitted it still is."""
+    """Join the study as a cluster job; stop if another snakemake has taken over."""
     HELD.append(locks.share(JOBS_LOCK))
     submitter, current = os.environ.get(SUBMITTER), locks.holder(STUDY_LOCK)
     if submitter not in (None, current):
@@ -47,7 +46,7 @@ def begin_job():
 
 
 def mend_clock():
-    """Date what seems to be of the future now, after jobs of an earlier snakemake have ended."""
+    """Wait for an earlier snakemake's jobs, then reset modification times in the future."""
     locks.wait_for_sharers(
         JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
     )
@@ -64,7 +63,7 @@ def mend_clock():
 
 
 def mend_damaged():
-    """Have damaged files made anew; a dry run only names them."""
+    """Make damaged files again; a dry run only lists them."""
     damaged = intact.damaged(Path(RESULTS), Path(GENERATED), Path(PDF))
     if workflow.output_settings.dryrun:
         for path in damaged:
@@ -75,7 +74,7 @@ def mend_damaged():
 
 
 def preparing():
-    """The command that makes each data set's file: its rule would have all trained anew."""
+    """The command that writes each data set; running its rule would train every run again."""
     return {
         data: prepare.command_line(
             Path(CONFIG), source, data, data.with_suffix(".json")
@@ -96,7 +95,7 @@ elif workflow.is_main_process and not locks.is_held(STUDY_LOCK):
     mend_damaged()
 
 
-# Not while planning: jobs of another snakemake may be reading the config.
+# Not while planning: jobs of another snakemake may still read the old config.
 onstart:
     begin_study()
 

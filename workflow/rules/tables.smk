@@ -1,10 +1,11 @@
-# Purpose: put all runs into tables and test each lambda against plain training.
+# Purpose: collect all runs in tables, and test each lambda against plain training.
 # Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
 # Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv, each with its
 #     checksum, NAME.csv.sha256
 
 
 rule collect_tables:
+    """Collect all runs: one row per run, one row per epoch, and a separate table of times."""
     input:
         config=ancient(CONFIG),
         metrics=run_files("metrics.json"),
@@ -35,7 +36,6 @@ rule collect_tables:
         f"{LOGS}/tables/metrics.log",
     benchmark:
         f"{BENCHMARKS}/tables/metrics.tsv"
-    """Gather all runs: one row per run, one row per epoch, and the times apart."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -51,6 +51,7 @@ rule collect_tables:
 
 
 rule summarize_cells:
+    """Summarize each cell over its seeds: n, diverged runs, mean, standard deviation, interval."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
@@ -66,7 +67,6 @@ rule summarize_cells:
         f"{LOGS}/tables/summary.log",
     benchmark:
         f"{BENCHMARKS}/tables/summary.tsv"
-    """Summarize the seeds of each cell: n, diverged, mean, standard deviation, interval."""
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -83,6 +83,7 @@ rule summarize_cells:
 
 
 rule compare_lambdas:
+    """Test each lambda above 0 against plain training; adjust p within each data set."""
     input:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
@@ -98,7 +99,6 @@ rule compare_lambdas:
         f"{LOGS}/tables/tests.log",
     benchmark:
         f"{BENCHMARKS}/tables/tests.tsv"
-    """Test each lambda above 0 against plain training, per metric, adjusted within a data set."""
     localrule: True
     conda:
         "../../envs/environment.yaml"

@@ -6,7 +6,7 @@
 
 
 rule select_rates:
-    """Choose a data set's learning rate and weight decay on its validation split, at lambda 0."""
+    """Choose learning rate and weight decay on the validation split at lambda 0."""
     input:
         config=ancient(CONFIG),
         data=data_file,
@@ -23,7 +23,7 @@ rule select_rates:
         mem_mb=growing(2500),
         runtime=growing(8),
     params:
-        library=library("train.select"),
+        library=library_with_model(lambda wildcards: [wildcards], "train.select"),
         compiled=COMPILED,
         key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset)),
         checkpoints=CHECKPOINTS,
@@ -35,7 +35,7 @@ rule select_rates:
 
 
 rule train_model:
-    """Train one run; after a kill it goes on from its last checkpoint."""
+    """Train one run; after an interruption, resume from its last checkpoint."""
     input:
         config=ancient(CONFIG),
         data=data_file,
@@ -53,13 +53,14 @@ rule train_model:
     conda:
         "../../envs/environment.yaml"
     threads: 1
-    # How often a run is saved changes no number: were it a param, a change would train anew.
+    # A resource, not a param: the checkpoint interval changes no number, so a change of it must not
+    # train again.
     resources:
         mem_mb=growing(2500),
         runtime=growing(8),
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
-        library=library("train"),
+        library=library_with_model(lambda wildcards: [wildcards], "train"),
         compiled=COMPILED,
         key=lambda wildcards: settings_key(settings(STUDY, named_run(wildcards))),
         selected=lambda wildcards, input: (

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 
+from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
 from flatreg.config.study import (
     BASELINE,
     TEXT_SOURCES,
@@ -245,18 +246,18 @@ def _check_training(training: Config, where: str) -> None:
     if is_text != (training["reading"] is not None):
         what = "missing; write `whole` or `stripped`" if is_text else "only texts have one"
         raise UserError(f"{where}.reading: {what}")
-    if training["reading"] == "stripped" and training["source"] != "newsgroups20":
-        raise UserError(f"{where}.reading: only newsgroups20 has a stripped one; write `whole`")
+    readings = SOURCES[training["source"]]["READINGS"]
+    if is_text and training["reading"] not in readings:
+        raise UserError(
+            f"{where}.reading: {training['source']} has no {training['reading']} one; "
+            f"write `{readings[0]}`"
+        )
     if "test_split" in training["varies"] and training["source"] not in UNSPLIT_SOURCES:
         raise UserError(
             f"{where}.varies: {training['source']} has a standard test split; leave test_split out"
         )
     if is_text and training["inputs"] != "raw":
         raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
-
-
-# Without a standard test split; the config fixes one.
-UNSPLIT_SOURCES = ("breast_cancer", "digits")
 
 
 def check_optimizers(config: Config) -> None:

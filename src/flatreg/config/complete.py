@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from flatreg.config.check import EVERYWHERE, PROTOCOLS, STUDY, check_keys, check_schema, check_study
+from flatreg.config.registries import definitions
 from flatreg.config.study import Config
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError, nearest
@@ -33,7 +34,7 @@ def load(given: Config, schema: Config) -> Config:
     Raises:
         UserError: the first mistake, by key path, with the nearest known key for an unknown one.
     """
-    schema = _expanded(schema, schema["$defs"])
+    schema = expanded(schema)
     check_keys(given)
     # First as it was written, so that a mistake is told where it stands; what is missing shows
     # only once a protocol has what it extends, and each data set what its protocol shares.
@@ -102,8 +103,13 @@ def _read_yaml(path: Path) -> Config:
     return content
 
 
+def expanded(schema: Config) -> Config:
+    """The config's schema with each `$ref` replaced by what it points to, registries included."""
+    return _expanded(schema, schema["$defs"] | definitions())
+
+
 def _expanded(schema: Any, definitions: Config) -> Any:
-    """The schema with each `$ref` replaced by what it points to; what stands beside it wins."""
+    """A part of a schema without references; what stands beside a `$ref` wins."""
     if isinstance(schema, list):
         return [_expanded(part, definitions) for part in schema]
     if not isinstance(schema, dict):

@@ -16,10 +16,10 @@ from flatreg.config.records import (
     as_written,
     from_dict,
 )
+from flatreg.config.registries import TEXT_SOURCES
 from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
-TEXT_SOURCES = ("newsgroups20", "imdb_reviews")
 BASELINE = "0"
 
 

@@ -1,1 +1,1 @@
-"""Files that are whole or absent, and what is kept of finished work."""
+"""Files that are whole or absent, their checksums and locks, and the outputs of finished runs."""

@@ -15,21 +15,21 @@ from typing import Any
 from flatreg.disk import locks
 from flatreg.errors import UserError
 
-# Ends the name, before its suffix, of a file that is being written.
+# Stands before the suffix of a file that is being written.
 PARTIAL = ".partial"
-# What to do about a generated file that is not what was written.
+# What a user does about a generated file that has changed.
 AGAIN = "delete it and run again"
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` that takes its place on success.
+    """Yield a temporary file beside `path` that replaces it on success.
 
-    The sibling is locked while it is written: one that is not was left by a writer that was
-    killed, and goes when `path` is written again.
+    The temporary file is locked while it is written. An unlocked one was left by a killed process
+    and is removed when `path` is written again.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
+    """Remove the temporary files of `path` that killed processes left."""
     for temporary in path.parent.glob(f".{glob.escape(path.stem)}-*{PARTIAL}{path.suffix}"):
         with suppress(FileNotFoundError), temporary.open("rb") as handle:
             if locks.try_lock(handle.fileno()):
@@ -68,34 +68,34 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, keys in their own order, NaN refused."""
+    """Write `value` as indented JSON in its own key order; NaN raises a ValueError."""
     write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """`value` as indented JSON, keys in their own order, NaN refused."""
+    """Return `value` as indented JSON in its own key order; NaN raises a ValueError."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    """Write a record as JSON with a checksum of its other fields, its `seal`."""
+    """Write a record as JSON with a field `seal`, the checksum of all other fields."""
     write_json(path, value | {"seal": _seal(value)})
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read what `write_sealed` wrote, without the seal.
+    """Read a record that `write_sealed` wrote, without its seal.
 
     Raises:
-        UserError: it is missing, not JSON, or was changed after it was written.
+        UserError: the file is missing, not JSON, or was changed after it was written.
     """
     return unsealed(read_json(path), path)
 
 
 def unsealed(value: Any, path: Path) -> dict[str, Any]:
-    """What `write_sealed` was given, of the JSON that it wrote to `path`.
+    """Check the seal of a record read from `path`, and return the record without it.
 
     Raises:
-        UserError: it was changed after it was written.
+        UserError: the record was changed after it was written.
     """
     seal = value.pop("seal", None) if isinstance(value, dict) else None
     if seal is None or seal != _seal(value):
@@ -104,23 +104,23 @@ def unsealed(value: Any, path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Check that a file is still what a sealed record says of it.
+    """Check a file against the SHA-256 (hex) in a sealed record.
 
     Raises:
-        UserError: it is missing or was changed.
+        UserError: the file is missing or was changed.
     """
     if not path.exists() or sha256(path) != expected:
         raise UserError(f"{path} was changed after it was made; {AGAIN}")
 
 
 def _seal(value: dict[str, Any]) -> str:
-    """SHA-256 of a record's canonical JSON."""
+    """SHA-256 (hex) of a record's canonical JSON."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -129,7 +129,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: it is missing or not JSON.
+        UserError: the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -144,12 +144,12 @@ SUFFIX = ".sha256"
 
 @contextmanager
 def checked_path(path: Path) -> Iterator[Path]:
-    """As `atomic_path`, and the checksum of what was written is put beside it.
+    """Like `atomic_path`, and write the file's checksum beside it.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder is not writable.
     """
-    # Of an older file: were this one's to stay unwritten, the file would seem changed by hand.
+    # If a write fails, no stale checksum remains that would make the new file look edited.
     checksum_path(path).unlink(missing_ok=True)
     with atomic_path(path) as temporary:
         yield temporary
@@ -157,26 +157,26 @@ def checked_path(path: Path) -> Iterator[Path]:
 
 
 def write_checked_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, its checksum beside it."""
+    """Write `text` as UTF-8 with its checksum beside it."""
     with checked_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_checked_json(path: Path, value: Any) -> None:
-    """Write `value` as `write_json` does, its checksum beside it."""
+    """Write `value` like `write_json`, with its checksum beside it."""
     write_checked_text(path, json_text(value))
 
 
 def write_checksum(path: Path) -> None:
-    """Write a file's checksum beside it; `sha256sum -c` reads it too."""
+    """Write a file's checksum beside it, in the format of `sha256sum -c`."""
     write_text(checksum_path(path), f"{sha256(path)}  {path.name}\n")
 
 
 def check_checksum(path: Path) -> None:
-    """Check a file against the checksum beside it, where there is one.
+    """Check a file against the checksum beside it, if there is one.
 
     Raises:
-        UserError: the file was changed after it was made.
+        UserError: the file was changed after it was written.
     """
     expected = read_checksum(path)
     if expected is not None and sha256(path) != expected:
@@ -184,27 +184,29 @@ def check_checksum(path: Path) -> None:
 
 
 def read_checksum(path: Path) -> str | None:
-    """The SHA-256 (hex) that is kept beside a file, None where none is."""
-    kept = checksum_path(path)
-    if not kept.exists():
+    """The SHA-256 (hex) stored beside a file, or None if there is none."""
+    checksum_file = checksum_path(path)
+    if not checksum_file.exists():
         return None
-    return kept.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip()
+    return checksum_file.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip()
 
 
 def checksum_path(path: Path) -> Path:
-    """Where a file's checksum is kept."""
+    """Path of a file's checksum."""
     return path.with_name(path.name + SUFFIX)
 
 
 def check_writable(path: Path) -> None:
-    """Check that a file or folder can be made there.
+    """Check that a file or folder can be created at `path`.
 
     Raises:
-        UserError: the nearest folder above it that exists cannot be written to.
+        UserError: the nearest existing folder above it is not writable, or is a file.
     """
     path = path.absolute()
-    there = next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110
-    if not os.access(there, os.W_OK):
-        raise UserError(f"cannot write to {there}; change its permissions, or config: paths")
-    if there != path and not there.is_dir():
-        raise UserError(f"cannot make {path}: {there} is a file; move it, or change config: paths")
+    nearest = next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"cannot write to {nearest}; change its permissions, or config: paths")
+    if nearest != path and not nearest.is_dir():
+        raise UserError(
+            f"cannot create {path}: {nearest} is a file; move it, or change config: paths"
+        )

@@ -1,7 +1,7 @@
-"""What a training has written, kept until the whole study is: it is never done twice.
+"""Outputs of finished trainings, kept until the study ends, so that no training runs twice.
 
-Snakemake forgets the outputs of all jobs of a group if one of them fails, and those of a job whose
-end it did not see. What is kept here costs no disk: it is the same files under a second name.
+Snakemake deletes the outputs of all jobs of a group if one of them fails, and the outputs of a job
+whose end it did not see. Hard links keep the files without using more disk.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from flatreg.disk.files import atomic_path, check_sha256, read_sealed
 from flatreg.errors import UserError
 
 SUMMED = ("params.npz", "epochs.csv")
-# The record last: where it is, the others are.
+# The record comes last: once it exists, so do the others.
 FILES = (*SUMMED, "timing.json", "facts.json", "metrics.json")
-# Of a training's folder under checkpoints/.
+# Folder of the kept files inside the training's folder under checkpoints/.
 NAME = "finished"
 
 
 def keep(out: Path, place: Path) -> None:
-    """Keep what a run has written.
+    """Keep the files of a finished run.
 
     Args:
         out: the run's folder.
-        place: of this training alone, under checkpoints/.
+        place: the training's own folder under checkpoints/.
     """
     partial = place / f"{NAME}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -37,33 +37,33 @@ def keep(out: Path, place: Path) -> None:
 
 
 def restore(place: Path, out: Path) -> bool:
-    """Write what `keep` has kept, if it is there and whole, and say whether it was."""
-    kept = place / NAME
-    if not kept.is_dir():
+    """Copy the kept files to `out` if they exist and are intact; return whether they were."""
+    finished = place / NAME
+    if not finished.is_dir():
         return False
     try:
-        record = read_sealed(kept / "metrics.json")
+        record = read_sealed(finished / "metrics.json")
         for name in SUMMED:
-            check_sha256(kept / name, record[f"{name}_sha256"])
+            check_sha256(finished / name, record[f"{name}_sha256"])
     except UserError as error:
-        print(f"what was kept of this run is broken, training it anew ({error})", flush=True)
-        shutil.rmtree(kept)
+        print(f"the kept files of this run are broken, training it again ({error})", flush=True)
+        shutil.rmtree(finished)
         return False
     for name in FILES:
         with atomic_path(out / name) as temporary:
-            shutil.copyfile(kept / name, temporary)
+            shutil.copyfile(finished / name, temporary)
     return True
 
 
 def forget(checkpoints: Path) -> None:
-    """Delete what is kept of finished trainings; the checkpoints of others stay."""
-    for kept in checkpoints.glob(f"*/{NAME}"):
-        shutil.rmtree(kept.parent)
+    """Delete the kept files of finished trainings; checkpoints of unfinished ones stay."""
+    for finished in checkpoints.glob(f"*/{NAME}"):
+        shutil.rmtree(finished.parent)
 
 
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system can't."""
+def _link(file: Path, link: Path) -> None:
+    """Hard-link a file, or copy it if the file system has no hard links."""
     try:
-        os.link(source, target)
+        os.link(file, link)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(file, link)

@@ -1,7 +1,7 @@
-"""Which generated files are no longer what was written: cut short, edited, or rotten.
+"""Find generated files that changed after they were written: truncated, edited or corrupted.
 
-Whatever reads a file checks it too; this finds it before anything is planned, so that it is made
-anew.
+Every reader checks its files too. This check runs before planning, so that damaged files are made
+again.
 """
 
 from __future__ import annotations
@@ -23,82 +23,81 @@ from flatreg.disk.files import (
 from flatreg.disk.finished import SUMMED
 from flatreg.errors import UserError
 
-# Ends the name of a file that is no longer what was written.
+# Suffix of a damaged file that was set aside.
 ASIDE = ".damaged"
-# Of the results, those whose files have checksums beside them, and those with sealed records.
+# Folders of the results whose files have checksums beside them, and the sealed records.
 CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks")
 SEALED = ("runs/*/*/*/*/metrics.json", "runs/*/*/*/*/curvature.json", "flatness/*/*/*.json")
 
 
 def damaged(results: Path, *others: Path) -> list[Path]:
-    """The files that are not what was written.
+    """The files that changed after they were written.
 
     Args:
-        results: the study's folder of results.
-        others: more folders and files that have checksums beside them.
+        results: the study's results folder.
+        others: further files with checksums beside them, or folders of such files.
     """
     folders = (folder for pattern in CHECKED for folder in results.glob(pattern))
     checked = {path for place in (results, *folders, *others) for path in _with_checksum(place)}
     sealed = (path for pattern in SEALED for path in results.glob(pattern))
-    found = [path for path in sorted(checked) if _fails(check_checksum, path)]
+    damaged_checked = [path for path in sorted(checked) if _fails(check_checksum, path)]
     damaged_of_runs = (path for record in sorted(sealed) for path in _damaged_of(record))
-    return list(dict.fromkeys([*found, *damaged_of_runs]))
+    return list(dict.fromkeys([*damaged_checked, *damaged_of_runs]))
 
 
 def mend(paths: list[Path], commands: Mapping[Path, list[str]]) -> Iterator[str]:
-    """Make damaged files anew that a command makes, and set the others aside to be made.
+    """Remake each damaged file that has a command; set the others aside for the workflow to remake.
 
     Args:
         paths: of `damaged`.
-        commands: what makes a file and its checksum, for those that must keep their times.
+        commands: for each file that must keep its times, the command that writes it and its
+            checksum.
 
     Yields:
-        A line for each file: what became of it.
+        One line per file, which says what was done with it.
     """
     for path in paths:
         if path in commands and remade(path, commands[path]):
-            yield f"{path} was not what was written: made anew, the same as before"
+            yield f"{path} was damaged: made again, with the same contents"
         else:
             aside = set_aside(path)
-            yield f"{path} is not what was written: now {aside}, to be made anew"
+            yield f"{path} is damaged: moved to {aside}, to be made again"
 
 
 def set_aside(path: Path) -> Path:
-    """Give a damaged file another name, so that it is missing, and not lost; the new name."""
+    """Rename a damaged file, so that it is missing but not lost; return the new path."""
     return path.rename(path.with_name(f"{path.name}{ASIDE}"))
 
 
 def remade(path: Path, command: list[str]) -> bool:
-    """Make a damaged file anew by a command, and say whether it is what it was.
+    """Make a damaged file again; return whether it has its former checksum.
 
-    It keeps its times, so that nothing is made of it again.
+    The file keeps its times, so that Snakemake does not rebuild what depends on it.
 
     Args:
         path: the file.
-        command: what makes it and its checksum.
+        command: writes the file and its checksum.
     """
     expected, times = read_checksum(path), path.stat()
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode or read_checksum(path) != expected:
+    process = subprocess.run(command, capture_output=True, check=False)
+    if process.returncode or read_checksum(path) != expected:
         return False
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     return True
 
 
 def _with_checksum(place: Path) -> Iterator[Path]:
-    """The files of a folder that have a checksum beside them; a file itself, if it has one."""
-    kept = place.glob(f"*{SUFFIX}") if place.is_dir() else [place.with_name(place.name + SUFFIX)]
-    named = (path.with_name(path.name.removesuffix(SUFFIX)) for path in kept if path.exists())
-    return (path for path in named if path.exists())
+    """The files of a folder that have a checksum beside them; for a file, itself if it has one."""
+    sums = place.glob(f"*{SUFFIX}") if place.is_dir() else [place.with_name(place.name + SUFFIX)]
+    files = (path.with_name(path.name.removesuffix(SUFFIX)) for path in sums if path.exists())
+    return (path for path in files if path.exists())
 
 
 def _damaged_of(record: Path) -> Iterator[Path]:
-    """A record that is damaged, or those files of its run that are and the record with them.
+    """A damaged record, or the damaged files of its run together with the record.
 
-    One without a seal is of a time before there were any.
-
-    Parameters are as large as they are many: they are read only where newer than their record,
-    which is written after them.
+    A record without a seal is not checked. Parameter files are large, so they are read only if they
+    are newer than their record, which is written after them.
     """
     try:
         value = read_json(record)
@@ -125,36 +124,43 @@ def _fails(check: Callable[..., object], *arguments: object) -> bool:
     return False
 
 
-# File systems round times, and a network's may be a little ahead of ours (s).
+# File systems round times, and a file server's clock may be slightly ahead (s).
 TOLERANCE = 2.0
 
 
 def mend_clock(watched: Iterable[Path], folders: Iterable[Path]) -> str | None:
-    """Date files of the future now, where a clock was set back; what is made next must be newer.
+    """After the clock was set back, give files dated in the future the current time.
+
+    New files would otherwise seem older than their inputs.
 
     Args:
-        watched: folders in which, not below, such a file gives the clock away.
-        folders: in which, and below, all such files are dated.
+        watched: folders whose direct entries show whether the clock was set back.
+        folders: folders in which all files dated in the future are changed, at any depth.
 
     Returns:
-        A line that says how many, or None where there was nothing to do.
+        One line with the number of files, or None if the clock was not set back.
     """
     if not was_set_back(watched):
         return None
-    return f"the clock was set back: {date_now(folders)} files of the future are dated now"
+    count = date_now(folders)
+    return f"the clock was set back: gave {count} files dated in the future the current time"
 
 
 def was_set_back(folders: Iterable[Path]) -> bool:
-    """Whether something in one of these folders, not below, is dated in the future."""
+    """Whether a direct entry of one of these folders is dated in the future."""
     return any(_is_of_the_future(path) for folder in folders for path in folder.glob("*"))
 
 
 def date_now(folders: Iterable[Path]) -> int:
-    """Date what is of the future now, in these folders and below; say how much that was."""
-    found = [path for folder in folders for path in folder.rglob("*") if _is_of_the_future(path)]
-    for path in found:
+    """Give files and folders below these that are dated in the future the current time.
+
+    Returns:
+        How many there were.
+    """
+    paths = [path for folder in folders for path in folder.rglob("*") if _is_of_the_future(path)]
+    for path in paths:
         os.utime(path)
-    return len(found)
+    return len(paths)
 
 
 def _is_of_the_future(path: Path) -> bool:

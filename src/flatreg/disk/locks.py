@@ -1,7 +1,7 @@
-"""Locks that end with the process that holds them, however it ends: none is ever stale.
+"""Locks that end with the process that holds them, however it ends, so none is ever stale.
 
-They are flock's, advisory, and hold across nodes where the file system passes them on, as NFS
-does. Where a file system has none, nothing is held and nobody waits.
+They are advisory `flock` locks. They hold across nodes if the file system supports that, as NFS
+does. On a file system without locks, nothing is locked and nobody waits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flatreg.errors import UserError
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, if nobody else has; say whether it is locked now."""
+    """Try to lock an open file until it is closed; return whether that succeeded."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -28,7 +28,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def claim(path: Path) -> IO[str]:
-    """Hold a lock file until what is returned is closed, or the process ends.
+    """Lock a lock file until the returned file is closed or the process ends.
 
     Raises:
         UserError: another process holds it.
@@ -55,7 +55,7 @@ def is_held(path: Path) -> bool:
 
 
 def share(path: Path) -> IO[str]:
-    """Hold a lock file beside others that share it, until what is returned is closed."""
+    """Take a shared lock on a lock file until the returned file is closed."""
     file = _open(path)
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -63,7 +63,7 @@ def share(path: Path) -> IO[str]:
 
 
 def wait_for_sharers(path: Path, waiting_for: str) -> None:
-    """Wait until nobody shares a lock file; if somebody does, print what is waited for."""
+    """Wait until nobody shares a lock file; if somebody does, print `waiting_for` first."""
     with _open(path) as file:
         if not try_lock(file.fileno()):
             print(f"waiting for {waiting_for}", flush=True)
@@ -73,10 +73,10 @@ def wait_for_sharers(path: Path, waiting_for: str) -> None:
 
 @contextmanager
 def waiting(path: Path) -> Iterator[None]:
-    """Hold a lock file; where another process holds it, say so and wait for it."""
+    """Lock a lock file; if another process holds it, say so and wait."""
     with _open(path) as file:
         if not try_lock(file.fileno()):
-            print(f"waiting for {_holder(file)}, which is at the same", flush=True)
+            print(f"waiting for {_holder(file)}, which does the same work", flush=True)
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)
@@ -84,7 +84,7 @@ def waiting(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> str:
-    """Who holds a lock file, or held it last."""
+    """The process that holds a lock file, or held it last."""
     with _open(path) as file:
         return _holder(file)
 
@@ -99,7 +99,7 @@ def _open(path: Path) -> IO[str]:
 
 def _holder(file: IO[str]) -> str:
     file.seek(0)
-    return file.read().strip() or "a process that left no name"
+    return file.read().strip() or "an unknown process"
 
 
 def _sign(file: IO[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where a run's files are, and how its parameters are kept."""
+"""The folder of a run, and reading and writing of its parameters."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def run_dir(results: Path, protocol: str, dataset: str, lam: str, seed: int) -> 
 
 
 def save_params(path: Path, params: dict[str, Any]) -> None:
-    """Write parameters as one array a leaf, named by its path (`Dense_0/kernel`)."""
+    """Write parameters as one array per leaf, named by its path (`Dense_0/kernel`)."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **{k: np.asarray(v) for k, v in flatten_dict(params, sep="/").items()})
 
 
 def load_params(path: Path) -> dict[str, Any]:
-    """Read what `save_params` wrote, as nested dictionaries.
+    """Read parameters that `save_params` wrote, as nested dictionaries.
 
     Raises:
         UserError: the file is missing or broken.

@@ -1,7 +1,7 @@
-"""A node's own disk, for what its jobs read again and again.
+"""A node's local disk, for files that its jobs read often.
 
-On a cluster the results are on a disk that all nodes share; the variable names a folder of the
-node's own, in which prepared data are copied once and compiled programs kept.
+On a cluster the results lie on a disk that all nodes share. FLATREG_SCRATCH names a folder on the
+node's own disk, which holds one copy of the prepared data and the compiled programs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from flatreg.machine import scratch_folder
 
 
 def near(path: Path) -> Path:
-    """This node's copy of a file that has a checksum, made where there is none that is whole.
+    """This node's copy of a file, made if it is missing or damaged.
 
-    Where there is no scratch, or no checksum to know a copy by, it is the file itself.
+    Without a scratch folder, or a checksum to verify a copy with, returns the file itself.
     """
     home, expected = scratch_folder(), read_checksum(path)
     if home is None or expected is None:

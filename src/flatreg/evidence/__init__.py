@@ -1,1 +1,1 @@
-"""What the runs say of the original's claims, and how sure that is: tables from result tables."""
+"""Evidence for and against the original's claims: tables computed from the result tables."""

@@ -1,4 +1,4 @@
-"""Compute one table of the evidence, with those that are made with it."""
+"""Compute one table of the evidence, and those computed together with it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def main() -> None:
     compute = getattr(import_module(f"flatreg.evidence.{module}"), function)
     contents = [read_input(name, getattr(arguments, name)) for name in row.inputs]
     options = {name: getattr(arguments, name) for name in row.options}
-    made = compute(read_json(arguments.config), *contents, **options)
-    for name, frame in zip(row.tables, made, strict=True):
+    frames = compute(read_json(arguments.config), *contents, **options)
+    for name, frame in zip(row.tables, frames, strict=True):
         tables.write(arguments.out / f"{name}.csv", frame, EVIDENCE[name])
 
 
 def read_input(name: str, paths: list[Path]) -> Any:
-    """A table of the study, read; of anything else the paths.
+    """Read an input that is a table of the study; return the paths of any other input.
 
     Raises:
         UserError: the table is missing, was changed after it was made, or a value is out of range.
@@ -39,11 +39,11 @@ def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
     names = parser.add_names()
     for name, row in ROWS.items():
-        shown = " ".join(table.caption for table in row.tables.values() if table)
-        table = names.add_parser(name, help=shown, description=shown)
+        captions = " ".join(table.caption for table in row.tables.values() if table)
+        table = names.add_parser(name, help=captions, description=captions)
         table.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:
-            table.add_argument(f"--{flag}", type=Path, required=True, nargs="+")
+            table.add_argument(f"--{flag.replace('_', '-')}", type=Path, required=True, nargs="+")
         for flag, (default, meaning) in row.options.items():
             table.add_argument(f"--{flag}", type=int, default=default, help=meaning)
         table.add_argument("--out", type=Path, required=True, help="folder of the tables")

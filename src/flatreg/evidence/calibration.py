@@ -1,8 +1,8 @@
-"""How often 95 % intervals hold the true value.
+"""Coverage of the 95 % intervals: how often they contain the true value.
 
-Every interval of `flatreg.statistics` is made of many drawn samples of few runs, from a normal and
-from a skewed (exponential) distribution. An interval that covers too little is not hidden: its row
-says so, and what is read from such an interval must say it too.
+Every interval of `flatreg.statistics` is computed for many simulated samples of few runs, from a
+normal and from a skewed (exponential) distribution. The row of an interval that covers too little
+says so, and so must any text that quotes such an interval.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ACCEPTED = (0.93, 0.97)
 RUNS = (3, 5, 10, 20)
 EXAMPLES = (20, 114, 1000)
 ACCURACIES = (0.5, 0.96)
-# Fewer than an analysis takes, for time: with all 9999 the coverage of BCa was within 3 points of
-# these, and on average higher by less than one.
+# An analysis takes 9999, which would be slow here. With 9999 the coverage of BCa was within 3
+# percentage points of that with 1499, and on average higher by less than one.
 RESAMPLES = 1499
-# Rounds that share resampled places, which makes them faster and a little alike.
+# Rounds that share their resampled indices. That saves time and correlates them slightly.
 TOGETHER = 20
-# Draws for the true values that have no formula.
+# Draws for true values without a closed form.
 TRUTH_DRAWS = 200_000
-# Data sets of an aggregate; lambdas of a trend, whose mean rises by STEP sd from one to the next.
+# Data sets of an aggregate; lambdas of a trend, whose mean rises by STEP sd per lambda.
 DATASETS = 2
 LAMBDAS = 3
 STEP = 0.5
@@ -41,16 +41,22 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 
 class Distribution(NamedTuple):
-    """Where runs are drawn from, with standard deviation 1."""
+    """A distribution to draw runs from, with standard deviation 1."""
 
     name: str
     frozen: Any
 
 
 class Interval(NamedTuple):
-    """How the intervals of drawn samples are made, and what they should hold.
+    """A kind of interval and the value that it should contain.
 
-    `samples` of them, each [rounds, n], make `ends`; sample i is scales[i] * draw + shifts[i].
+    Attributes:
+        name: of the interval.
+        ends: computes the ends [rounds] from a list of samples [rounds, n]; sample i is
+            scales[i] * draw + shifts[i].
+        truth: computes the true value from a distribution.
+        scales: one per sample.
+        shifts: one per sample.
     """
 
     name: str
@@ -64,14 +70,14 @@ DISTRIBUTIONS = (Distribution("normal", stats.norm()), Distribution("skewed", st
 
 
 def calibrate(_: Config, *, rounds: int, seed: int) -> tuple[pd.DataFrame]:
-    """CALIBRATION_TABLE, of no run: all samples are drawn.
+    """CALIBRATION_TABLE, from simulated samples alone.
 
     Args:
         rounds: samples per row, at least 1.
-        seed: of all that is drawn.
+        seed: of all random draws.
 
     Raises:
-        UserError: there are no rounds.
+        UserError: `rounds` is below 1.
     """
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: give at least 1")
@@ -79,7 +85,7 @@ def calibrate(_: Config, *, rounds: int, seed: int) -> tuple[pd.DataFrame]:
 
 
 def coverage(rounds: int, seed: int) -> pd.DataFrame:
-    """A row an interval, distribution and number of runs; each draws from a stream of its own."""
+    """One row per interval, distribution and number of runs, each with its own generator."""
     rows = [
         row(interval, distribution, n, rounds, np.random.default_rng([seed, n]))
         for interval in INTERVALS
@@ -97,34 +103,34 @@ def coverage(rounds: int, seed: int) -> pd.DataFrame:
 def row(
     interval: Interval, distribution: Distribution, n: int, rounds: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """How often an interval of `n` runs holds the true value."""
+    """The row of an interval: how often it contains the true value with `n` runs."""
     truth = interval.truth(distribution.frozen)
     ends = [
         interval.ends(_draw(interval, distribution.frozen, (count, n), rng), rng)
         for count in _chunks(rounds)
     ]
     low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
-    return _described(interval.name, distribution.name, n, low, high, truth)
+    return _coverage_row(interval.name, distribution.name, n, low, high, truth)
 
 
 def accuracy_row(
     accuracy: float, examples: int, rounds: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """How often an accuracy's interval on a drawn test set holds the true one."""
+    """The row of Wilson's interval: how often it contains the true accuracy."""
     correct = rng.binomial(examples, accuracy, size=rounds)
-    done = [statistics.accuracy_interval(int(k), examples, ALPHA) for k in correct]
-    low, high = (np.array([getattr(one, end) for one in done]) for end in ("low", "high"))
+    intervals = [statistics.accuracy_interval(int(k), examples, ALPHA) for k in correct]
+    low, high = (np.array([getattr(one, end) for one in intervals]) for end in ("low", "high"))
     name = f"accuracy {accuracy:g}"
-    return _described("Wilson: accuracy on a test set", name, examples, low, high, accuracy)
+    return _coverage_row("Wilson: accuracy on a test set", name, examples, low, high, accuracy)
 
 
-def _described(
+def _coverage_row(
     name: str, distribution: str, n: int, low: np.ndarray, high: np.ndarray, truth: float
 ) -> dict[str, Any]:
-    # Every comparison with a missing end is false: no interval holds nothing.
-    held, missing = int(np.sum((low <= truth) & (truth <= high))), float(np.mean(np.isnan(low)))
+    # Comparisons with NaN are false, so a missing interval does not cover.
+    covered, missing = int(np.sum((low <= truth) & (truth <= high))), float(np.mean(np.isnan(low)))
     rounds = len(low)
-    coverage = statistics.accuracy_interval(held, rounds, ALPHA)
+    coverage = statistics.accuracy_interval(covered, rounds, ALPHA)
     ok = ACCEPTED[0] <= coverage.estimate <= ACCEPTED[1]
     notes = []
     if not ok:
@@ -162,13 +168,13 @@ def _chunks(rounds: int) -> Iterator[int]:
 
 
 def _t_of_mean(samples: list[np.ndarray], _: np.random.Generator) -> Ends:
-    done = [statistics.summarize(sample, ALPHA) for sample in samples[0]]
-    return np.array([one.low for one in done]), np.array([one.high for one in done])
+    summaries = [statistics.summarize(sample, ALPHA) for sample in samples[0]]
+    return np.array([one.low for one in summaries]), np.array([one.high for one in summaries])
 
 
 def _welch(samples: list[np.ndarray], _: np.random.Generator) -> Ends:
-    done = stats.ttest_ind(*samples, equal_var=False, axis=-1).confidence_interval(1 - ALPHA)
-    return done.low, done.high
+    interval = stats.ttest_ind(*samples, equal_var=False, axis=-1).confidence_interval(1 - ALPHA)
+    return interval.low, interval.high
 
 
 def _bca(statistic: bootstrap.Statistic) -> Callable[[list[np.ndarray], np.random.Generator], Ends]:
@@ -195,21 +201,21 @@ def _page(samples: list[np.ndarray], rng: np.random.Generator) -> Ends:
 
 
 def _where_an_interval(low: np.ndarray, high: np.ndarray) -> Ends:
-    """NaN where an analysis gives none: an end is not finite, or the values do not vary."""
-    there = np.isfinite(low) & np.isfinite(high) & (low < high)
-    return np.where(there, low, np.nan), np.where(there, high, np.nan)
+    """NaN where an analysis reports no interval: an end is not finite, or the width is 0."""
+    valid = np.isfinite(low) & np.isfinite(high) & (low < high)
+    return np.where(valid, low, np.nan), np.where(valid, high, np.nan)
 
 
-# ── What they should hold ─────────────────────────────────────────────────────
+# ── The true values ───────────────────────────────────────────────────────────
 
 
 def _interquartile_mean(frozen: Any) -> float:
-    """Of the distribution: the mean between its quartiles."""
+    """The mean of a distribution between its quartiles."""
     return float(frozen.expect(lb=frozen.ppf(0.25), ub=frozen.ppf(0.75), conditional=True))
 
 
 def _rising_pairs(frozen: Any) -> float:
-    """Share of pairs of runs at different lambdas that rise, less that of those that fall."""
+    """Share of rising minus share of falling pairs of runs at different lambdas."""
     draws = _draws_at_lambdas(frozen)
     signs = [
         np.sign(draws[:, later] - draws[:, earlier])

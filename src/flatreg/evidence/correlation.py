@@ -1,4 +1,4 @@
-"""Rank correlations over runs, plain and with what they were made with held fixed.
+"""Rank correlations over runs, plain and with hyperparameters held fixed.
 
 References:
     M. G. Kendall. A new measure of rank correlation. 1938. doi:10.1093/biomet/30.1-2.81.
@@ -15,27 +15,30 @@ from scipy import stats
 
 from flatreg import tables
 
-# Held for a plain and for a partial correlation.
+# Columns held fixed in a plain and in a partial correlation.
 NOTHING: list[str] = []
 CELL = tables.CELL
-# What a granulated coefficient lets vary, one after another.
+# A granulated coefficient varies these one at a time.
 HYPERPARAMETERS = ["protocol", "lambda"]
-# Runs that share these share what a seed fixes, and are not independent.
+# Runs that agree in these share what a seed fixes, so they are not independent.
 CLUSTER = ["dataset", "seed"]
 
 
 def tau(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> float:
-    """Kendall's tau-b of two columns, the mean over the groups in which all of `held` are alike.
+    """Kendall's tau-b of two columns, averaged over the groups of runs that agree in `held`.
 
     Returns:
-        NaN if in no group both columns vary.
+        NaN if there is no group in which both columns vary.
     """
     pairs = runs[[x, y]].to_numpy(float)
     return _mean([_tau(pairs[rows]) for rows in _groups(runs, held)])
 
 
 def granulated_tau(runs: pd.DataFrame, x: str, y: str) -> float:
-    """The mean over hyperparameters of the mean tau where that one alone varies (Jiang et al.)."""
+    """Mean over hyperparameters of the mean tau of runs that differ only in that one.
+
+    This is the granulated coefficient of Jiang et al. (2020).
+    """
     return _mean(
         [
             tau(runs, x, y, [name for name in tables.RUN if name != varied])
@@ -45,18 +48,18 @@ def granulated_tau(runs: pd.DataFrame, x: str, y: str) -> float:
 
 
 def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.ndarray:
-    """A number for each data set's seed, whose mean is the jackknifed `tau`: [clusters].
+    """Jackknife pseudo-values [clusters] of `tau`, one per data set and seed.
 
-    A coefficient that cannot be had of a sample counts as 0: no order is no correlation.
+    Their mean is the jackknife estimate of `tau`. A tau that is undefined counts as 0.
 
     Args:
         runs: with the columns of `tables.RUN`, x and y.
-        x: column, of which missing values are left out with their runs.
-        y: the other one.
-        held: as of `tau`.
+        x: a column; runs with a missing value are left out.
+        y: another column; likewise.
+        held: columns held fixed, as in `tau`.
 
     Returns:
-        Empty if there are fewer than 3 clusters.
+        An empty array if there are fewer than 3 clusters.
     """
     known = runs.dropna(subset=[x, y])
     pairs, groups = known[[x, y]].to_numpy(float), _groups(known, held)
@@ -67,11 +70,11 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.nda
     whole = [_tau(pairs[rows]) for rows in groups]
 
     def without(cluster: int) -> float:
-        # A group that has no run of the cluster stays as it is.
-        left = [rows[clusters[rows] != cluster] for rows in groups]
+        # A group without a run of the cluster keeps its tau, which saves computing it again.
+        reduced = [rows[clusters[rows] != cluster] for rows in groups]
         taus = [
-            found if len(some) == len(rows) else _tau(pairs[some])
-            for found, rows, some in zip(whole, groups, left, strict=True)
+            full_tau if len(rest) == len(rows) else _tau(pairs[rest])
+            for full_tau, rows, rest in zip(whole, groups, reduced, strict=True)
         ]
         return np.nan_to_num(_mean(taus))
 
@@ -79,7 +82,7 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.nda
 
 
 def _groups(runs: pd.DataFrame, held: list[str]) -> list[np.ndarray]:
-    """Row numbers of the runs that are alike in `held`."""
+    """Row numbers of each group of runs that agree in `held`."""
     if not held:
         return [np.arange(len(runs))]
     numbers = runs.groupby(held, sort=False).ngroup().to_numpy()
@@ -93,6 +96,6 @@ def _tau(pairs: np.ndarray) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    """The mean of those that are there; NaN of none."""
+    """The mean of the values that are not NaN; NaN if there is none."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -1,8 +1,8 @@
-"""Does flatness go with generalization?
+"""Does flatness correlate with generalization?
 
 Each measure of flatness is correlated with test accuracy and with the gaps between training and
-test data: over all runs, over those of each data set, and over those of each main protocol and data
-set, whose runs differ in lambda and seed alone.
+test data: over all runs, over the runs of each data set, and over the runs of each main protocol on
+each data set, which differ only in lambda and seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flatreg.evidence import correlation
 from flatreg.tables import derived
 from flatreg.tables.evidence import CORRELATIONS_TABLE, FLATNESS_TABLE
 
-# Measures that metrics.csv has.
+# Measures of flatness in metrics.csv.
 CURVATURE = ("tr_h", "tr_h2", "lambda_max", "parameter_norm")
 TARGETS = ("test_accuracy", "accuracy_gap", "loss_gap")
 ALL = "all"
@@ -34,7 +34,7 @@ def correlate_flatness(
 
     Args:
         study: completed config.
-        metrics: of metrics.csv.
+        metrics: the table metrics.csv.
         cells: the files of `flatreg.measure.flatness`.
 
     Raises:
@@ -51,7 +51,7 @@ def read_cells(paths: list[Path]) -> pd.DataFrame:
     """FLATNESS_TABLE from the files of `flatreg.measure.flatness`.
 
     Raises:
-        UserError: one is missing, or was changed after it was made.
+        UserError: a file is missing, or was changed after it was made.
     """
     runs = [run for path in paths for run in read_sealed(path)["runs"]]
     rows = [
@@ -63,17 +63,17 @@ def read_cells(paths: list[Path]) -> pd.DataFrame:
 
 
 def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
-    """FLATNESS_TABLE in the order of metrics.csv.
+    """FLATNESS_TABLE with its rows in the order of metrics.csv.
 
     Raises:
         UserError: a run of metrics.csv that did not diverge has no measures, or a measured run is
-            not in it.
+            not in metrics.csv.
     """
     finished = metrics.loc[metrics["status"] != tables.DIVERGED, "key"]
-    strangers = set(flatness["key"]) ^ set(finished)
-    if strangers:
+    unmatched = set(flatness["key"]) ^ set(finished)
+    if unmatched:
         raise UserError(
-            f"run {min(strangers)} is in metrics.csv or in the tables of flatness, not in both; "
+            f"run {min(unmatched)} is in only one of metrics.csv and the files of flatness; "
             "make both from the same runs"
         )
     place = pd.Series(range(len(metrics)), index=metrics["key"])
@@ -82,7 +82,7 @@ def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_measures(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
-    """A row a run: metrics.csv, the gaps, and a column a measure."""
+    """One row per run: metrics.csv, the gaps, and one column per measure of flatness."""
     wide = flatness.pivot(index="key", columns="measure", values="value")
     return derived.of_metrics(metrics).join(wide, on="key")
 
@@ -94,14 +94,14 @@ def correlate(
 
     Args:
         runs: of `with_measures`.
-        measures: columns to correlate.
-        protocols: whose data sets have rows of their own.
-        alpha: of the intervals.
+        measures: columns to correlate with each target.
+        protocols: the main protocols; each of their data sets has its own rows.
+        alpha: the intervals cover 1 - alpha.
     """
     rows = [
         {"protocol": protocol, "dataset": dataset, "measure": measure, "target": target}
-        | _correlated(chosen, measure, target, alpha)
-        for protocol, dataset, chosen in scopes(runs, protocols)
+        | _correlated(scope, measure, target, alpha)
+        for protocol, dataset, scope in scopes(runs, protocols)
         for measure in measures
         for target in TARGETS
     ]
@@ -109,13 +109,13 @@ def correlate(
 
 
 def scopes(runs: pd.DataFrame, protocols: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Protocol and data set, or all, and their runs."""
+    """Yield each scope of a correlation: its protocol and data set (or `ALL`), and its runs."""
     yield ALL, ALL, runs
-    for dataset, chosen in runs.groupby("dataset", sort=False):
-        yield ALL, str(dataset), chosen
+    for dataset, group in runs.groupby("dataset", sort=False):
+        yield ALL, str(dataset), group
     main = runs[runs["protocol"].isin(protocols)]
-    for (protocol, dataset), chosen in main.groupby(["protocol", "dataset"], sort=False):
-        yield str(protocol), str(dataset), chosen
+    for (protocol, dataset), group in main.groupby(["protocol", "dataset"], sort=False):
+        yield str(protocol), str(dataset), group
 
 
 def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Judge every claim of the ledger.
 
-A difference and an equivalence are tested for each claim and protocol. Both p are adjusted by Holm
-over all tests of the ledger that decide, those of each claim's first protocol; those of the other
-protocols are a family of their own. A difference counts where the runs had the config's power to
-find an effect of the margin.
+Each claim is tested for a difference and for equivalence under each of its protocols. The first
+protocol of a claim decides its verdict. The p values of all deciding tests form one family for
+Holm's adjustment; those of the other protocols form a second one. A difference counts only if the
+runs had the config's power to find an effect as large as the margin.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def judge_ledger(
 
     Args:
         study: completed config.
-        metrics: of metrics.csv.
-        times: of times.csv.
-        estimates: of estimates.csv.
+        metrics: the table metrics.csv.
+        times: the table times.csv.
+        estimates: the table estimates.csv.
         ledger_paths: the ledger (YAML), one file.
         schema_paths: its JSON schema, one file.
 
     Raises:
-        UserError: the ledger is missing or wrong.
+        UserError: the ledger is missing or invalid.
     """
     (path,), (schema,) = ledger_paths, schema_paths
     claims = ledger.read(path, read_json(schema), study)
@@ -52,20 +52,20 @@ def judge_ledger(
 
 
 def judge(claims: list[Claim], runs: pd.DataFrame, study: Config) -> pd.DataFrame:
-    """A row a claim and protocol, with its verdict.
+    """CLAIMS_TABLE: one row per claim and protocol, with its verdict.
 
     Args:
         claims: of the ledger.
         runs: of `flatreg.tables.derived.of_runs`.
-        study: resolved config.
+        study: completed config.
     """
     levels = Levels(study["analysis"]["alpha"], study["analysis"]["power"])
     tried = [(c, p, try_claim(c, p, runs, levels)) for c in claims for p in c.protocols]
     rows = {}
-    for family in (True, False):
-        chosen = [(c, p, t) for c, p, t in tried if (p == c.protocols[0]) is family]
+    for deciding in (True, False):
+        family = [(c, p, t) for c, p, t in tried if (p == c.protocols[0]) is deciding]
         for (claim, protocol, trial), p in zip(
-            chosen, adjust([trial for *_, trial in chosen]), strict=True
+            family, adjust([trial for *_, trial in family]), strict=True
         ):
             rows[claim.name, protocol] = _row(claim, protocol, trial, p, runs, levels)
     ordered = [rows[claim.name, protocol] for claim, protocol, _ in tried]
@@ -73,53 +73,53 @@ def judge(claims: list[Claim], runs: pd.DataFrame, study: Config) -> pd.DataFram
 
 
 def behind(claims: list[Claim], runs: pd.DataFrame) -> pd.DataFrame:
-    """The keys of the runs behind each claim and protocol, with the side they are of."""
+    """CLAIM_RUNS_TABLE: the keys of the runs behind each claim and protocol, with their side."""
     rows = [
         (claim.name, protocol, side, key)
         for claim in claims
         for protocol in claim.protocols
-        for side, chosen in runs_of(claim, protocol, runs).items()
-        for key in chosen["key"]
+        for side, group in runs_of(claim, protocol, runs).items()
+        for key in group["key"]
     ]
     return pd.DataFrame(rows, columns=list(CLAIM_RUNS_TABLE.columns))
 
 
 class Adjusted(NamedTuple):
-    """Both p of a trial, adjusted over all tests of the ledger."""
+    """The two p values of a trial, adjusted over its family of tests."""
 
     difference: float
     equivalence: float
 
 
 def adjust(trials: list[Trial]) -> list[Adjusted]:
-    """Holm's adjustment over the tests of difference and of equivalence of a family of trials."""
-    both = [*(trial.p for trial in trials), *(trial.equivalence_p for trial in trials)]
-    adjusted = statistics.holm(np.array(both, float))
+    """Holm's adjustment over the difference and equivalence tests of one family of trials."""
+    p_values = [*(trial.p for trial in trials), *(trial.equivalence_p for trial in trials)]
+    adjusted = statistics.holm(np.array(p_values, float))
     halves = adjusted[: len(trials)], adjusted[len(trials) :]
     return [Adjusted(float(d), float(e)) for d, e in zip(*halves, strict=True)]
 
 
 def verdict(claim: Claim, trial: Trial, adjusted: Adjusted, levels: Levels) -> tuple[str, str]:
-    """What follows from a trial, and a note on how ("" for none)."""
+    """The verdict on a trial, and a note on it ("" for none)."""
     differs, within = (p < levels.alpha for p in adjusted)
     if claim.expected == "equal":
         if within:
             return "supported", ""
         if differs:
             return "contradicted", ""
-        return "undetermined", _lacking(trial, levels)
+        return "undetermined", _power_note(trial, levels)
     if within:
-        also = "a difference within the margin is there" if differs else ""
-        return "equivalent", also
+        note = "a difference within the margin is there" if differs else ""
+        return "equivalent", note
     if differs and trial.power >= levels.power:
         as_expected = (trial.above > 0) == (claim.expected == "higher")
         return ("supported" if as_expected else "contradicted"), ""
     if differs:
         return "undetermined", "a difference was found by runs too few to be relied on"
-    return "undetermined", _lacking(trial, levels)
+    return "undetermined", _power_note(trial, levels)
 
 
-def _lacking(trial: Trial, levels: Levels) -> str:
+def _power_note(trial: Trial, levels: Levels) -> str:
     if np.isnan(trial.power):
         return ""
     enough = "enough" if trial.power >= levels.power else "too few"
@@ -129,9 +129,9 @@ def _lacking(trial: Trial, levels: Levels) -> str:
 def _row(
     claim: Claim, protocol: str, trial: Trial, p: Adjusted, runs: pd.DataFrame, levels: Levels
 ) -> dict[str, Any]:
-    found, how = verdict(claim, trial, p, levels)
+    conclusion, note = verdict(claim, trial, p, levels)
     sides = pd.concat(runs_of(claim, protocol, runs).values())
-    notes = "; ".join(part for part in (trial.note, how) if part)
+    notes = "; ".join(part for part in (trial.note, note) if part)
     return {
         **{name: getattr(claim, name) for name in ("statement", "said", "reported", "dataset")},
         **trial._asdict(),
@@ -145,6 +145,6 @@ def _row(
         "margin_reason": claim.reason,
         "equivalence_p_adjusted": p.equivalence,
         "diverged": int((sides["status"] == tables.DIVERGED).sum()),
-        "verdict": found,
+        "verdict": conclusion,
         "note": notes or None,
     }

@@ -1,4 +1,4 @@
-"""The ledger of claims: read and held against the study before anything is planned."""
+"""The ledger of claims: read, and checked against the study before anything is planned."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from flatreg import config, tables
 from flatreg.config import Config, Run
 from flatreg.errors import UserError, nearest
 
-# Quantities of a run that are no column of metrics.csv.
+# Quantities of a run that are not columns of metrics.csv.
 DERIVED = ("seconds_per_step", "accuracy_gap", "loss_gap", "estimate_ratio")
-# Tests whose claim may name several lambdas, and what they then say.
-_SEVERAL = {"trend": "ranked", "paired": "the one that fits worst is told"}
+# Tests whose claim may name several lambdas.
+_SEVERAL = ("trend", "paired")
 
 
 class Claim(NamedTuple):
@@ -39,7 +39,7 @@ class Claim(NamedTuple):
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a name that stands twice is a mistake; PyYAML keeps the second in silence."""
+    """A YAML loader that refuses duplicate keys; PyYAML silently keeps the last one."""
 
 
 def _mapping(loader: _OnceLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -62,20 +62,20 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
     Args:
         path: the ledger (YAML).
         schema: of workflow/schemas/claims.schema.json.
-        study: resolved config.
+        study: completed config.
 
     Raises:
         UserError: the first mistake, with its place.
     """
     try:
-        given = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a ledger (config: claims)") from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    completed = config.complete(given if isinstance(given, dict) else {}, schema, str(path))
+    completed = config.complete(content if isinstance(content, dict) else {}, schema, str(path))
     claims = [Claim(name, **fields) for name, fields in completed["claims"].items()]
     for claim in claims:
         _check(claim, study, f"{path}: claims.{claim.name}")
@@ -83,30 +83,32 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
 
 
 def _check(claim: Claim, study: Config, where: str) -> None:
-    """Hold a claim against the study and against what its test needs.
+    """Check a claim against the study and the requirements of its test.
 
     Raises:
-        UserError: it names something that is not there, or lacks what its test needs.
+        UserError: the claim names something that the study lacks, or lacks what its test needs.
     """
     correlated = claim.test.endswith("correlation")
     known = [*tables.METRICS_TABLE.columns, *DERIVED]
     if claim.metric not in known:
-        raise UserError(f"{where}.metric: {claim.metric!r} is unknown{_near(claim.metric, known)}")
+        raise UserError(
+            f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"
+        )
     if claim.scale == "ratio" and claim.margin <= 1:
-        raise UserError(f"{where}.margin: of a ratio it is a factor above 1, not {claim.margin}")
+        raise UserError(f"{where}.margin: for a ratio give a factor above 1, not {claim.margin}")
     if correlated != (claim.target is not None):
-        what = "is missing" if correlated else "is for correlations only"
-        raise UserError(f"{where}.target: {what}")
+        problem = "is missing" if correlated else "is for correlations only"
+        raise UserError(f"{where}.target: {problem}")
     if correlated == (claim.lambdas is not None):
-        what = "a correlation takes all of them" if correlated else "is missing"
-        raise UserError(f"{where}.lambdas: {what}")
+        problem = "leave it out, a correlation takes all lambdas" if correlated else "is missing"
+        raise UserError(f"{where}.lambdas: {problem}")
     if (claim.test in ("paired", "spread")) != (claim.against is not None):
-        what = "is missing" if claim.against is None else f"{claim.test} needs none"
-        raise UserError(f"{where}.against: {what}")
+        problem = "is missing" if claim.against is None else f"leave it out, for test {claim.test}"
+        raise UserError(f"{where}.against: {problem}")
     if len(claim.lambdas or [""]) > 1 and (
         claim.test not in _SEVERAL or (claim.test == "paired" and claim.expected != "equal")
     ):
-        raise UserError(f"{where}.lambdas: name one; this test cannot tell which is meant")
+        raise UserError(f"{where}.lambdas: name one lambda, this test does not take several")
     for protocol in claim.protocols:
         _check_cells(claim, protocol, study, where)
 
@@ -120,14 +122,10 @@ def _check_cells(claim: Claim, protocol: str, study: Config, where: str) -> None
             for lam in lambdas:
                 config.settings(study, Run(*cell, lam, seeds[0]))
         except UserError as error:
-            raise UserError(f"{where}: {error}, or mend the claim") from error
+            raise UserError(f"{where}: {error}, or correct the claim") from error
 
 
 def other_cell(claim: Claim, protocol: str) -> tuple[str, str]:
-    """Protocol and data set of what a claim is held against."""
+    """Protocol and data set that a claim compares its own with."""
     against = claim.against or {}
     return against.get("protocol") or protocol, against.get("dataset") or claim.dataset
-
-
-def _near(name: str, known: list[str]) -> str:
-    return nearest(name, known)

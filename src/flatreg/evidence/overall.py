@@ -1,9 +1,8 @@
-"""All data sets at once, and what their test sets leave open.
+"""The effect of lambda over all data sets, and the uncertainty from finite test sets.
 
-Over data sets an accuracy counts as its ratio to the mean at lambda 0 on the same data set, so that
-no data set counts more for being easy. Beside it stands, for each cell, how far the accuracy of one
-trained model may be from that on all examples of its kind: the test set's part, which no spread
-over seeds shows.
+Before pooling, an accuracy is divided by the mean at lambda 0 on the same data set, so that easy
+data sets do not count more. A second table gives, for each cell, the interval that the size of the
+test set leaves for the accuracy of one trained model; the spread over seeds does not show it.
 
 References:
     R. Agarwal et al. Deep reinforcement learning at the edge of the statistical precipice. 2021.
@@ -33,7 +32,7 @@ def pool_datasets(
 
     Args:
         study: completed config.
-        metrics: of metrics.csv.
+        metrics: the table metrics.csv.
         manifests: data/SOURCE.json of the study's sources.
         seed: of the bootstrap.
 
@@ -46,13 +45,13 @@ def pool_datasets(
 
 
 def overall(metrics: pd.DataFrame, protocols: list[str], alpha: float, seed: int) -> pd.DataFrame:
-    """A row a protocol and lambda above 0: interquartile mean, probability of improvement.
+    """OVERALL_TABLE: one row per protocol and lambda above 0.
 
     Args:
-        metrics: of metrics.csv.
-        protocols: with rows of their own.
-        alpha: of the intervals.
-        seed: of the bootstrap, which begins anew in each row.
+        metrics: the table metrics.csv.
+        protocols: protocols to include.
+        alpha: the intervals are meant to cover 1 - alpha.
+        seed: of the bootstrap; every row starts from it.
     """
     finished = metrics[metrics["status"] != tables.DIVERGED]
     rows = [
@@ -90,7 +89,7 @@ def _row(runs: pd.DataFrame, lam: str, alpha: float, seed: int) -> dict[str, Any
 
 
 def _ratios(runs: pd.DataFrame, lam: str) -> np.ndarray:
-    """Accuracies at a lambda over their data set's mean at lambda 0."""
+    """Accuracies at a lambda divided by the data set's mean at lambda 0."""
     plain = runs.loc[runs["lambda"] == BASELINE, ACCURACY].mean()
     return (runs.loc[runs["lambda"] == lam, ACCURACY].dropna() / plain).to_numpy(float)
 
@@ -98,12 +97,12 @@ def _ratios(runs: pd.DataFrame, lam: str) -> np.ndarray:
 def left_open_by_size(
     study: Config, metrics: pd.DataFrame, examples: dict[str, int]
 ) -> pd.DataFrame:
-    """A row a cell: the interval that the size of the test set leaves around its mean accuracy.
+    """TEST_SETS_TABLE: per cell the interval that the test set's size leaves for the mean accuracy.
 
     Args:
-        study: resolved config.
-        metrics: of metrics.csv.
-        examples: of the test set of each of the config's sources of data.
+        study: completed config.
+        metrics: the table metrics.csv.
+        examples: size of the test split of each source.
     """
     alpha = study["analysis"]["alpha"]
     rows = []

@@ -1,8 +1,9 @@
-"""How many seeds each claim needs, from a pilot.
+"""Propose the number of seeds of each claim, from a pilot.
 
-The rule: the fewest that show, at the config's power, that there is no effect of the claim's
-margin, were there none, with the spread of the pilot's seeds and at the level that the first of
-Holm's steps over the ledger has. The numbers go into the config before further seeds are run.
+The proposal is the smallest number of seeds whose equivalence test has the config's power if there
+is no effect. It uses the claim's margin, the standard deviation over the pilot's seeds, and the
+strictest level of Holm's adjustment over the ledger. Put the numbers into the config before
+running further seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from flatreg.tables.evidence import ESTIMATES_TABLE
 
 
 def main() -> None:
-    """Print a row a claim: the pilot's seeds and spread, and how many are proposed."""
+    """Print one row per claim: seeds and spread of the pilot, and the proposed number of seeds."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config", "ledger", "schema", "metrics", "times")
     parser.add_argument("--pilot", type=int, required=True, help="seeds below this are the pilot")
@@ -41,20 +42,19 @@ def main() -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table("claim", "protocol", "pilot", "sd", "margin", "proposed")
     for row in proposed.itertuples(index=False):
-        table.add_row(
-            *(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row)
-        )
+        table.add_row(*map(_formatted, row))
     console.print(table)
 
 
-def _shown(value: object) -> str:
+def _formatted(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def propose(claims: list[Claim], pilot: pd.DataFrame, levels: Levels) -> pd.DataFrame:
-    """Columns claim, protocol, pilot (seeds), sd and margin (on the test's scale), proposed.
+    """One row per claim, with columns claim, protocol, pilot, sd, margin, proposed.
 
-    Two spreads, and a claim whose pilot does not vary, have no row.
+    `pilot` and `proposed` are numbers of seeds; `sd` and `margin` are on the scale of the test.
+    Claims about spreads, and claims whose pilot does not vary, have no row.
     """
     alpha = levels.alpha / (2 * len(claims))
     rows = []
@@ -67,8 +67,8 @@ def propose(claims: list[Claim], pilot: pd.DataFrame, levels: Levels) -> pd.Data
         sd, n = max(spreads, default=(0.0, 0))
         if sd > 0:
             margin = margin_of(claim)
-            wanted = statistics.propose_runs(float(sd), margin, alpha, levels.power)
-            rows.append((claim.name, protocol, n, float(sd), float(margin), wanted))
+            proposed = statistics.propose_runs(float(sd), margin, alpha, levels.power)
+            rows.append((claim.name, protocol, n, float(sd), float(margin), proposed))
     return pd.DataFrame(rows, columns=["claim", "protocol", "pilot", "sd", "margin", "proposed"])
 
 

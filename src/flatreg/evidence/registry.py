@@ -1,7 +1,7 @@
-"""Every table of the evidence, one row each: its rule, command and captions follow from the row.
+"""The registry of the evidence's tables; each row gives a rule, a command and captions.
 
-A new table is a module in this folder, its columns in `flatreg.tables.evidence`, and a row here.
-Tables that are made together share a row.
+To add a table, write a module in this folder, its columns in `flatreg.tables.evidence`, and a row
+here. Tables that one function computes share a row.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import NamedTuple
 
 
 class Shown(NamedTuple):
-    """A table in the HTML report: its name there, and what is said below it."""
+    """A table's name and caption in the HTML report."""
 
     label: str
     caption: str
 
 
 class Row(NamedTuple):
-    """One table, or several that are made together.
+    """One table, or several that one function computes.
 
     Attributes:
         rule: name of the rule.
-        function: `module.function` in this folder. It is called with the study, with what the
-            inputs hold, in their order, and with the options by name; it returns the tables, in
-            their order.
-        inputs: names of what is read: tables of the study, or files that the function reads.
-        tables: what is made, each with how the report shows it.
-        settings: places in the config that the tables depend on beside their inputs.
-        options: further flags, whole numbers, each with its default and help.
-        local: whether it takes seconds, so that a cluster's login node may do it.
+        function: `module.function` in this folder. Its arguments are the study, then the inputs in
+            their order, then the options by name. It returns the tables in their order.
+        inputs: names of tables of the study, which are read before the call, or of files, which
+            the function reads.
+        tables: the tables, each with its entry in the report, or None if the report omits it.
+        settings: fields of the config that the tables depend on besides their inputs.
+        options: integer flags, each with its default and help.
+        local: whether it takes only seconds, so that a cluster's login node may run it.
     """
 
     rule: str
@@ -106,7 +106,7 @@ ROWS = {
             )
         },
         settings=(),
-        options={"rounds": (2000, "samples per row"), "seed": (0, "of all that is drawn")},
+        options={"rounds": (2000, "samples per row"), "seed": (0, "seed of all random draws")},
         local=False,
     ),
     "claims": Row(

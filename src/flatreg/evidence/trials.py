@@ -1,11 +1,12 @@
-"""How a claim is tried: the runs it is about become one number a seed, and that is tested.
+"""Trials of claims: each claim becomes one number per seed, and these numbers are tested.
 
-A difference to another lambda, the logarithm of a ratio, a rank correlation with lambda: each seed
-has one, drawn independently of the other seeds', so that one test serves all of them, Student's
-against the stated value and two one-sided ones against the margin. A correlation over all runs is
-taken apart by seeds with the jackknife (`flatreg.evidence.correlation`): its runs share what a seed
-fixes and are not independent, the pseudo-values nearly are. Only two spreads are compared
-otherwise.
+The number is a difference to another lambda, the logarithm of a ratio, or a rank correlation with
+lambda. The numbers of different seeds are independent, so the same tests serve all claims:
+Student's t-test against the stated value, and two one-sided t-tests against the margin.
+
+For a correlation over all runs the numbers are jackknife pseudo-values, one per seed
+(`flatreg.evidence.correlation`). The runs of a seed are not independent, but the pseudo-values
+nearly are. Claims about two spreads are the only ones tested otherwise, by an F test.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from flatreg.evidence.ledger import Claim, other_cell
 from flatreg.statistics.power import detectable_mean, mean_power
 
 NAN = float("nan")
-# Of the bootstraps and permutations; a trial is the same whenever it is repeated.
+# Seed of all bootstraps, fixed so that a trial is reproducible.
 SEED = 0
 
 
@@ -30,14 +31,16 @@ class Trial(NamedTuple):
     """A claim tried under one protocol.
 
     Attributes:
-        estimate: what the claim is about, in the ledger's scale, with its 1 - alpha interval.
+        estimate: of the quantity that the claim is about, in the ledger's scale; `low` and `high`
+            are the ends of its 1 - alpha interval.
         effect: Hedges' g, or NaN.
-        p: two-sided, against no effect, or where none is expected against any within the margin.
-        check: name of the distribution-free check, and its p.
-        equivalence_p: of two one-sided tests against the margin.
-        power: to find an effect of the margin at level alpha.
-        detectable: smallest effect found at the wanted power; of a ratio a factor.
-        above: the sign of the effect, 0 where there is none.
+        p: two-sided. The null hypothesis is no effect; if the claim expects none, it is that the
+            effect lies within the margin.
+        check: name of the distribution-free check; `check_p` is its p.
+        equivalence_p: p of two one-sided tests against the margin.
+        power: to find an effect as large as the margin at level alpha.
+        detectable: smallest effect found with the config's power; for a ratio a factor.
+        above: the sign of the effect.
     """
 
     estimate: float
@@ -59,7 +62,7 @@ class Trial(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One number a seed less what the claim states (0 or a logarithm's 0), and the check of it."""
+    """One number per seed, minus the value that the claim states, and a distribution-free check."""
 
     values: np.ndarray
     check: str
@@ -69,7 +72,7 @@ class Sample(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """The level of all tests, and the power that an experiment should have."""
+    """The level of all tests, and the power that an experiment must have."""
 
     alpha: float
     power: float
@@ -80,7 +83,7 @@ def try_claim(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -
 
     Args:
         claim: of the ledger.
-        protocol: one that the claim names.
+        protocol: one of the claim's protocols.
         runs: of `flatreg.tables.derived.of_runs`.
         levels: of the config's `analysis`.
     """
@@ -95,14 +98,14 @@ def try_claim(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -
 
 
 def samples_of(claim: Claim, protocol: str, runs: pd.DataFrame) -> list[Sample]:
-    """The numbers a seed that a claim is tried on, for each of its lambdas that is tried apart."""
+    """The samples that a claim is tried on, one per group of lambdas tested together."""
     return [_sample(claim, protocol, runs, lambdas) for lambdas in _groups(claim)]
 
 
 def runs_of(claim: Claim, protocol: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs behind a trial by side: "treated" and "baseline", or "run" where there is but one.
+    """The runs of a trial, by side: "treated" and "baseline", or "run" if there is only one side.
 
-    Diverged runs are among them.
+    Diverged runs are included.
     """
     own = _cell(runs, protocol, claim.dataset, claim.lambdas)
     if claim.against is None:
@@ -115,18 +118,18 @@ def runs_of(claim: Claim, protocol: str, runs: pd.DataFrame) -> dict[str, pd.Dat
 def _cell(
     runs: pd.DataFrame, protocol: str, dataset: str, lambdas: list[str] | None
 ) -> pd.DataFrame:
-    chosen = (runs["protocol"] == protocol) & (runs["dataset"] == dataset)
-    return runs[chosen if lambdas is None else chosen & runs["lambda"].isin(lambdas)]
+    mask = (runs["protocol"] == protocol) & (runs["dataset"] == dataset)
+    return runs[mask if lambdas is None else mask & runs["lambda"].isin(lambdas)]
 
 
 def _groups(claim: Claim) -> list[list[str] | None]:
-    """The lambdas that are tried together: all of a trend, one after another of differences."""
+    """The lambdas tested together: each on its own in a paired test, else all of the claim."""
     if claim.test == "paired":
         return [[lam] for lam in claim.lambdas or []]
     return [claim.lambdas]
 
 
-# ── One number a seed ─────────────────────────────────────────────────────────
+# ── One number per seed ───────────────────────────────────────────────────────
 
 
 def _sample(claim: Claim, protocol: str, runs: pd.DataFrame, lambdas: list[str] | None) -> Sample:
@@ -149,13 +152,13 @@ def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) ->
     )
     shared = ours.index.intersection(theirs.index)
     ours, theirs = ours[shared].to_numpy(), theirs[shared].to_numpy()
-    done = _checked(ours - theirs - _stated(claim), len(theirs))
+    sample = _checked(ours - theirs - _stated(claim), len(theirs))
     effect = statistics.hedges_g_paired(ours, theirs) if claim.value is None else NAN
-    return done._replace(effect=effect)
+    return sample._replace(effect=effect)
 
 
 def _transformed(claim: Claim, values: pd.Series) -> pd.Series:
-    """The values, of a ratio's claim their logarithms; what is not above 0 has none."""
+    """The values, or for a claim about a ratio the logarithms of those above 0."""
     return np.log(values[values > 0]) if claim.scale == "ratio" else values
 
 
@@ -172,7 +175,7 @@ def _checked(values: pd.Series | np.ndarray, n_baseline: int | None) -> Sample:
 
 
 def _trends(claim: Claim, runs: pd.DataFrame, lambdas: list[str]) -> Sample:
-    """Spearman's correlation of the metric with the rank of lambda, a seed each."""
+    """Spearman's correlation of the metric with the rank of lambda, one per seed."""
     table = runs.pivot(index="seed", columns="lambda", values=claim.metric)[lambdas]
     blocks = table.dropna().to_numpy(float)
     page = statistics.page_trend(blocks, 0.05, np.random.default_rng(SEED))
@@ -198,34 +201,34 @@ def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
 def _of_seeds(
     claim: Claim, sample: Sample, lambdas: list[str] | None, protocol: str, levels: Levels
 ) -> Trial:
-    found = try_seeds(
+    test = try_seeds(
         sample.values, margin_of(claim), equal=claim.expected == "equal", levels=levels
     )
     back = np.exp if claim.scale == "ratio" else (lambda x: x)
     stated = _stated(claim) if claim.test == "mean" or claim.scale == "ratio" else 0.0
-    estimate, low, high = (float(back(x + stated)) for x in found[:3])
+    estimate, low, high = (float(back(x + stated)) for x in test[:3])
     return Trial(
         estimate=estimate,
         low=low,
         high=high,
         effect=sample.effect,
-        p=found.p,
+        p=test.p,
         check=sample.check or None,
         check_p=sample.check_p,
-        equivalence_p=found.equivalence_p,
-        power=_power(found, margin_of(claim), levels.alpha),
-        detectable=float(back(detectable_mean(found.n, found.sd, *levels))),
-        n=found.n,
+        equivalence_p=test.equivalence_p,
+        power=_power(test, margin_of(claim), levels.alpha),
+        detectable=float(back(detectable_mean(test.n, test.sd, *levels))),
+        n=test.n,
         n_baseline=sample.n_baseline,
-        above=found.above,
+        above=test.above,
         comparison=_comparison(claim, protocol, lambdas),
         unit=_unit(claim),
-        note=found.note,
+        note=test.note,
     )
 
 
 class SeedsTest(NamedTuple):
-    """One number a seed, tested against 0 and against a margin; fields as of `Trial`."""
+    """The tests of one number per seed against 0 and against a margin; fields as in `Trial`."""
 
     estimate: float
     low: float
@@ -239,13 +242,13 @@ class SeedsTest(NamedTuple):
 
 
 def try_seeds(values: np.ndarray, margin: float, *, equal: bool, levels: Levels) -> SeedsTest:
-    """Test one number a seed [n] against 0 and against the margin on either side of it.
+    """Test one number per seed [n] against 0 and against a margin around 0.
 
     Args:
         values: n from 0.
         margin: above 0.
-        equal: p is against any mean within the margin, not against 0 alone: what contradicts a
-            claim of equality must be an effect that counts.
+        equal: the null hypothesis of p is that the mean is within the margin, not that it is 0.
+            Only an effect beyond the margin contradicts a claim of equality.
         levels: of the config's `analysis`.
     """
     n = len(values)
@@ -271,27 +274,27 @@ def try_seeds(values: np.ndarray, margin: float, *, equal: bool, levels: Levels)
     )
 
 
-def _power(found: SeedsTest, margin: float, alpha: float) -> float:
-    """Power to find a mean of the margin; of the sign test where the seeds do not vary."""
-    if found.n < 2:
+def _power(test: SeedsTest, margin: float, alpha: float) -> float:
+    """Power to find a mean as large as the margin; that of the sign test if seeds do not vary."""
+    if test.n < 2:
         return NAN
-    if found.sd == 0:
-        return float(2 * 0.5**found.n <= alpha)
-    return mean_power(found.n, margin / found.sd, alpha)
+    if test.sd == 0:
+        return float(2 * 0.5**test.n <= alpha)
+    return mean_power(test.n, margin / test.sd, alpha)
 
 
 def _outside(within: statistics.Equivalence) -> float:
-    """P that the mean lies within the margin, from the tests that it lies beyond either end."""
+    """P of the null hypothesis that the mean lies within the margin, from the one-sided tests."""
     return min(1.0, 2 * min(1 - within.p_low, 1 - within.p_high))
 
 
 def _beyond(values: np.ndarray, margin: float) -> float:
-    """The same where all values are equal: by signs against the margin."""
+    """The same p by a sign test, for the case that all values are equal."""
     return 2 * 0.5 ** len(values) if abs(values[0]) > margin else 1.0
 
 
 def _of_spreads(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -> Trial:
-    """Two standard deviations: F of their ratio, checked by Brown-Forsythe."""
+    """Compare two standard deviations by an F test, checked by Brown and Forsythe's test."""
     ours, theirs = (
         side[claim.metric].dropna().to_numpy(float)
         for side in runs_of(claim, protocol, runs).values()
@@ -327,17 +330,17 @@ def _of_spreads(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels)
 
 
 def _power_of_f(margin: float, f: stats.rv_continuous, alpha: float) -> float:
-    """Power of the two-sided F test where one variance is `margin` times the other."""
+    """Power of the two-sided F test if one variance is `margin` times the other."""
     low, high = f.ppf([alpha / 2, 1 - alpha / 2])
     return float(f.sf(high / margin) + f.cdf(low / margin))
 
 
 def _worst(trials: list[Trial]) -> Trial:
-    """Of several lambdas that should all be equal, the one that is least surely so.
+    """One trial for several lambdas, all expected to be equal: the one with the weakest evidence.
 
-    All must be within the margin, so the largest p of equivalence is that of all (an intersection
-    of alternatives needs no correction); that one of them is beyond it, is corrected for their
-    number.
+    All lambdas must lie within the margin, so the largest equivalence p is valid without correction
+    (an intersection-union test). The smallest p, that any lambda lies beyond the margin, is
+    corrected for the number of lambdas (Bonferroni).
     """
     if len(trials) == 1:
         return trials[0]
@@ -347,12 +350,12 @@ def _worst(trials: list[Trial]) -> Trial:
 
 
 def margin_of(claim: Claim) -> float:
-    """The margin on the scale of the numbers a seed."""
+    """The margin on the scale of the numbers per seed."""
     return float(np.log(claim.margin)) if claim.scale == "ratio" else claim.margin
 
 
 def _comparison(claim: Claim, protocol: str, lambdas: list[str] | None) -> str:
-    """In a few words what is held against what."""
+    """A short description of what is compared with what."""
     names = f"lambda {', '.join(lambdas)}" if lambdas else "all lambdas"
     value = "" if claim.value is None else f" against {claim.value:g}"
     if claim.test == "trend":

@@ -1,14 +1,14 @@
-"""How much each source of randomness moves a metric.
+"""How much of a metric's variance each cause of randomness explains.
 
-A run's seed sets several things at once: initial weights, order of the data, dropout, probes. In a
-protocol that extends another and whose seed sets one of them (`varies`), the others are held, so
-the variance over its runs is that source's. It stands beside the variance of the own runs of the
-extended protocol at the same lambda, and, for an accuracy, beside what a test set of that size
-leaves open.
+A run's seed sets several causes at once: initial weights, order of the data, dropout, probes. A
+protocol can extend another and let the seed set only one of them (`varies`). The others are then
+fixed, so the variance over its runs is due to that cause. The table compares it with the variance
+over the runs of the extended protocol at the same lambda and, for an accuracy, with the binomial
+standard deviation of the test set.
 
-Shares need not sum to 1: sources interact, and each has the others held at one value. The intervals
-of the standard deviations are too short with few runs; `flatreg.evidence.calibration` says by how
-much.
+Shares need not sum to 1: causes interact, and each is varied with the others fixed at one value.
+With few runs the intervals of the standard deviations are too short; `flatreg.evidence.calibration`
+measures by how much.
 
 References:
     X. Bouthillier et al. Accounting for variance in machine learning benchmarks. 2021.
@@ -30,15 +30,15 @@ from flatreg.tables import derived
 from flatreg.tables.evidence import VARIANCE_TABLE
 
 METRICS = ("test_accuracy", "test_loss", "tr_h2")
-SOURCES = ("initialization", "order", "dropout", "probes", "split", "test_split")
+CAUSES = ("initialization", "order", "dropout", "probes", "split", "test_split")
 ALL = "all"
 
 
 class Cell(NamedTuple):
-    """Runs that differ in one source of randomness, or, of `ALL`, in what their seed sets."""
+    """Runs that differ in one cause of randomness, or, for `ALL`, in all that their seed sets."""
 
     dataset: str
-    source: str
+    cause: str
     protocol: str
     lam: str
 
@@ -50,7 +50,7 @@ def decompose(
 
     Args:
         study: completed config.
-        metrics: of metrics.csv.
+        metrics: the table metrics.csv.
         manifests: data/SOURCE.json of the study's sources.
         seed: of the bootstrap.
 
@@ -61,86 +61,85 @@ def decompose(
 
 
 def variance(
-    config: dict[str, Any], metrics: pd.DataFrame, examples: dict[str, int], seed: int
+    study: Config, metrics: pd.DataFrame, examples: dict[str, int], seed: int
 ) -> pd.DataFrame:
-    """A row a data set, metric and source; none where no protocol holds all sources but one.
+    """One row per data set, metric and cause; empty if no protocol varies a single cause.
 
     Args:
-        config: resolved.
+        study: completed config.
         metrics: METRICS_TABLE of all runs.
-        examples: of the test set of each of the config's sources of data.
-        seed: of the bootstrap, which begins anew in each row.
+        examples: size of the test split of each source.
+        seed: of the bootstrap; every row starts from it.
 
     Raises:
         UserError: see `cells`.
     """
-    alpha = config["analysis"]["alpha"]
-    found = cells(config)
+    alpha = study["analysis"]["alpha"]
     rows = []
-    for whole, parts in found.items():
-        usual = _settings(config, whole)["varies"]
-        size = derived.of_test_set(config, whole.protocol, whole.dataset, examples)
+    for whole, parts in cells(study).items():
+        usual = _settings(study, whole)["varies"]
+        size = derived.of_test_set(study, whole.protocol, whole.dataset, examples)
         for metric in METRICS:
             first = _row(metrics, whole, metric, alpha, seed) | {"share": 1.0}
             rows.append(_with_sampling_sd(first, size))
             for part in parts:
                 row = _row(metrics, part, metric, alpha, seed)
                 row = _with_share(row, first["sd"], whole, usual)
-                own = derived.of_test_set(config, part.protocol, part.dataset, examples)
+                own = derived.of_test_set(study, part.protocol, part.dataset, examples)
                 rows.append(_with_sampling_sd(row, own))
     return pd.DataFrame(rows, columns=list(VARIANCE_TABLE.columns))
 
 
-def cells(config: dict[str, Any]) -> dict[Cell, list[Cell]]:
-    """The cells that vary in one source, by the cell of the protocol that theirs extends.
+def cells(study: Config) -> dict[Cell, list[Cell]]:
+    """The cells that vary in one cause, grouped by the cell that they extend.
 
     Raises:
-        UserError: such a protocol has more than one lambda or a data set that the extended one has
-            not, or two of them are of one data set and source, or extend different cells.
+        UserError: a protocol that varies one cause has several lambdas or a data set that the
+            extended protocol lacks, repeats a cause of the same data set, or extends another cell
+            than the protocols before it.
     """
-    found: dict[str, dict[Cell, list[Cell]]] = {}
-    for name, protocol in config["protocols"].items():
+    by_dataset: dict[str, dict[Cell, list[Cell]]] = {}
+    for name, protocol in study["protocols"].items():
         parent = protocol.get("extends")
-        for dataset, chosen in protocol["datasets"].items():
-            varies = chosen.get("varies", [])
+        for dataset, entry in protocol["datasets"].items():
+            varies = entry.get("varies", [])
             if parent is None or len(varies) != 1:
                 continue
             where = f"config: protocols.{name}.datasets.{dataset}"
-            if len(chosen["lambdas"]) != 1:
+            if len(entry["lambdas"]) != 1:
                 raise UserError(f"{where}.lambdas: {varies[0]} is varied at one lambda; keep one")
-            if dataset not in config["protocols"].get(parent, {"datasets": {}})["datasets"]:
+            if dataset not in study["protocols"].get(parent, {"datasets": {}})["datasets"]:
                 raise UserError(f"{where}: {parent}, which it extends, has no {dataset}; add it")
-            whole = Cell(dataset, ALL, parent, chosen["lambdas"][0])
-            parts = found.setdefault(dataset, {whole: []})
+            whole = Cell(dataset, ALL, parent, entry["lambdas"][0])
+            parts = by_dataset.setdefault(dataset, {whole: []})
             _check_alike(where, whole, varies[0], parts)
             parts[whole].append(Cell(dataset, varies[0], name, whole.lam))
     return {
-        whole: sorted(parts, key=lambda part: SOURCES.index(part.source))
-        for group in found.values()
+        whole: sorted(parts, key=lambda part: CAUSES.index(part.cause))
+        for group in by_dataset.values()
         for whole, parts in group.items()
     }
 
 
-def _check_alike(where: str, whole: Cell, source: str, parts: dict[Cell, list[Cell]]) -> None:
+def _check_alike(where: str, whole: Cell, cause: str, parts: dict[Cell, list[Cell]]) -> None:
     other = next(iter(parts))
     if whole not in parts:
         raise UserError(
-            f"{where}: its shares are of {whole.protocol} at lambda {whole.lam}, those before it "
-            f"of {other.protocol} at lambda {other.lam}; make them one"
+            f"{where}: extends {whole.protocol} at lambda {whole.lam}, but protocols before it "
+            f"extend {other.protocol} at lambda {other.lam}; use one for all"
         )
-    if source in [part.source for part in parts[whole]]:
-        raise UserError(f"{where}: {source} is varied on this data set already; keep one")
+    if cause in [part.cause for part in parts[whole]]:
+        raise UserError(f"{where}: {cause} is varied on this data set already; keep one")
 
 
-def _settings(config: dict[str, Any], cell: Cell) -> dict[str, Any]:
-    return config["protocols"][cell.protocol]["datasets"][cell.dataset]
+def _settings(study: Config, cell: Cell) -> dict[str, Any]:
+    return study["protocols"][cell.protocol]["datasets"][cell.dataset]
 
 
 def _row(metrics: pd.DataFrame, cell: Cell, metric: str, alpha: float, seed: int) -> dict[str, Any]:
-    """All of a row but its share and the test set's part."""
-    name = zip(tables.CELL, (cell.protocol, cell.dataset, cell.lam), strict=True)
+    """A row without its share and its binomial standard deviation."""
     runs = metrics
-    for column, value in name:
+    for column, value in zip(tables.CELL, (cell.protocol, cell.dataset, cell.lam), strict=True):
         runs = runs[runs[column] == value]
     diverged = runs["status"] == tables.DIVERGED
     sample = runs.loc[~diverged, metric].dropna().to_numpy(dtype=float)
@@ -151,7 +150,7 @@ def _row(metrics: pd.DataFrame, cell: Cell, metric: str, alpha: float, seed: int
     return {
         "dataset": cell.dataset,
         "metric": metric,
-        "source": cell.source,
+        "source": cell.cause,
         "protocol": cell.protocol,
         "lambda": cell.lam,
         "n": len(sample),

@@ -1,1 +1,1 @@
-"""The evidence to explore: one page without a server, and a notebook for each data set."""
+"""Interactive views of the evidence: one HTML page, and one notebook per data set."""

@@ -1,7 +1,9 @@
-"""The page's charts as Vega-Lite specifications; the page gives rows, and what @words stand for.
+"""The page's charts as Vega-Lite specifications.
 
-Colours are those of the paper's figures. Black is the page's own ink, so that it shows on a dark
-page too; shapes and dashes say again what colours say.
+The page's script passes the rows, and replaces placeholders that begin with @.
+
+Colours are those of the paper's figures, except that black is the page's text colour, which is
+visible on a dark page too. Shapes and dashes repeat what colours distinguish.
 """
 
 from __future__ import annotations
@@ -49,12 +51,12 @@ CONFIG = {
 }
 
 _LAMBDA = "\u03bb"
-_WHO = ["protocol:N", "dataset:N", alt.Tooltip("lambda:N", title=_LAMBDA), "seed:O"]
+_RUN_TOOLTIP = ["protocol:N", "dataset:N", alt.Tooltip("lambda:N", title=_LAMBDA), "seed:O"]
 
 
 def specs() -> dict[str, dict[str, Any]]:
-    """Every chart's specification, by the name that page.js calls it."""
-    made = {
+    """Every chart's specification, by its name in page.js."""
+    by_name = {
         "dots": dots(),
         "sides": sides(),
         "scatter": scatter(),
@@ -66,17 +68,17 @@ def specs() -> dict[str, dict[str, Any]]:
         name: chart.properties(width="container", height=HEIGHTS.get(name, HEIGHT))
         .configure(**CONFIG)
         .to_dict()
-        for name, chart in made.items()
+        for name, chart in by_name.items()
     }
 
 
 def dots() -> alt.LayerChart:
-    """A dot a run over its group, their mean as strokes."""
+    """One dot per run above its group, with a stroke at the mean of the group."""
     return _grouped(_points(alt.Chart()).encode(tooltip=_tooltip("y")))
 
 
 def sides() -> alt.LayerChart:
-    """The same, the sides of a comparison told apart."""
+    """The same as `dots`, with a colour and shape for each side of a comparison."""
     runs = _points(alt.Chart()).encode(
         color=alt.Color("side:N", title=None, scale=_scale(["@sides"], COLORS[1:])),
         shape=alt.Shape("side:N", title=None, scale=_scale(["@sides"], SHAPES)),
@@ -86,7 +88,7 @@ def sides() -> alt.LayerChart:
 
 
 def _grouped(runs: alt.Chart) -> alt.LayerChart:
-    """Runs beside one another in their groups, the mean of a group as a stroke at each."""
+    """Runs side by side in their groups, with a stroke at the group's mean beside each run."""
     mean = (
         alt.Chart()
         .mark_tick(thickness=1.5, bandSize=9, color=INK, orient="horizontal")
@@ -103,7 +105,7 @@ def _grouped(runs: alt.Chart) -> alt.LayerChart:
 
 
 def scatter() -> alt.Chart:
-    """A dot a run, one quantity against another."""
+    """One dot per run, one quantity against another."""
     return _points(_named("rows")).encode(
         x=alt.X("x:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, title="@x")),
         y=_y(),
@@ -113,7 +115,7 @@ def scatter() -> alt.Chart:
 
 
 def curves() -> alt.Chart:
-    """A line a run over its epochs."""
+    """One line per run over its epochs."""
     return (
         _named("rows")
         .mark_line(strokeWidth=1.2, opacity=0.65, clip=True)
@@ -121,14 +123,18 @@ def curves() -> alt.Chart:
             x=alt.X("x:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d")),
             y=_y(),
             detail="seed:O",
-            tooltip=[*_WHO, alt.Tooltip("x:Q", title="epoch"), alt.Tooltip("y:Q", title="value")],
+            tooltip=[
+                *_RUN_TOOLTIP,
+                alt.Tooltip("x:Q", title="epoch"),
+                alt.Tooltip("y:Q", title="value"),
+            ],
             **_by_lambda(alt.StrokeDash, DASHES),
         )
     )
 
 
 def plane() -> alt.Chart:
-    """Loss on a plane of directions, the solution in its middle."""
+    """Loss on a plane of two directions, with the solution at its centre."""
     axis = {"labelAngle": 0, "values": [-1, -0.5, 0, 0.5, 1], "grid": False}
     return (
         _named("rows")
@@ -147,7 +153,7 @@ def plane() -> alt.Chart:
 
 
 def line() -> alt.Chart:
-    """Loss from the plain to the penalized solution and beyond."""
+    """Loss on the line from the plain to the penalized solution and beyond."""
     names = ["training", "test"]
     return (
         _named("rows")
@@ -175,7 +181,7 @@ def _y(field: str = "y:Q") -> alt.Y:
 
 
 def _tooltip(*values: str) -> list[Any]:
-    return [*_WHO, *(alt.Tooltip(f"{name}:Q", format=".6g") for name in values)]
+    return [*_RUN_TOOLTIP, *(alt.Tooltip(f"{name}:Q", format=".6g") for name in values)]
 
 
 def _by_lambda(channel: type, values: list[Any]) -> dict[str, Any]:

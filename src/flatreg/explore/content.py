@@ -1,14 +1,14 @@
-"""The Explore page: the whole evidence in one HTML file that asks for nothing beyond itself.
+"""The Explore page: the whole evidence in one self-contained HTML file.
 
-The plots are Vega-Lite's, for two reasons: a specification is data, so that the charts are made
-here and the page only hands them rows; and the library embeds itself as one script, so that the
-file opens from disk, today and in ten years. What the page does beside is plain JavaScript in
-page.js; text enters it as text nodes only.
+Plots use Vega-Lite for two reasons. A chart is data, so the charts are specified in Python and the
+page only passes them rows. And the library can be embedded as one script, so the file needs no
+network and opens from disk, today and in ten years. All else is plain JavaScript in page.js, which
+inserts text as text nodes only.
 
 References:
     A. Satyanarayan, D. Moritz, K. Wongsuphasawat, J. Heer. Vega-Lite: A grammar of interactive
     graphics. IEEE TVCG 23(1), 2017. doi:10.1109/TVCG.2016.2599030.
-    M. Okabe, K. Ito. Color universal design. 2008. The colours.
+    M. Okabe, K. Ito. Color universal design. 2008. (The colours.)
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from flatreg.config import Config, main_protocols
 from flatreg.errors import UserError
 from flatreg.explore import charts
 
-# Enough for every plot; tables of the study keep all digits.
+# Significant digits on the page; the study's tables keep all.
 DIGITS = 6
 CURVE_DIGITS = 5
 
-# What may be shown of a run, as the page calls it.
+# Metrics of a run that the page can show, with their titles.
 RUN_METRICS = {
     "test_accuracy": "test accuracy",
     "best_test_accuracy": "best test accuracy over the epochs",
@@ -78,7 +78,7 @@ Columns = dict[str, list[Any]]
 
 
 def render(content: dict[str, Any]) -> str:
-    """The page.
+    """The HTML of the page.
 
     Args:
         content: of `gather`.
@@ -97,15 +97,15 @@ def render(content: dict[str, Any]) -> str:
 
 
 def in_script(text: str) -> str:
-    """JavaScript that cannot end the script element around it, nor open a comment.
+    """JavaScript that can neither end the script element around it nor open a comment.
 
-    Within a string, where alone these words stand, a backslash before / or ! is without effect.
+    `</script` and `<!--` occur only within strings, where a backslash before / or ! has no effect.
     """
     return re.sub(r"</(?=script)", r"<\\/", text, flags=re.IGNORECASE).replace("<!--", "<\\!--")
 
 
 def as_data(content: dict[str, Any]) -> str:
-    """JSON that may stand in a script element: no < is left as such."""
+    """JSON that is safe in a script element, because every < is escaped."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
@@ -118,34 +118,34 @@ def gather(
     flatness: pd.DataFrame,
     surfaces: dict[str, dict[str, np.ndarray]],
 ) -> dict[str, Any]:
-    """All that the page shows, as JSON's types.
+    """All that the page shows, as JSON types.
 
     Args:
-        study: resolved config.
+        study: completed config.
         runs: of `flatreg.tables.derived.of_runs`.
-        epochs: of epochs.csv.
-        ledger: of claims.csv and of claim_runs.csv; None where the study has none.
-        flatness: of flatness.csv.
-        surfaces: arrays of each data set's surface file.
+        epochs: the table epochs.csv.
+        ledger: the tables claims.csv and claim_runs.csv; None if the study has no ledger.
+        flatness: the table flatness.csv.
+        surfaces: arrays of each data set's surface file, by data set.
 
     Raises:
-        UserError: a table names a run that metrics.csv has not.
+        UserError: a table names a run that metrics.csv lacks.
     """
     rows = pd.Series(range(len(runs)), index=runs["key"])
-    shown = {name: text for name, text in RUN_METRICS.items() if runs[name].notna().any()}
-    known = [name for name in CURVES if epochs[name].notna().any()]
+    metrics = {name: text for name, text in RUN_METRICS.items() if runs[name].notna().any()}
+    curves = [name for name in CURVES if epochs[name].notna().any()]
     surface = study["surface"]
     return {
         "level": 1 - study["analysis"]["alpha"],
         "main": main_protocols(study),
         "surface": {name: surface[name] for name in ("protocol", "lambda", "seed")},
         "datasets": {name: labels.dataset(name) for name in runs["dataset"].unique()},
-        "metrics": shown,
-        "curves": {name: CURVES[name] for name in known},
-        "runs": columns(runs[[*RUN_NAMES, *shown]], DIGITS),
+        "metrics": metrics,
+        "curves": {name: CURVES[name] for name in curves},
+        "runs": columns(runs[[*RUN_NAMES, *metrics]], DIGITS),
         "epochs": {
             "run": _row_of_cells(runs, epochs),
-            **columns(epochs[["epoch", *known]], CURVE_DIGITS),
+            **columns(epochs[["epoch", *curves]], CURVE_DIGITS),
         },
         **_ledger(rows, ledger),
         "flatness": _measures(rows, flatness),
@@ -174,7 +174,7 @@ def _ledger(
 
 
 def columns(frame: pd.DataFrame, digits: int) -> Columns:
-    """A table's columns, floats rounded to significant digits, what is missing as None."""
+    """A table's columns; floats are rounded to significant digits, missing values are None."""
     return {
         name: rounded(column, digits)
         if pd.api.types.is_float_dtype(column)
@@ -184,16 +184,16 @@ def columns(frame: pd.DataFrame, digits: int) -> Columns:
 
 
 def rounded(values: Iterable[float], digits: int) -> list[float | None]:
-    """Numbers rounded to significant digits; one that is not finite is None."""
+    """Numbers rounded to significant digits; NaN and infinity become None."""
     return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values]
 
 
 def target(claim: pd.Series) -> str | None:
-    """What a claim of a correlation correlates with, from how the judge words it."""
+    """The metric that a claim about a correlation correlates with, parsed from its comparison."""
     if claim["test"] not in CORRELATIONS:
         return None
-    named = claim["comparison"].removeprefix("correlation with ").partition(",")[0]
-    return named if named in RUN_METRICS else None
+    metric = claim["comparison"].removeprefix("correlation with ").partition(",")[0]
+    return metric if metric in RUN_METRICS else None
 
 
 def _row_of_keys(rows: pd.Series, keys: pd.Series, where: str) -> list[int]:
@@ -210,25 +210,25 @@ def _row_of_cells(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[int]:
     rows = epochs[tables.RUN].merge(numbered, on=tables.RUN, how="left")
     if rows["row"].isna().any():
         first = rows[rows["row"].isna()].iloc[0]
-        named = " ".join(str(first[name]) for name in tables.RUN)
+        run = " ".join(str(first[name]) for name in tables.RUN)
         raise UserError(
-            f"epochs.csv: run {named} is not in metrics.csv; make both from the same runs"
+            f"epochs.csv: run {run} is not in metrics.csv; make both from the same runs"
         )
     return rows["row"].astype(int).tolist()
 
 
 def _measures(rows: pd.Series, flatness: pd.DataFrame) -> dict[str, list[float | None]]:
-    """Of each measure a value a run, in the order of the runs."""
-    found = {}
+    """The values of each measure, one per run in the order of the runs."""
+    by_measure = {}
     for name, group in flatness.groupby("measure", sort=False):
         values = np.full(len(rows), np.nan)
         values[_row_of_keys(rows, group["key"], "flatness.csv")] = group["value"]
-        found[name] = rounded(values, DIGITS)
-    return found
+        by_measure[name] = rounded(values, DIGITS)
+    return by_measure
 
 
 def _surface(arrays: dict[str, np.ndarray]) -> dict[str, Any] | None:
-    """A surface's arrays, planes row by row; None where a run diverged."""
+    """A surface's arrays, planes flattened row by row; None if a run diverged."""
     if arrays["diverged"].size:
         return None
     names = ["alphas", "coordinates", *LINES, *PLANES]

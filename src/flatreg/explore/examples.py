@@ -1,4 +1,4 @@
-"""Single examples of a data set, for the notebooks."""
+"""Views of single examples of a data set, for the notebooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK = 1000
 
 
 def data_path(study: Config, source: str, reading: str | None) -> Path:
-    """The file that trainings on a source read; a reading of it where it is a text."""
+    """The file that trainings on a source read; of a text, the features of a reading."""
     results = Path(study["paths"]["results"])
     if reading is None:
         return results / "data" / f"{source}.npz"
@@ -31,12 +31,12 @@ def data_path(study: Config, source: str, reading: str | None) -> Path:
 
 
 def worst_examples(study: Config, metrics: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The test examples with the largest loss under the first run that did not diverge.
+    """The test examples with the largest loss in the first run that did not diverge.
 
     Args:
-        study: resolved config.
+        study: completed config.
         metrics: rows of metrics.csv of one data set.
-        count: how many.
+        count: number of examples.
 
     Returns:
         Columns row (of the test split), loss (nats), label, predicted; largest loss first. Empty
@@ -53,7 +53,7 @@ def worst_examples(study: Config, metrics: pd.DataFrame, count: int) -> pd.DataF
         study, run_dir(Path(study["paths"]["results"]), *run), dataset
     )
     every = np.arange(len(data.test.y))
-    # In blocks: all texts at once would be gigabytes of zeros.
+    # In blocks, as all texts at once, stored densely, would take gigabytes.
     blocks = np.array_split(every, -(-len(every) // BLOCK))
     logits = np.concatenate(
         [model.apply({"params": params}, data.test.inputs(rows), train=False) for rows in blocks]
@@ -78,11 +78,11 @@ def class_names(study: Config, source: str) -> list[str]:
 
 
 def show_examples(study: Config, dataset: str, rows: list[int]) -> Any:
-    """Pictures of test examples, the heaviest words of texts, or the features of a table."""
-    training = next(
+    """Show test examples as pictures, as the words with the largest weights, or as features."""
+    entry = next(
         p["datasets"][dataset] for p in study["protocols"].values() if dataset in p["datasets"]
     )
-    path = data_path(study, training["source"], training["reading"])
+    path = data_path(study, entry["source"], entry["reading"])
     data = load_dataset(path)
     if sparse.issparse(data.x_test):
         words = read_arrays(path)["words"]

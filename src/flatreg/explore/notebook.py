@@ -14,18 +14,18 @@ from flatreg import command
 from flatreg.disk.files import checked_path, write_checked_text
 from flatreg.errors import UserError
 
-# The kernel of this very environment, wherever it lies.
+# The kernel of the running environment.
 KERNEL = "python3"
 
 
 def main() -> None:
-    """Execute the template for one data set."""
+    """Execute the template for one data set and write it as a notebook and as HTML."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_argument("--template", type=Path, required=True, help="the notebook (.ipynb)")
     parser.add_inputs("config")
     parser.add_argument("--dataset", required=True, help="as the config names it")
     parser.add_out("the executed notebook")
-    parser.add_argument("--html", type=Path, required=True, help="the same as a page")
+    parser.add_argument("--html", type=Path, required=True, help="the notebook as HTML")
     arguments = parser.parse_args()
     logging.getLogger("papermill").setLevel(logging.ERROR)
     parameters = {"dataset": arguments.dataset, "config_file": str(arguments.config)}
@@ -37,8 +37,8 @@ def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
     """Execute a notebook with parameters.
 
     Raises:
-        UserError: a cell fails; names the cell and its error, and keeps what was executed beside
-            `out` with the ending .failed.ipynb.
+        UserError: a cell fails. The message names the cell and its error; the notebook so far
+            stays beside `out` with the suffix .failed.ipynb.
     """
     failed = out.with_suffix(".failed.ipynb")
     with checked_path(out) as temporary:
@@ -61,7 +61,7 @@ def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
 
 
 def as_html(notebook: Path) -> str:
-    """A page that asks nothing of the network."""
+    """The notebook as an HTML page that loads nothing from the network."""
     exporter = HTMLExporter(
         template_name="lab", require_js_url="", mathjax_url="", mermaid_js_url=""
     )

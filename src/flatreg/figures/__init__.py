@@ -1,1 +1,1 @@
-"""The study's figures, from its tables."""
+"""The study's figures, drawn from its tables."""

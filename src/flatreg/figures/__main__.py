@@ -1,4 +1,4 @@
-"""Draw one figure of the study, as PDF for the paper and SVG for the report."""
+"""Draw one figure of the study, as a PDF for the paper and an SVG for the report."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from flatreg.tables.evidence import read_named
 
 
 def main() -> None:
-    """Read what the figure shows, draw it and write it in both formats."""
+    """Read the figure's inputs, draw it and write it in both formats."""
     arguments = _parse()
     mpl.use("agg")
-    # It notes the old time stamp of Computer Modern, which is right, for every glyph subset.
+    # fontTools warns of Computer Modern's old time stamp for every glyph subset; that is harmless.
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     row, study = FIGURES[arguments.name], read_json(arguments.config)
     contents = [read_input(name, getattr(arguments, name)) for name in row.inputs]
-    shown = [of_protocols(content, study, row.protocols) for content in contents]
+    inputs = [of_protocols(content, study, row.protocols) for content in contents]
     with mpl.rc_context(STYLE):
-        figure = drawing_function(row.function)(study, *shown)
+        figure = drawing_function(row.function)(study, *inputs)
         for suffix in SUFFIXES:
             save(figure, arguments.out.with_suffix(suffix))
         plt.close(figure)
@@ -46,11 +46,11 @@ def drawing_function(name: str) -> Callable[..., Figure]:
 
 
 def read_input(name: str, paths: list[Path]) -> Any:
-    """What one input of a figure holds.
+    """Read one input of a figure.
 
     Args:
-        name: as the registry has it.
-        paths: of the files: several for the surfaces, else one.
+        name: of the input, as in the registry.
+        paths: of its files: several for the surfaces, else one.
 
     Raises:
         UserError: a file is missing, broken, or was changed after it was made.
@@ -62,11 +62,17 @@ def read_input(name: str, paths: list[Path]) -> Any:
 
 
 def of_protocols(content: Any, study: Config, which: str) -> Any:
-    """The rows of a table that are of the protocols a figure shows; other inputs as they are."""
+    """The rows of a table whose protocol the figure shows; other inputs unchanged.
+
+    Args:
+        content: of an input.
+        study: completed config.
+        which: "main", "surface" or "all", as in the registry.
+    """
     if which == "all" or not isinstance(content, pd.DataFrame):
         return content
-    shown = {"main": main_protocols(study), "surface": [study["surface"]["protocol"]]}
-    return content[content["protocol"].isin(shown[which])]
+    protocols = {"main": main_protocols(study), "surface": [study["surface"]["protocol"]]}
+    return content[content["protocol"].isin(protocols[which])]
 
 
 def _parse() -> argparse.Namespace:
@@ -76,7 +82,7 @@ def _parse() -> argparse.Namespace:
         figure = names.add_parser(name, help=row.label, description=row.caption)
         figure.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:
-            figure.add_argument(f"--{flag}", type=Path, required=True, nargs="+")
+            figure.add_argument(f"--{flag.replace('_', '-')}", type=Path, required=True, nargs="+")
         figure.add_argument("--out", type=Path, required=True, help="the PDF; an SVG goes beside")
     return parser.parse_args()
 

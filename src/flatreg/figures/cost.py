@@ -1,4 +1,4 @@
-"""What the penalty costs."""
+"""Figures of the cost of the penalty."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flatreg.config import BASELINE, Config
 from flatreg.figures.style import COLORS, DASHES, MARKERS, WIDTH, draw_dots, share_legend
 from flatreg.tables.derived import cost_ratios
 
-# What the bench lets grow.
+# Axis labels of the quantities that the bench varies.
 QUANTITIES = {
     "inputs": "input width",
     "batch": "batch",
@@ -27,12 +27,12 @@ QUANTITIES = {
 def draw_cost(
     _: Config, times: pd.DataFrame, original: dict[str, Any], bench: dict[str, Any]
 ) -> Figure:
-    """Time of training over that of lambda = 0, and of a step by each way to get the penalty.
+    """Left, training time over that at lambda 0; right, time of a step by each estimator.
 
     Args:
-        times: of times.csv.
-        original: of paper/original.json.
-        bench: of bench/results/cost.json.
+        times: the table times.csv.
+        original: contents of paper/original.json.
+        bench: contents of bench/results/cost.json.
     """
     figure, (trainings, steps) = plt.subplots(1, 2, figsize=(WIDTH, 2.1))
     _draw_trainings(trainings, times, original["results"])
@@ -49,7 +49,7 @@ def draw_cost(
 def _draw_trainings(
     axes: Axes, times: pd.DataFrame, reported: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """One row per data set and one dot per lambda: each protocol's, then the original's."""
+    """One row per data set, one dot per lambda: first each protocol, then the original."""
     ratios = cost_ratios(times)
     protocols = list(dict.fromkeys(times["protocol"]))
     datasets = list(dict.fromkeys(times["dataset"]))
@@ -74,31 +74,31 @@ def _draw_trainings(
 
 
 def _reported_ratios(rows: list[dict[str, Any]]) -> list[float]:
-    """The original's seconds at each lambda above 0 over those at lambda 0."""
+    """The original's seconds at each lambda above 0, divided by those at lambda 0."""
     seconds = {row["lambda"]: row["seconds"] for row in rows}
     plain = seconds.pop(BASELINE)
     return [value / plain for value in seconds.values()]
 
 
 def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:
-    """One row per way to get the penalty: in each step, and in every tenth."""
-    shown = {name: found for name, found in ways.items() if not name.endswith("plain")}
+    """One row per way to compute the penalty; applied in each step, and in every tenth."""
+    penalized = {way: ratios for way, ratios in ways.items() if not way.endswith("plain")}
     for number, (column, name) in enumerate(
         [("ratio", "in each step"), ("ratio_interval", "in every 10th")]
     ):
-        ratios = [found[column] for found in shown.values()]
-        draw_dots(axes, ratios, range(len(shown)), number, name)
+        x = [ratios[column] for ratios in penalized.values()]
+        draw_dots(axes, x, range(len(penalized)), number, name)
     axes.set_title("a step of the CIFAR-100 network")
-    axes.set_yticks(range(len(shown)), shown)
-    axes.set_ylim(-2.2, len(shown) - 0.5)  # room for the legend
+    axes.set_yticks(range(len(penalized)), penalized)
+    axes.set_ylim(-2.2, len(penalized) - 0.5)  # room for the legend
     axes.set_xlabel("time over that of a plain step")
     axes.legend(loc="upper right")
 
 
 def draw_cost_growth(_: Config, bench: dict[str, Any]) -> Figure:
-    """What the penalty adds to a step as one thing grows and all else is the CIFAR-100 network.
+    """Time that the penalty adds to a step of the CIFAR-100 network, as one quantity grows.
 
-    In units of that network's plain step.
+    The unit is a plain step of that network.
     """
     figure, panels = plt.subplots(1, len(bench["curves"]), figsize=(WIDTH, 1.9), sharey=True)
     unit = bench["networks"]["cifar100"]["ways"]["plain"]["milliseconds"]
@@ -107,8 +107,8 @@ def draw_cost_growth(_: Config, bench: dict[str, Any]) -> Figure:
         ways = [way for way in next(iter(points.values())) if way != "plain"]
         for number, way in enumerate(ways):
             added = [
-                (found[way]["milliseconds"] - found["plain"]["milliseconds"]) / unit
-                for found in points.values()
+                (point[way]["milliseconds"] - point["plain"]["milliseconds"]) / unit
+                for point in points.values()
             ]
             axes.plot(
                 values,

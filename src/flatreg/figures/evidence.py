@@ -1,4 +1,4 @@
-"""What the runs say of the claims: flatness beside accuracy, correlations, the GRIM test."""
+"""Figures of the evidence: accuracy against flatness, correlations, the GRIM test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flatreg.figures.style import (
 
 
 def draw_flatness_and_accuracy(_: Config, metrics: pd.DataFrame) -> Figure:
-    """Test accuracy against tr(H^2), every run a dot, by lambda."""
+    """Test accuracy against tr(H^2): one dot per run, one colour per lambda."""
     figure, panels = panel_grid(metrics)
     lambdas = list(dict.fromkeys(metrics["lambda"]))
     for (protocol, dataset), axes in panels.items():
@@ -53,14 +53,14 @@ def draw_flatness_and_accuracy(_: Config, metrics: pd.DataFrame) -> Figure:
 
 def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:
     """Kendall's tau of each measure of flatness with test accuracy, plain and at fixed lambda."""
-    shown = correlations[correlations["target"] == "test_accuracy"]
-    figure, panels = panel_grid(shown, height=1.75)
+    of_accuracy = correlations[correlations["target"] == "test_accuracy"]
+    figure, panels = panel_grid(of_accuracy, height=1.75)
     series = {
         "over all runs": ("tau", "low", "high"),
         r"$\lambda$ held fixed": ("partial_tau", "partial_low", "partial_high"),
     }
     for (protocol, dataset), axes in panels.items():
-        rows = runs_of(shown, protocol, dataset)
+        rows = runs_of(of_accuracy, protocol, dataset)
         for number, (name, columns) in enumerate(series.items()):
             _intervals(axes, rows, columns, number, name)
         axes.axvline(0, color="grey", linewidth=0.6)
@@ -78,7 +78,7 @@ def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:
 def _intervals(
     axes: Axes, rows: pd.DataFrame, columns: tuple[str, str, str], number: int, name: str
 ) -> None:
-    """An estimate and its interval a row; one without an interval is left out."""
+    """Draw one estimate with its interval per row; rows without an interval are left out."""
     places = np.arange(len(rows)) + 0.3 * number - 0.15
     estimate, low, high = (rows[column].to_numpy(float) for column in columns)
     known = np.isfinite(low)
@@ -87,10 +87,10 @@ def _intervals(
 
 
 def draw_grim(_: Config, denominators: pd.DataFrame) -> Figure:
-    """How surprising the fit of the original's accuracies to each denominator is.
+    """The chance that random numbers fit each denominator as well as the original's accuracies do.
 
     Args:
-        denominators: of GRIM_DENOMINATORS_TABLE.
+        denominators: GRIM_DENOMINATORS_TABLE.
     """
     datasets = list(dict.fromkeys(denominators["dataset"]))
     figure, panels = plt.subplots(
@@ -102,7 +102,7 @@ def draw_grim(_: Config, denominators: pd.DataFrame) -> Figure:
         for number, (name, some) in enumerate(
             [("not all values fit", scan[~whole]), ("all values fit", scan[whole])]
         ):
-            # Thousands of dots: as a picture they are a tenth of the size.
+            # Rasterized, as thousands of dots would make the file ten times larger.
             axes.plot(
                 some["denominator"].astype(float),
                 some["chance"],

@@ -1,6 +1,6 @@
-"""Every figure of the study, one row each: its rule, command and caption follow from the row.
+"""The registry of the study's figures; each row gives a rule, a command and a caption.
 
-A new figure is a function in a module of this folder and a row here.
+To add a figure, write a function in a module of this folder and a row here.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ class Row(NamedTuple):
     """One figure.
 
     Attributes:
-        function: `module.function` in this folder. It is called with the study and with what the
-            inputs hold, in their order, and returns a Matplotlib figure.
-        inputs: names of what is read: tables of the study, `surfaces`, `original` or `bench`.
-        protocols: whose rows of the tables are shown: `main` (those that extend none), `surface`
+        function: `module.function` in this folder. Its arguments are the study and the contents of
+            the inputs in their order; it returns a Matplotlib figure.
+        inputs: names of tables of the study, `surfaces`, `original` or `bench`.
+        protocols: the protocols whose rows are shown: `main` (those that extend none), `surface`
             (the one whose surfaces are drawn) or `all`.
-        settings: places in the config that the figure depends on beside its inputs.
+        settings: fields of the config that the figure depends on besides its inputs.
         category: heading in the HTML report.
         label: name in the HTML report.
-        caption: what the report says below it.
+        caption: text below the figure in the HTML report.
     """
 
     function: str

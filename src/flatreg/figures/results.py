@@ -1,4 +1,4 @@
-"""What came out of the runs: accuracy, flatness, learning curves."""
+"""Figures of the runs' results: accuracy, flatness, learning curves."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def draw_learning_curves(_: Config, epochs: pd.DataFrame) -> Figure:
 
 
 def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alpha: float) -> None:
-    """Every seed a dot, the mean and its interval beside them, diverged runs counted below."""
+    """Draw one dot per seed and a line through the means, with counts of diverged runs below."""
     lambdas = list(dict.fromkeys(runs["lambda"]))
     shift = 0.5 / len(series)
     for number, (name, column) in enumerate(series.items()):

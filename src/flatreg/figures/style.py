@@ -1,7 +1,7 @@
-"""How every figure looks: size, colours, marks, panels and legends.
+"""The style of all figures: size, colours, markers, panels and legends.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; shapes and dashes say the same
-again for a reader in grey. Fonts are Computer Modern, the paper's.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart. Shapes and dashes repeat
+the distinction for print in grey. The font is Computer Modern, as in the paper.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ SUFFIXES = (".pdf", ".svg")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
+    """Write a figure without dates, so that the same figure gives the same bytes."""
     dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     with checked_path(path) as temporary:
         figure.savefig(temporary, metadata=dates[path.suffix])
 
 
 def draw_dots(axes: Axes, x: Any, y: Any, number: int, name: str) -> None:
-    """Dots of the colour and shape with this number; only the first is filled."""
+    """Draw dots in the colour and shape with this number; only number 0 is filled."""
     axes.plot(
         x,
         y,
@@ -72,7 +72,7 @@ def draw_dots(axes: Axes, x: Any, y: Any, number: int, name: str) -> None:
 def panel_grid(
     frame: pd.DataFrame, height: float = 1.15
 ) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """A panel a protocol and data set: protocols in rows, `height` inches each."""
+    """One panel per protocol and data set: a row per protocol, `height` inches high."""
     pairs = list(dict.fromkeys(zip(frame["protocol"], frame["dataset"], strict=True)))
     protocols = list(dict.fromkeys(protocol for protocol, _ in pairs))
     datasets = list(dict.fromkeys(dataset for _, dataset in pairs))
@@ -102,7 +102,10 @@ def runs_of(frame: pd.DataFrame, protocol: str, dataset: str) -> pd.DataFrame:
 
 
 def scale_by_range(axes: Axes, values: pd.DataFrame, along: str = "y") -> bool:
-    """A logarithmic axis, unless the values lie so near that it would have no marks."""
+    """Make an axis logarithmic if the values span a factor of 10; return whether they do.
+
+    With a smaller range a logarithmic axis could have no ticks.
+    """
     known = values.to_numpy(dtype=float)
     known = known[np.isfinite(known) & (known > 0)]
     wide = bool(known.size) and known.max() >= 10 * known.min()
@@ -115,7 +118,7 @@ def scale_by_range(axes: Axes, values: pd.DataFrame, along: str = "y") -> bool:
 
 
 def name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
-    """Name the outer axes only."""
+    """Label the outer axes only."""
     first_column, last_row = {}, {}
     for (protocol, dataset), axes in panels.items():
         first_column.setdefault(protocol, axes)
@@ -127,18 +130,18 @@ def name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
 
 
 def share_legend(figure: Figure, panels: dict[Any, Axes]) -> None:
-    """One legend below for all panels."""
-    found: dict[str, Any] = {}
+    """Draw one legend for all panels, below them."""
+    handles: dict[str, Any] = {}
     for axes in panels.values():
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(name, handle)
-    if found:
+            handles.setdefault(name, handle)
+    if handles:
         figure.legend(
-            found.values(), found.keys(), loc="outside lower center", ncols=min(5, len(found))
+            handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles))
         )
 
 
-def write_across(axes: Axes, what: str) -> None:
-    """Words in place of a plot."""
-    axes.text(0.5, 0.5, what, ha="center", va="center", transform=axes.transAxes)
+def write_across(axes: Axes, words: str) -> None:
+    """Write words in place of a plot."""
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes)
     axes.set_yticks([])

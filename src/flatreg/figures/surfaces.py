@@ -1,4 +1,4 @@
-"""The loss between and around two solutions."""
+"""Figures of the loss between and around two solutions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from flatreg import labels
 from flatreg.config import BASELINE, Config
 from flatreg.figures.style import COLORS, DASHES, WIDTH, share_legend, write_across
 
-# The arrays of each data set's surface file.
+# The arrays of each data set's surface file, by data set.
 Surfaces = dict[str, dict[str, np.ndarray]]
 
 
 def draw_interpolation(study: Config, surfaces: Surfaces) -> Figure:
-    """Loss and accuracy on the line from the solution of lambda = 0 to that of a larger one."""
+    """Loss and accuracy on the line from the solution at lambda 0 to that at a larger lambda."""
     lam = study["surface"]["lambda"]
     rows = [("loss", "loss (nats)"), ("accuracy", "accuracy")]
     figure, panels = plt.subplots(
@@ -48,7 +48,7 @@ def draw_interpolation(study: Config, surfaces: Surfaces) -> Figure:
 
 
 def draw_surface(study: Config, surfaces: Surfaces) -> Figure:
-    """Loss on the plane around each solution, the same levels for both of a data set."""
+    """Loss on the plane around each solution; both planes of a data set share contour levels."""
     lam = study["surface"]["lambda"]
     figure, panels = plt.subplots(
         2,
@@ -60,8 +60,8 @@ def draw_surface(study: Config, surfaces: Surfaces) -> Figure:
     )
     for column, (dataset, arrays) in enumerate(surfaces.items()):
         panels[0, column].set_title(labels.dataset(dataset, "\n"))
-        shown = [("plain_surface", BASELINE), ("penalized_surface", lam)]
-        for row, (name, strength) in enumerate(shown):
+        planes = [("plain_surface", BASELINE), ("penalized_surface", lam)]
+        for row, (name, strength) in enumerate(planes):
             axes = panels[row, column]
             axes.set_aspect("equal")
             if column == 0:
@@ -69,9 +69,9 @@ def draw_surface(study: Config, surfaces: Surfaces) -> Figure:
             if arrays["diverged"].size:
                 write_across(axes, "diverged")
                 continue
-            both = np.stack([arrays[key] for key, _ in shown])
-            levels = np.geomspace(both.min(), both.max(), 10)
-            drawn = axes.contourf(
+            losses = np.stack([arrays[key] for key, _ in planes])
+            levels = np.geomspace(losses.min(), losses.max(), 10)
+            contours = axes.contourf(
                 arrays["coordinates"],
                 arrays["coordinates"],
                 arrays[name],
@@ -79,10 +79,10 @@ def draw_surface(study: Config, surfaces: Surfaces) -> Figure:
                 norm="log",
                 cmap="cividis",
             )
-            axes.contour(drawn, colors="black", linewidths=0.3)
+            axes.contour(contours, colors="black", linewidths=0.3)
             axes.plot(0, 0, marker="+", color="white")
         if not arrays["diverged"].size:
-            bar = figure.colorbar(drawn, ax=panels[:, column], location="bottom", shrink=0.9)
+            bar = figure.colorbar(contours, ax=panels[:, column], location="bottom", shrink=0.9)
             ticks = [levels[0], levels[5], levels[-1]]
             bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
             bar.minorticks_off()

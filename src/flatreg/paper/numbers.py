@@ -2,96 +2,43 @@ r"""The numbers in the paper's text.
 
 The text names a number by where it is, `\val{PLACE}` or `\val[FORMAT]{PLACE}`, FORMAT as of
 Python's `format`, or `percent`. What it names is looked up and written as a macro; a place that
-does not exist is an error that names file and line. Places are
+does not exist is an error that names file and line; `--help`
+lists the kinds of places.
 
-    config/KEY/...                                        a field of the config
-    data/SOURCE/KEY/...                                   a field of a data set's manifest
-    original/DATASET/LAMBDA/COLUMN                        a number of the original paper
-    original_ratio/DATASET/LAMBDA                         its seconds over those at lambda 0
-    lambda/PROTOCOL/DATASET/LAMBDA                        that strength, if the config has it
-    summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
-    test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
-    cost/PROTOCOL/DATASET/LAMBDA                          time of training over that of lambda 0
-    bench/KEY/...                                         a field of bench/results/cost.json
-    count/runs, count/diverged, count/PROTOCOL/runs       runs of the study
-    detectable/PROTOCOL/DATASET                           smallest effect the seeds can show, in sd
-    verdict/PROTOCOL/DATASET/METRIC                       what the tests of all lambdas say
-    claim/CLAIM/PROTOCOL/COLUMN                           of claims.csv
-    claims/VERDICT, claims/all, claims/decided            claims by the verdict that decides
-    variance/DATASET/METRIC/SOURCE/COLUMN                 of variance.csv
-    correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN    of correlations.csv
-    overall/PROTOCOL/LAMBDA/COLUMN                        of overall.csv
-    test_set/PROTOCOL/DATASET/LAMBDA/COLUMN               of test_sets.csv
-    rescaled/FACTOR/MEASURE/COLUMN                        of reparametrization.csv
-    grim/DATASET/N_TEST/RUNS/COLUMN                       of grim.csv
-    check/CHECK/DATASET/LAMBDA/REPORTED/AGAINST/N_TEST/RUNS/COLUMN   of checks.csv
-    coverage/INTERVAL/DISTRIBUTION/N/COLUMN               of calibration.csv
-
-A place of a data set that the study leaves out, of a claim that it does not try, or of a table
-that it does not make, is left undefined: the text speaks of it inside `\when{NAME}{...}` alone,
-NAME a data set, a protocol, a claim or a table of the evidence. Beside the macros
-stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
+Text inside `\when{NAME}{...}` is printed only where the study has the part NAME: a data set, a
+protocol, a claim or a table of the evidence. Places inside it are looked up only then. Beside the
+macros stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container
+from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from flatreg import command, labels
+from flatreg import command
 from flatreg.disk.files import write_checked_text
 from flatreg.errors import UserError
-from flatreg.evidence.variance import SOURCES
 from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
-_REFERENCE = re.compile(r"\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}")
-# Which part of a place names a data set.
-_WITH_DATASET = {
-    **{
-        "original": 1,
-        "original_ratio": 1,
-        "summary": 2,
-        "test": 2,
-        "cost": 2,
-        "detectable": 2,
-        "verdict": 2,
-    },
-    **{"variance": 1, "correlation": 2, "lambda": 2, "grim": 1, "check": 2},
-    "test_set": 2,
-}
-# Which table of the evidence a kind of place is in.
-_TABLES = {
-    "claim": "claims",
-    "claims": "claims",
-    "variance": "variance",
-    "correlation": "correlations",
-    "rescaled": "reparametrization",
-    "overall": "overall",
-    "test_set": "test_sets",
-    "grim": "grim",
-    "check": "checks",
-    "coverage": "calibration",
-}
-# Protocols that a smaller study may do without.
-PROTOCOLS = (
-    *("as_reported", "every_batch", "only_initialization", "only_order"),
-    *("only_split", "only_dropout", "only_probes", "only_test_split"),
+# What matters of a text: `\when{NAME}{`, `\val[FORMAT]{PLACE}`, and braces that are not escaped.
+_TOKEN = re.compile(
+    r"\\when\{(?P<part>[^}]*)\}\{|\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
 )
-_FORMATS = {"data": ",", "bench": ".1f", "cost": ".1f", "count": ",", "detectable": ".1f"}
 _DIRECTIONS = {1: "raised", -1: "lowered"}
 
 
 def main() -> None:
     """Write numbers.tex, and numbers.json beside it."""
     parser = command.Parser(__spec__, __doc__)
+    parser.epilog = f"places:\n{places.described()}"
     sources.add_flags(parser)
     parser.add_argument("--text", type=Path, required=True, help="the paper's main.tex")
     parser.add_out("numbers.tex")
@@ -107,25 +54,52 @@ def macros(text: Path, found: Sources) -> Printed:
     Raises:
         UserError: a place does not exist; names file and line.
     """
+    known = parts(found)
     values: dict[str, Printed] = {}
-    for row, line in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
-        for reference in _REFERENCE.finditer(latex.without_comment(line)):
-            place, pattern = reference["place"], reference["format"] or ""
-            if _is_left_out(place, found):
-                continue
+    for reference in references(text.read_text(encoding="utf-8")):
+        if known.issuperset(reference.parts):
             try:
-                values[f"{pattern}@{place}"] = resolve(place, pattern, found)
+                value = resolve(reference.place, reference.format, found)
             except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
                 raise UserError(
-                    f"{text}, line {row}: \\val{{{place}}} has no number ({error}); see "
-                    "python -m flatreg.paper.numbers --help"
+                    f"{text}, line {reference.line}: \\val{{{reference.place}}} has no number "
+                    f"({error}); see python -m flatreg.paper.numbers --help"
                 ) from error
+            values[f"{reference.format}@{reference.place}"] = value
     lines = [
         provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
     ]
-    known = [rf"\defpart{{{name}}}" for name in sorted(parts(found))]
+    there = [rf"\defpart{{{name}}}" for name in sorted(known)]
     linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(found).items()]
-    return provenance.join([*lines, *known, *linked, ""], "\n")
+    return provenance.join([*lines, *there, *linked, ""], "\n")
+
+
+class Reference(NamedTuple):
+    r"""A `\val` of a text: its line, and the parts of a study that it is printed only with."""
+
+    line: int
+    place: str
+    format: str
+    parts: tuple[str, ...]
+
+
+def references(text: str) -> Iterator[Reference]:
+    r"""Every `\val` of a text, in its order."""
+    depth, guards = 0, []
+    for row, line in enumerate(text.splitlines(), start=1):
+        for token in _TOKEN.finditer(latex.without_comment(line)):
+            if token["place"] is not None:
+                names = tuple(name for name, _ in guards)
+                yield Reference(row, token["place"], token["format"] or "", names)
+            elif token["part"] is not None:
+                depth += 1
+                guards.append((token["part"], depth))
+            elif token[0] == "{":
+                depth += 1
+            elif token[0] == "}":
+                if guards and guards[-1][1] == depth:
+                    guards.pop()
+                depth -= 1
 
 
 def data_files(found: Sources) -> dict[str, str]:
@@ -158,7 +132,7 @@ def resolve(place: str, pattern: str, found: Sources) -> Printed:
     elif kind in ("test", "claim", "correlation") and _is_p(column):
         text = latex.p_value(fact.value)
     else:
-        text = _write(fact.value, pattern or _FORMATS.get(kind, ""))
+        text = _write(fact.value, pattern or places.KINDS[kind].written)
     return provenance.printed(place, fact, text)
 
 
@@ -202,44 +176,6 @@ def _equals(p: float) -> str:
 
 def _is_p(column: str) -> bool:
     return column == "p" or column.startswith("p_") or "_p" in column
-
-
-def _is_left_out(place: str, found: Sources) -> bool:
-    kind, *rest = place.split("/")
-    if kind in _TABLES and _TABLES[kind] not in found.evidence:
-        return True
-    if kind == "claim":
-        return rest[0] not in set(found.evidence["claims"]["claim"])
-    if kind == "variance":
-        varied = found.evidence["variance"]
-        sources_there = set(varied.loc[varied["dataset"] == rest[0], "source"])
-        return _is_of_other_study(rest[2], sources_there, SOURCES)
-    if kind == "data":
-        return rest[0] not in found.manifests and rest[0] in labels.DATASETS
-    return _is_of_other_study(_dataset_of(kind, rest), datasets(found.config), labels.DATASETS) or (
-        _is_of_other_study(_protocol_of(kind, rest), found.config["protocols"], PROTOCOLS)
-    )
-
-
-def _is_of_other_study(name: str | None, there: Container[str], known: Container[str]) -> bool:
-    """Whether a name is known, and not of this study; a name that is not known is a mistake."""
-    return name is not None and name not in there and name in known
-
-
-def _dataset_of(kind: str, rest: list[str]) -> str | None:
-    """Which data set a place is of."""
-    if kind == "config" and "datasets" in rest:
-        return rest[rest.index("datasets") + 1]
-    return rest[_WITH_DATASET[kind] - 1] if kind in _WITH_DATASET else None
-
-
-def _protocol_of(kind: str, rest: list[str]) -> str | None:
-    """Which protocol a place is of."""
-    if kind == "config" and "protocols" in rest:
-        return rest[rest.index("protocols") + 1]
-    if kind == "count" and len(rest) > 1:
-        return rest[0]
-    return rest[0] if _WITH_DATASET.get(kind) == 2 and kind != "check" else None
 
 
 def _write(value: Any, pattern: str) -> str:

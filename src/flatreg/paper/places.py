@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
@@ -26,42 +26,86 @@ from flatreg.tables.evidence import (
     VERDICTS,
 )
 
+Lookup = Callable[..., Fact]
 
-def look_up(place: str, found: Sources) -> Fact:
-    """What stands at a place, as listed in `flatreg.paper.numbers`.
+
+class Place(NamedTuple):
+    """A kind of place.
+
+    Attributes:
+        pattern: what names one, its parts in capitals.
+        look_up: `look_up(found, *parts) -> Fact`, the parts those behind the kind.
+        written: format of its numbers where the text asks for none, as of Python's `format`.
+    """
+
+    pattern: str
+    look_up: Callable[..., Fact]
+    written: str
+
+
+# Every kind of place by the first word of its pattern.
+KINDS: dict[str, Place] = {}
+
+
+def place(pattern: str, *, written: str = "") -> Callable[[Lookup], Lookup]:
+    """Register the function that looks a kind of place up."""
+
+    def register(look_up: Lookup) -> Lookup:
+        KINDS[pattern.partition("/")[0]] = Place(pattern, look_up, written)
+        return look_up
+
+    return register
+
+
+def described() -> str:
+    """One line for each kind of place: its pattern, and what stands there."""
+    width = max(len(kind.pattern) for kind in KINDS.values())
+    return "\n".join(
+        f"    {kind.pattern:<{width}}  {str(kind.look_up.__doc__).splitlines()[0]}"
+        for kind in KINDS.values()
+    )
+
+
+def look_up(name: str, found: Sources) -> Fact:
+    """What stands at a place.
 
     Raises:
         UserError: there is no such kind of place, or nothing there.
         KeyError, IndexError, TypeError, ValueError: a part of the place is wrong.
     """
-    kind, *rest = place.split("/")
+    kind, *parts = name.split("/")
     if kind not in KINDS:
         raise UserError(f"{kind!r} is no kind of place")
-    return KINDS[kind](found, *rest)
+    return KINDS[kind].look_up(found, *parts)
 
 
+@place("config/KEY/...")
 def of_config(found: Sources, *path: str) -> Fact:
     """A field of the config."""
     return _field(found, "config", found.config, path, "as the config says")
 
 
+@place("data/SOURCE/KEY/...", written=",")
 def of_data(found: Sources, source: str, *path: str) -> Fact:
     """A field of a data set's manifest."""
     manifest = found.manifests[source]
     return _field(found, source, manifest, path, "as counted in the prepared data set")
 
 
+@place("bench/KEY/...", written=".1f")
 def of_bench(found: Sources, *path: str) -> Fact:
     """A field of what `make bench` measured."""
     return _field(found, "bench", found.bench, path, "as `make bench` measured it")
 
 
+@place("original/DATASET/LAMBDA/COLUMN")
 def of_original(found: Sources, dataset: str, lam: str, column: str) -> Fact:
     """A number of the original paper."""
     said = f"{column} as the original paper reports it"
     return Fact(found.original[dataset][lam][column], said, [], _files(found, "original"))
 
 
+@place("original_ratio/DATASET/LAMBDA")
 def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
     """The original's time of training over its time at lambda 0."""
     seconds = [found.original[dataset][name]["seconds"] for name in (lam, BASELINE)]
@@ -69,6 +113,7 @@ def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
     return Fact(seconds[0] / seconds[1], said, [], _files(found, "original"))
 
 
+@place("lambda/PROTOCOL/DATASET/LAMBDA")
 def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
     """A strength of the penalty that a data set has.
 
@@ -81,6 +126,7 @@ def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
     return Fact(lam, "strength of the penalty, as the config says", [], _files(found, "config"))
 
 
+@place("summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN")
 def of_summary(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
@@ -102,6 +148,7 @@ def of_key(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
     return Fact(key, "key of the cell's first run", [key], _files(found, "metrics"))
 
 
+@place("test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN")
 def of_tests(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
@@ -114,6 +161,7 @@ def of_tests(
     return Fact(value, said, _keys(runs), _files(found, "tests", "metrics"))
 
 
+@place("cost/PROTOCOL/DATASET/LAMBDA", written=".1f")
 def of_cost(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
     """The time of a step over that at lambda 0."""
     value = lookup(found.ratios, (protocol, dataset, lam))
@@ -123,6 +171,7 @@ def of_cost(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
     return Fact(value, said, _keys(runs), _files(found, "times", "metrics"))
 
 
+@place("count/[PROTOCOL/[DATASET/]]WHAT", written=",")
 def of_count(found: Sources, *path: str) -> Fact:
     """Runs, or diverged runs, of the study or of one protocol (and data set)."""
     *chosen, what = path
@@ -135,6 +184,7 @@ def of_count(found: Sources, *path: str) -> Fact:
     return Fact(len(runs), said, _keys(runs), _files(found, "metrics"))
 
 
+@place("detectable/PROTOCOL/DATASET", written=".1f")
 def of_detectable(found: Sources, protocol: str, dataset: str) -> Fact:
     """The smallest effect on test accuracy that the seeds of all lambdas can show."""
     family = _family(found, protocol, dataset, "test_accuracy")
@@ -144,6 +194,7 @@ def of_detectable(found: Sources, protocol: str, dataset: str) -> Fact:
     return Fact(float(family["detectable"].max()), said, _keys(runs), files)
 
 
+@place("verdict/PROTOCOL/DATASET/METRIC")
 def of_verdict(found: Sources, protocol: str, dataset: str, metric: str) -> Fact:
     """Of each lambda above 0: difference, adjusted p, and sizes."""
     family = _family(found, protocol, dataset, metric)
@@ -154,6 +205,7 @@ def of_verdict(found: Sources, protocol: str, dataset: str, metric: str) -> Fact
     return Fact(value, said, _keys(runs), _files(found, "tests", "metrics"))
 
 
+@place("claim/CLAIM/PROTOCOL/COLUMN")
 def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
     """What was found of a claim of the original."""
     value = _row(found, "claims", claim=claim, protocol=protocol)[column]
@@ -165,6 +217,7 @@ def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
     return Fact(value, said, _keys(runs), _files(found, "claims", "claim_runs"))
 
 
+@place("claims/WHAT")
 def of_claims(found: Sources, what: str) -> Fact:
     """How many claims there are (all), have a verdict (decided), or this verdict.
 
@@ -181,16 +234,18 @@ def of_claims(found: Sources, what: str) -> Fact:
     return Fact(len(rows), said, sorted(set(_keys(runs))), _files(found, "claims", "claim_runs"))
 
 
+@place("grim/DATASET/N_TEST/RUNS/COLUMN")
 def of_grim(found: Sources, dataset: str, n_test: str, runs: str, column: str) -> Fact:
     """What a supposed test set and number of runs make of the original's accuracies."""
-    place = {"dataset": dataset, "n_test": int(n_test), "runs": int(runs)}
-    value = _row(found, "grim", **place)[column]
+    where = {"dataset": dataset, "n_test": int(n_test), "runs": int(runs)}
+    value = _row(found, "grim", **where)[column]
     said = f"accuracies of {dataset}, {n_test} examples x {runs} runs: " + _described(
         GRIM_TABLE, column
     )
     return Fact(value, said, [], _files(found, "grim", "original"))
 
 
+@place("check/CHECK/DATASET/LAMBDA/REPORTED/AGAINST/N_TEST/RUNS/COLUMN")
 def of_check(
     found: Sources,
     check: str,
@@ -203,23 +258,25 @@ def of_check(
     column: str,
 ) -> Fact:
     """What a number of the original was held against; `-` where a check has no test set or runs."""
-    place: dict[str, Any] = {"check": check, "dataset": dataset, "lambda": lam, "column": reported}
-    place |= {"against": against}
-    place |= {k: int(v) for k, v in {"n_test": n_test, "runs": runs}.items() if v != "-"}
-    value = _row(found, "checks", **place)[column]
+    where: dict[str, Any] = {"check": check, "dataset": dataset, "lambda": lam, "column": reported}
+    where |= {"against": against}
+    where |= {k: int(v) for k, v in {"n_test": n_test, "runs": runs}.items() if v != "-"}
+    value = _row(found, "checks", **where)[column]
     said = f"{check}, {reported} at lambda {lam} of {dataset} against {against}: "
     said += _described(CHECKS_TABLE, column)
     return Fact(value, said, [], _files(found, "checks", "original"))
 
 
+@place("coverage/INTERVAL/DISTRIBUTION/N/COLUMN")
 def of_coverage(found: Sources, interval: str, distribution: str, n: str, column: str) -> Fact:
     """How often an interval holds the true value in simulation."""
-    place = {"interval": interval, "distribution": distribution, "n": int(n)}
-    value = _row(found, "calibration", **place)[column]
+    where = {"interval": interval, "distribution": distribution, "n": int(n)}
+    value = _row(found, "calibration", **where)[column]
     said = f"{interval}, {distribution}, n = {n}: {_described(CALIBRATION_TABLE, column)}"
     return Fact(value, said, [], _files(found, "calibration"))
 
 
+@place("rescaled/FACTOR/MEASURE/COLUMN")
 def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
     """A measure of flatness of one run whose layers were rescaled."""
     row = _row(found, "reparametrization", factor=float(factor), measure=measure)
@@ -228,6 +285,7 @@ def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
     return Fact(row[column], said, [row["key"]], _files(found, "reparametrization"))
 
 
+@place("overall/PROTOCOL/LAMBDA/COLUMN")
 def of_overall(found: Sources, protocol: str, lam: str, column: str) -> Fact:
     """What a lambda does over all data sets of a protocol."""
     value = _row(found, "overall", protocol=protocol, **{"lambda": lam})[column]
@@ -237,6 +295,7 @@ def of_overall(found: Sources, protocol: str, lam: str, column: str) -> Fact:
     return Fact(value, said, _keys(runs), _files(found, "overall", "metrics"))
 
 
+@place("test_set/PROTOCOL/DATASET/LAMBDA/COLUMN")
 def of_test_set(found: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
     """What the size of a test set leaves open of a cell's accuracy."""
     cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
@@ -246,6 +305,7 @@ def of_test_set(found: Sources, protocol: str, dataset: str, lam: str, column: s
     return Fact(value, said, _keys(runs), _files(found, "test_sets", "metrics"))
 
 
+@place("variance/DATASET/METRIC/CAUSE/COLUMN")
 def of_variance(found: Sources, dataset: str, metric: str, source: str, column: str) -> Fact:
     """How much of the spread over runs one source of randomness makes."""
     row = _row(found, "variance", dataset=dataset, metric=metric, source=source)
@@ -256,44 +316,19 @@ def of_variance(found: Sources, dataset: str, metric: str, source: str, column: 
     return Fact(row[column], said, _keys(runs), _files(found, "variance", "metrics"))
 
 
+@place("correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN")
 def of_correlation(
     found: Sources, protocol: str, dataset: str, measure: str, target: str, column: str
 ) -> Fact:
     """How a measure of flatness goes with what it should foretell, over runs of these or of all."""
-    place = {"protocol": protocol, "dataset": dataset, "measure": measure, "target": target}
-    value = _row(found, "correlations", **place)[column]
+    where = {"protocol": protocol, "dataset": dataset, "measure": measure, "target": target}
+    value = _row(found, "correlations", **where)[column]
     scope = f"protocol {protocol}, data set {dataset}"
     said = f"{measure} with {target}, {scope}: {_described(CORRELATIONS_TABLE, column)}"
-    chosen = {k: v for k, v in list(place.items())[:2] if v != "all"}
+    chosen = {k: v for k, v in list(where.items())[:2] if v != "all"}
     runs = _chosen(found.metrics, **chosen)
     runs = runs[runs["status"] != tables.DIVERGED]
     return Fact(value, said, _keys(runs), _files(found, "correlations", "flatness", "metrics"))
-
-
-KINDS: dict[str, Callable[..., Fact]] = {
-    "config": of_config,
-    "data": of_data,
-    "original": of_original,
-    "original_ratio": of_original_ratio,
-    "lambda": of_lambda,
-    "summary": of_summary,
-    "test": of_tests,
-    "bench": of_bench,
-    "cost": of_cost,
-    "count": of_count,
-    "detectable": of_detectable,
-    "verdict": of_verdict,
-    "claim": of_claim,
-    "claims": of_claims,
-    "grim": of_grim,
-    "check": of_check,
-    "coverage": of_coverage,
-    "rescaled": of_rescaled,
-    "overall": of_overall,
-    "test_set": of_test_set,
-    "variance": of_variance,
-    "correlation": of_correlation,
-}
 
 
 def _field(found: Sources, name: str, tree: Any, path: tuple[str, ...], said: str) -> Fact:
@@ -313,15 +348,15 @@ def _table(found: Sources, name: str) -> pd.DataFrame:
     return found.evidence[name]
 
 
-def _row(found: Sources, name: str, **place: str | float) -> pd.Series:
+def _row(found: Sources, name: str, **where: str | float) -> pd.Series:
     """The row of a table of the evidence.
 
     Raises:
         UserError: the study has no such table, or the table no such row.
     """
-    rows = _chosen(_table(found, name), **place)
+    rows = _chosen(_table(found, name), **where)
     if rows.empty:
-        raise UserError(f"{name}.csv has nothing at {'/'.join(map(str, place.values()))}")
+        raise UserError(f"{name}.csv has nothing at {'/'.join(map(str, where.values()))}")
     return rows.iloc[0]
 
 

@@ -3,10 +3,12 @@
 NUMBER is a number as it is printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
 (summary/tuned/cifar100/0/test_accuracy/mean), a cell of a table
 (table_cifar100/tuned/0.01/test_accuracy/mean), or the beginning of a place (summary/tuned).
+Without a study in results/ the answer is from results/reference, whose numbers the project prints.
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import re
@@ -14,7 +16,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -25,34 +27,95 @@ from flatreg.config import Config
 from flatreg.disk.files import read_json, sha256
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
-from flatreg.paper import latex, provenance
+from flatreg.paper import latex, numbers, provenance, sources
 from flatreg.paper.provenance import Item
+from flatreg.paper.tables import TABLES, table_function
 
 SHOWN_RUNS = 5
+STUDY = Path("results/config.json")
+REFERENCE = Path("results/reference")
+# What makes the paper of the reference, beside its tables.
+PAPER = {
+    "text": Path("paper/main.tex"),
+    "original": Path("paper/original.json"),
+    "bench": Path("bench/results/cost.json"),
+}
+
+
+class Origin(NamedTuple):
+    """A study whose numbers are traced.
+
+    Attributes:
+        study: its completed config.
+        items: of all numbers in its paper.
+        metrics: its metrics.csv.
+        manifests: folder of the manifests of its data.
+        facts: what made all of its runs, where they are no longer there one by one.
+    """
+
+    study: Config
+    items: list[Item]
+    metrics: Path
+    manifests: Path
+    facts: dict[str, Any] | None
 
 
 def main() -> None:
     """Print what made each item that matches."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_argument("number", metavar="NUMBER", help="a number, a macro or a place")
-    parser.add_argument(
-        "--config", type=Path, default=Path("results/config.json"), help="resolved config (JSON)"
-    )
+    where = f"completed config (JSON) of a study; {STUDY}, or else {REFERENCE}, where left out"
+    parser.add_argument("--config", type=Path, help=where)
     parser.add_argument("--runs", action="store_true", help="list all runs, not the first few")
     arguments = parser.parse_args()
-    study = read_json(arguments.config)
-    items = read_items(Path(study["paths"]["generated"]))
-    found = matching(arguments.number, items)
+    origin = find_origin(arguments.config)
+    found = matching(arguments.number, origin.items)
     if not found:
-        near = ", ".join(nearest(arguments.number, items))
+        near = ", ".join(nearest(arguments.number, origin.items))
         raise UserError(f"nothing in the paper matches {arguments.number!r}; nearest: {near}")
-    runs = read_runs(study) if any(item.runs for item in found) else pd.DataFrame()
+    runs = read_runs(origin) if any(item.runs for item in found) else pd.DataFrame()
     console = Console(highlight=False, soft_wrap=True)
     for item in found:
         console.print(Text(item.id, style="bold"))
-        for name, lines in describe(item, study, runs, None if arguments.runs else SHOWN_RUNS):
+        for name, lines in describe(item, origin, runs, None if arguments.runs else SHOWN_RUNS):
             for number, line in enumerate(lines):
                 console.print(Text.assemble((f"  {'' if number else name:<10}", "cyan"), line))
+
+
+def find_origin(config_path: Path | None) -> Origin:
+    """The study that is asked for, or else the one in results/, or else the reference.
+
+    Raises:
+        UserError: there is none, or it has no paper.
+    """
+    if config_path is None and not STUDY.exists() and (REFERENCE / "config.json").exists():
+        return read_reference(REFERENCE)
+    study = read_json(config_path or STUDY)
+    results = Path(study["paths"]["results"])
+    items = read_items(Path(study["paths"]["generated"]))
+    return Origin(study, items, results / "tables" / "metrics.csv", results / "data", None)
+
+
+def read_reference(folder: Path) -> Origin:
+    """The reference, its paper's numbers computed from its tables.
+
+    Raises:
+        UserError: a table is missing or was changed, or there is no text of the paper.
+    """
+    study = read_json(folder / "config.json")
+    tables_there = {name: folder / f"{name}.csv" for name in [*sources.FLAGS, *sources.EVIDENCE]}
+    files = {name: path if path.exists() else None for name, path in tables_there.items()}
+    manifests = sorted((folder / "data").glob("*.json"))
+    paths = files | PAPER | {"config": folder / "config.json", "manifests": manifests}
+    cited = sources.read(argparse.Namespace(**paths))
+    names = [*TABLES, *(f"table_{name}" for name in sorted(numbers.datasets(study)))]
+    written = [
+        numbers.macros(PAPER["text"], cited),
+        *(table_function(name)(cited) for name in names),
+    ]
+    made = [item._replace(command="make paper") for part in written for item in part.items]
+    facts = read_json(folder / "facts.json")
+    return Origin(study, made, folder / "metrics.csv", folder / "data", facts)
 
 
 def read_items(generated: Path) -> list[Item]:
@@ -88,22 +151,22 @@ def nearest(wanted: str, items: list[Item]) -> list[str]:
     return sorted(printed, key=lambda number: (abs(_value(number) - abs(value)), number))[:3]
 
 
-def read_runs(study: Config) -> pd.DataFrame:
+def read_runs(origin: Origin) -> pd.DataFrame:
     """metrics.csv by key, with the folder of each run."""
-    results = Path(study["paths"]["results"])
-    runs = tables.read(results / "tables" / "metrics.csv", tables.METRICS_TABLE)
+    results = Path(origin.study["paths"]["results"])
+    runs = tables.read(origin.metrics, tables.METRICS_TABLE)
     names = runs[tables.RUN].itertuples(index=False)
     return runs.assign(folder=[run_dir(results, *name) for name in names]).set_index("key")
 
 
 def describe(
-    item: Item, study: Config, runs: pd.DataFrame, shown: int | None
+    item: Item, origin: Origin, runs: pd.DataFrame, shown: int | None
 ) -> list[tuple[str, list[str]]]:
     """What is said of an item: a name and its lines each.
 
     Args:
         item: of a sidecar.
-        study: resolved config.
+        origin: of the item.
         runs: of `read_runs`.
         shown: how many runs are listed, all if None.
 
@@ -116,7 +179,7 @@ def describe(
     listed = [f"{key}  {made['folder'][key].as_posix()}" for key in item.runs[:shown]]
     more = len(item.runs) - len(listed)
     said = [f"{len(item.runs)} in all" if item.runs else "none: it was read from the files alone"]
-    facts, data = (of_facts(made), of_data(made, study)) if item.runs else ([], [])
+    facts, data = (of_facts(made, origin), of_data(made, origin)) if item.runs else ([], [])
     trained = (
         [line for folder in made["folder"][:1] for line in of_training(folder)] if facts else []
     )
@@ -134,9 +197,14 @@ def describe(
     ]
 
 
-def of_facts(runs: pd.DataFrame) -> list[str]:
+def of_facts(runs: pd.DataFrame, origin: Origin) -> list[str]:
     """The commits and machines that made these runs, with how many each made."""
-    made = Counter(_making(folder / "facts.json") for folder in runs["folder"])
+    if origin.facts is not None:
+        commits = origin.facts["commits"].items()
+        made = Counter({_making(origin.facts | {"commit": c}): count for c, count in commits})
+        total = made.total()
+        return [f"{making}: {count} of all {total} runs" for making, count in made.items()]
+    made = Counter(_making_of(folder / "facts.json") for folder in runs["folder"])
     return [f"{making}: {count} of {len(runs)} runs" for making, count in made.items()]
 
 
@@ -146,12 +214,12 @@ def of_training(folder: Path) -> list[str]:
     return [shlex.join(read_json(path)["command"])] if path.exists() else []
 
 
-def of_data(runs: pd.DataFrame, study: Config) -> list[str]:
+def of_data(runs: pd.DataFrame, origin: Origin) -> list[str]:
     """The hashes of the examples that these runs read, beside those of the manifests."""
     lines = []
     for (protocol, dataset), chosen in runs.groupby(["protocol", "dataset"], sort=False):
-        source = study["protocols"][protocol]["datasets"][dataset]["source"]
-        path = Path(study["paths"]["results"]) / "data" / f"{source}.json"
+        source = origin.study["protocols"][protocol]["datasets"][dataset]["source"]
+        path = origin.manifests / f"{source}.json"
         kept = read_json(path)["sha256"] if path.exists() else None
         for digest in chosen["data_sha256"].unique():
             agrees = "as in" if digest == kept else "unlike"
@@ -159,10 +227,12 @@ def of_data(runs: pd.DataFrame, study: Config) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _making(path: Path) -> str:
-    if not path.exists():
-        return "unknown (no facts.json)"
-    facts: dict[str, Any] = read_json(path)
+def _making_of(path: Path) -> str:
+    return _making(read_json(path)) if path.exists() else "unknown (no facts.json)"
+
+
+def _making(facts: dict[str, Any]) -> str:
+    """Commit, machine and versions, on one line."""
     commit = f"commit {facts['commit']}" if facts["commit"] else "no commit"
     changed = ", files changed since" if facts["dirty"] else ""
     versions = f"Python {facts['python']}, jax {facts['packages']['jax']}"
@@ -192,8 +262,8 @@ def _value(number: str) -> float:
 
 def _printed(item: Item) -> set[str]:
     """All forms in which an item's printed text can be asked for."""
-    numbers: Iterable[str] = latex.numbers_in(item.printed)
-    return {item.printed, *(form for number in numbers for form in (number, number.lstrip("+-")))}
+    printed: Iterable[str] = latex.numbers_in(item.printed)
+    return {item.printed, *(form for number in printed for form in (number, number.lstrip("+-")))}
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The finished study, described, kept as the reference and checked against it."""
+"""Publishing a finished study: its description, the reference, and checks against it."""

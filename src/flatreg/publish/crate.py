@@ -1,8 +1,8 @@
-"""Describe a finished study for machines, as an RO-Crate.
+"""Describe a finished study in machine-readable form, as an RO-Crate.
 
-The crate lists what the study made, what its tables' columns mean, which data it read and under
-which licence, and what made it: workflow, commit, machine and versions. The same study gives the
-same bytes.
+The crate lists the study's outputs, the meaning of its tables' columns, the data with their
+licences, and the provenance: workflow, commit, machine and versions. The same study gives the same
+bytes.
 
 References:
     S. Soiland-Reyes et al. Packaging research artefacts with RO-Crate. 2022.
@@ -38,7 +38,7 @@ FORMATS = {
     ".pdf": "application/pdf",
     ".svg": "image/svg+xml",
 }
-# Facts of a run that tell who made it apart.
+# Facts of a run that identify the code and machine that made it.
 MAKING = ("commit", "dirty", "python", "packages", "platform", "machine", "processor", "cores")
 
 
@@ -58,10 +58,10 @@ def describe(config_path: Path, citation_path: Path, workflow_path: Path, folder
     """The crate of a study.
 
     Args:
-        config_path: resolved config (JSON).
-        citation_path: CITATION.cff, of which come title, authors, licence and key words.
+        config_path: completed config (JSON).
+        citation_path: CITATION.cff, which gives title, authors, licence and keywords.
         workflow_path: the Snakefile.
-        folder: where the crate is to lie; all paths are relative to it.
+        folder: the crate's folder; all paths are relative to it.
 
     Raises:
         UserError: a file of the study is missing.
@@ -69,15 +69,15 @@ def describe(config_path: Path, citation_path: Path, workflow_path: Path, folder
     study = read_json(config_path)
     results = Path(study["paths"]["results"])
     citation = read_citation(citation_path)
-    made = makings([run_dir(results, *run) for run in config.runs(study)])
-    # The version that workflow registries read, and a term that it lacks.
+    origins = origins_of([run_dir(results, *run) for run in config.runs(study)])
+    # Workflow registries read version 1.1, which has no term for a SHA-256.
     crate = ROCrate(version="1.1")
     crate.metadata.extra_terms["sha256"] = "http://schema.org/sha256"
     crate.name = citation["title"]
     crate.description = _abstract(study)
     crate.keywords = ", ".join(citation["keywords"])
     crate.root_dataset["version"] = str(citation["version"])
-    crate.datePublished = _time(max(ended for _, _, ended in made))
+    crate.datePublished = _time(max(ended for _, _, ended in origins))
     crate.license = _add(
         crate,
         f"https://spdx.org/licenses/{citation['license']}",
@@ -109,45 +109,47 @@ def describe(config_path: Path, citation_path: Path, workflow_path: Path, folder
         _file(crate, Path(study["paths"]["pdf"]), folder, "The paper"),
         _file(crate, results / "explore.html", folder, "The evidence, to explore"),
     ]
-    for number, making in enumerate(made):
-        _action(crate, number, making, {"instrument": workflow, "object": data, "result": products})
+    shared = {"instrument": workflow, "object": data, "result": products}
+    for number, origin in enumerate(origins):
+        _action(crate, number, origin, shared)
     return crate
 
 
 def generated(crate: ROCrate) -> dict[str, Any]:
-    """The crate's JSON-LD; entities by name, as their order says nothing."""
+    """The crate's JSON-LD, with entities sorted by name because their order has no meaning."""
     content = crate.metadata.generate()
     entities = sorted(content["@graph"], key=lambda entity: entity["@id"])
-    alone = [{key: _alone(value) for key, value in entity.items()} for entity in entities]
-    return content | {"@graph": alone}
+    compact = [{key: _compact(value) for key, value in entity.items()} for entity in entities]
+    return content | {"@graph": compact}
 
 
 def read_citation(path: Path) -> dict[str, Any]:
     """Read a CITATION.cff.
 
     Raises:
-        UserError: it is missing, no YAML, or lacks a field.
+        UserError: the file is missing, is not YAML, or lacks a field.
     """
     try:
         citation = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read ({reason}); restore it from git") from error
     for name in ("title", "version", "license", "authors", "keywords"):
         if name not in citation:
             raise UserError(f"{path} lacks {name}; add it")
     return citation
 
 
-def makings(folders: list[Path]) -> list[tuple[dict[str, Any], float, float]]:
-    """The distinct makings of runs: their facts, and when the first began and the last ended."""
-    found: dict[str, tuple[dict[str, Any], float, float]] = {}
+def origins_of(folders: list[Path]) -> list[tuple[dict[str, Any], float, float]]:
+    """The distinct code and machines that made runs, as facts, first begin and last end (s)."""
+    origins: dict[str, tuple[dict[str, Any], float, float]] = {}
     for folder in folders:
         facts = read_json(folder / "facts.json")
         shared = {name: facts[name] for name in MAKING}
         key = json.dumps(shared, sort_keys=True)
-        _, begun, ended = found.get(key, (shared, facts["begun"], facts["ended"]))
-        found[key] = (shared, min(begun, facts["begun"]), max(ended, facts["ended"]))
-    return sorted(found.values(), key=lambda making: making[1])
+        _, begun, ended = origins.get(key, (shared, facts["begun"], facts["ended"]))
+        origins[key] = (shared, min(begun, facts["begun"]), max(ended, facts["ended"]))
+    return sorted(origins.values(), key=lambda origin: origin[1])
 
 
 def _table(crate: ROCrate, path: Path, folder: Path) -> Entity:
@@ -158,7 +160,7 @@ def _table(crate: ROCrate, path: Path, folder: Path) -> Entity:
 
 
 def _columns(crate: ROCrate, name: str, table: pa.DataFrameSchema) -> list[Entity]:
-    """A column each of a table, with what it holds and its unit, as the table's schema says."""
+    """One entity per column of a table, with the description and unit from the schema."""
     return [
         _add(
             crate,
@@ -170,12 +172,12 @@ def _columns(crate: ROCrate, name: str, table: pa.DataFrameSchema) -> list[Entit
 
 
 def _data(crate: ROCrate, path: Path, folder: Path) -> Entity:
-    """A data set, with where it is from, its licence and hash; and its manifest."""
+    """A data set with its source, licence, hash and manifest."""
     manifest = read_json(path)
     name = manifest["source"]
     licence = {"name": manifest["licence"]}
-    hashed = {"name": "SHA-256 of the prepared examples", "value": manifest["sha256"]}
-    hashed["propertyID"] = "sha256"
+    digest = {"name": "SHA-256 of the prepared examples", "value": manifest["sha256"]}
+    digest["propertyID"] = "sha256"
     entity = _add(
         crate,
         f"#data-{name}",
@@ -186,7 +188,7 @@ def _data(crate: ROCrate, path: Path, folder: Path) -> Entity:
             "url": manifest["url"],
             "citation": manifest["citation"],
             "license": _add(crate, f"#licence-{name}", "CreativeWork", licence),
-            "identifier": _add(crate, f"#sha256-{name}", "PropertyValue", hashed),
+            "identifier": _add(crate, f"#sha256-{name}", "PropertyValue", digest),
         },
     )
     file = _file(crate, path, folder, f"Manifest of {manifest['title']}")
@@ -198,7 +200,7 @@ def _file(crate: ROCrate, path: Path, folder: Path, name: str) -> Entity:
     """A file of the study, with its size and hash.
 
     Raises:
-        UserError: it is missing.
+        UserError: the file is missing.
     """
     return crate.add_file(dest_path=_relative(path, folder), properties=_properties(path, name))
 
@@ -215,19 +217,19 @@ def _properties(path: Path, name: str) -> dict[str, str]:
 
 
 def _least_version(workflow: Path) -> str | None:
-    """The version of Snakemake that a Snakefile asks for at least."""
-    found = re.search(r'min_version\("([\d.]+)"\)', workflow.read_text(encoding="utf-8"))
-    return found[1] if found else None
+    """The lowest version of Snakemake that a Snakefile allows."""
+    match = re.search(r'min_version\("([\d.]+)"\)', workflow.read_text(encoding="utf-8"))
+    return match[1] if match else None
 
 
 def _action(
     crate: ROCrate,
     number: int,
-    making: tuple[dict[str, Any], float, float],
+    origin: tuple[dict[str, Any], float, float],
     properties: dict[str, Any],
 ) -> None:
-    """That runs of the study were made, from which commit, when and on what machine."""
-    facts, begun, ended = making
+    """Add the action that made runs of the study: from which commit, when, on what machine."""
+    facts, begun, ended = origin
     commit = facts["commit"] or "no commit"
     changed = " with changes that no commit has" if facts["dirty"] else ""
     software = [_software(crate, "Python", facts["python"], "https://www.python.org")]
@@ -262,7 +264,7 @@ def _abstract(study: Config) -> str:
 
 
 def _add(crate: ROCrate, name: str, kind: str, properties: dict[str, Any]) -> Entity:
-    """An entity that is no file; one that is there already is taken as it is."""
+    """Return the entity with this name; add it if it is new."""
     known = crate.get(name)
     if known is not None:
         return known
@@ -272,8 +274,8 @@ def _add(crate: ROCrate, name: str, kind: str, properties: dict[str, Any]) -> En
     return entity
 
 
-def _alone(value: Any) -> Any:
-    """A list of one thing as that thing: the specification's form."""
+def _compact(value: Any) -> Any:
+    """A list of one item as that item, as the specification asks."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

@@ -1,8 +1,8 @@
-"""Keep a finished study as the reference.
+"""Save a finished study as the reference.
 
-Copied are the config, the tables with their checksums, the manifests, the facts of the runs' making
-and the times of the stages. Runs of several commits may stand together, each commit with their
-number; runs of several machines or of code that no commit has are no reference.
+The reference holds the completed config, the tables with their checksums, the manifests, the common
+facts of the runs and the times of the stages. Its runs may come from several commits, whose numbers
+of runs are recorded. They must come from one machine and from committed code.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from flatreg.errors import UserError
 from flatreg.publish import stages
 from flatreg.tables.evidence import EVIDENCE, WORKINGS
 
-# Facts of one run that say nothing of the study.
+# Facts that differ from run to run.
 OF_ONE_RUN = ("command", "begun", "ended", "commit")
 
 
 def main() -> None:
-    """Copy a study's results to where they are kept."""
+    """Copy a study's results into the reference's folder."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
     parser.add_out("the reference's folder")
     arguments = parser.parse_args()
-    resolved = read_json(arguments.config)
-    results = Path(resolved["paths"]["results"])
-    folders = [run_dir(results, *run) for run in config.runs(resolved)]
+    study = read_json(arguments.config)
+    results = Path(study["paths"]["results"])
+    folders = [run_dir(results, *run) for run in config.runs(study)]
     facts = common_facts({folder: read_json(folder / "facts.json") for folder in folders})
-    kept = kept_tables(results / "tables")
+    paths = kept_tables(results / "tables")
     (arguments.out / "data").mkdir(parents=True, exist_ok=True)
-    for path in kept:
+    for path in paths:
         shutil.copyfile(path, arguments.out / path.name)
         write_checksum(arguments.out / path.name)
     times = stages.by_stage(stages.read(results / "benchmarks"))
@@ -48,29 +48,29 @@ def main() -> None:
 
 
 def kept_tables(folder: Path) -> list[Path]:
-    """The result tables, and those of the evidence that the study made.
+    """The paths of the result tables, and of the study's tables of evidence without `WORKINGS`.
 
     Raises:
-        UserError: a result table is missing, or one was changed by hand.
+        UserError: a result table is missing, or a table was changed by hand.
     """
-    made = {n: t for n, t in EVIDENCE.items() if (folder / f"{n}.csv").exists()}
-    kept = {n: t for n, t in (tables.RESULTS | made).items() if n not in WORKINGS}
-    for name, table in kept.items():
+    evidence = {n: t for n, t in EVIDENCE.items() if (folder / f"{n}.csv").exists()}
+    schemas = {n: t for n, t in (tables.RESULTS | evidence).items() if n not in WORKINGS}
+    for name, table in schemas.items():
         tables.read(folder / f"{name}.csv", table)
-    return [folder / f"{name}.csv" for name in kept]
+    return [folder / f"{name}.csv" for name in schemas]
 
 
 def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
-    """What all runs have in common, how many are of which commit, the first's begin and last's end.
+    """The facts that all runs share, the number of runs per commit, the first begin and last end.
 
     Raises:
-        UserError: two runs differ in another fact, or the code of one was in no commit.
+        UserError: two runs differ in another fact, or the code of a run was not committed.
     """
     (first_folder, first), *_ = of_runs.items()
     for folder, facts in of_runs.items():
         if facts["dirty"] or facts["commit"] is None:
             raise UserError(
-                f"{folder} was made by code that no commit has; commit, delete it and run again"
+                f"{folder} was made by uncommitted code; commit it, delete the folder and run again"
             )
         for name in first:
             if name not in OF_ONE_RUN and facts[name] != first[name]:

@@ -1,7 +1,7 @@
 """How long each stage of a study took.
 
-Of the benchmarks that Snakemake keeps of every job. Jobs of a study run side by side, so the time
-that the whole takes is about the sum over the number of cores.
+The times come from the benchmarks that Snakemake writes for every job. Jobs run in parallel, so the
+whole study takes about the sum divided by the number of cores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flatreg import command, tables
 from flatreg.errors import UserError
 from flatreg.tables.schema import count, number, text
 
-# Stages by the folder of their benchmarks, and, of a run's, by the file; in order.
+# Stages in order, by the folder of their benchmarks; for runs by folder and file name.
 STAGES = {
     "data": "prepare data",
     "features": "extract features",
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """One row per job: its stage, and seconds by the clock (`s`) and of the processor (`cpu_time`).
+    """One row per job: its stage, wall-clock seconds (`s`) and processor seconds (`cpu_time`).
 
     Raises:
         UserError: there are no benchmarks.
@@ -66,17 +66,17 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def stage(folder: Path, path: Path) -> str:
-    """The stage that a benchmark is of."""
+    """The stage that a benchmark belongs to."""
     first = path.relative_to(folder).parts[0]
     return STAGES.get(first, STAGES.get(f"{first}/{path.stem}", "other"))
 
 
 def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
-    """`TABLE` of the jobs: one row per stage, and one of all."""
+    """`TABLE` of the jobs: one row per stage, then one for all stages together."""
     order = [name for name in [*STAGES.values(), "other"] if name in set(jobs["stage"])]
     groups = jobs.groupby("stage")
     minutes = groups[["s", "cpu_time"]].sum().loc[order] / 60
-    found = pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "stage": order,
             "jobs": groups.size()[order].to_numpy(),
@@ -84,12 +84,12 @@ def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:
             "processor": minutes["cpu_time"].to_numpy(),
         }
     )
-    total = {"stage": "all", **found[["jobs", "clock", "processor"]].sum()}
-    return tables.check(pd.concat([found, pd.DataFrame([total])]), TABLE, "stages")
+    total = {"stage": "all", **rows[["jobs", "clock", "processor"]].sum()}
+    return tables.check(pd.concat([rows, pd.DataFrame([total])]), TABLE, "stages")
 
 
 def markdown(stages: pd.DataFrame) -> str:
-    """The table, minutes with one decimal."""
+    """`TABLE` as Markdown, minutes with one decimal."""
     lines = [
         "| stage | jobs | minutes, one after another | minutes of processor |",
         "| --- | --- | --- | --- |",

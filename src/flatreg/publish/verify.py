@@ -1,7 +1,7 @@
-"""Hold runs made here against the reference.
+"""Compare runs made here with the reference.
 
-On the platform that made the reference, rows must agree byte for byte. Elsewhere rounding
-differs, training amplifies it, and the rows must agree within the config's tolerance.
+On the platform that made the reference, rows must agree byte for byte. On other platforms rounding
+differs and training amplifies it, so rows must agree within the config's tolerance.
 """
 
 from __future__ import annotations
@@ -26,46 +26,49 @@ from flatreg.tables import collect
 
 Row = dict[str, str]
 
-# What decides the rounding of a run's arithmetic.
+# Facts that determine how a run's arithmetic rounds.
 PLATFORM_FACTS = ("packages", "python", "machine", "processor", "processor_features", "xla_flags")
 
-# Compared within a tolerance; what is left out only describes these (errors, counts of probes).
+# The columns compared across platforms: exactly, within an absolute and within a relative
+# tolerance. The others only describe these (standard errors, numbers of probes).
 EXACT = ("key", "status", "data_sha256")
 ACCURACIES = ("test_accuracy", "best_test_accuracy")
 MAGNITUDES = ("train_loss", "test_loss", "tr_h", "tr_h2", "lambda_max", "parameter_norm")
 
 
 class Comparison(NamedTuple):
-    """One run held against the reference; `differing` names the columns that disagree."""
+    """One run's rows in the reference and here; `differing` names the columns that disagree."""
 
     run: Run
     reference: Row
-    found: Row
+    here: Row
     differing: list[str]
 
 
 def main() -> None:
-    """List the files to make, or compare them with the reference."""
+    """List the files to make, or compare the runs with the reference."""
     arguments = _parse()
-    config = read_json(arguments.config)
-    runs = verified_runs(config)
+    study = read_json(arguments.config)
+    runs = verified_runs(study)
     if arguments.list:
-        results = Path(config["paths"]["results"])
+        results = Path(study["paths"]["results"])
         print(*(path for run in runs for path in wanted(results, run)))
         return
     reference_facts = read_json(arguments.reference.parent / "facts.json")
     table = arguments.results / "tables/metrics.csv"
     folders = [run_dir(arguments.results, *run) for run in runs]
     tables.write(table, metrics(folders), tables.METRICS_TABLE)
-    here = [read_json(folder / "facts.json") for folder in folders]
-    strange = sorted({name for facts in here for name in differing_facts(facts, reference_facts)})
+    run_facts = [read_json(folder / "facts.json") for folder in folders]
+    differing = sorted(
+        {name for facts in run_facts for name in differing_facts(facts, reference_facts)}
+    )
     comparisons = compare(
         runs,
         read_rows(arguments.reference),
         read_rows(table),
-        None if not strange else config["verify"]["tolerance"],
+        study["verify"]["tolerance"] if differing else None,
     )
-    report(comparisons, strange, config["verify"]["tolerance"])
+    report(comparisons, differing, study["verify"]["tolerance"])
     if wrong := [comparison for comparison in comparisons if comparison.differing]:
         names = ", ".join(describe(comparison.run) for comparison in wrong)
         print(
@@ -75,20 +78,20 @@ def main() -> None:
         sys.exit(1)
 
 
-def verified_runs(config: Config) -> list[Run]:
-    """The runs that the config names for this.
+def verified_runs(study: Config) -> list[Run]:
+    """The runs that the config names to be compared.
 
     Raises:
-        UserError: it names none.
+        UserError: the config names none.
     """
-    named = config["verify"]["runs"]
-    if not named:
+    entries = study["verify"]["runs"]
+    if not entries:
         raise UserError("verify.runs: names no run; add one to the config")
-    return [Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) for run in named]
+    return [Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) for run in entries]
 
 
 def wanted(results: Path, run: Run) -> tuple[Path, Path]:
-    """The files that a run's row of metrics.csv is made from."""
+    """The files from which a run's row of metrics.csv is built."""
     folder = run_dir(results, *run)
     return folder / "metrics.json", folder / "curvature.json"
 
@@ -100,12 +103,12 @@ def metrics(folders: list[Path]) -> pd.DataFrame:
 
 
 def differing_facts(here: dict[str, Any], reference: dict[str, Any]) -> list[str]:
-    """Names of the facts by which two platforms may round differently."""
+    """Names of the facts in which two platforms differ and that affect rounding."""
     return [name for name in PLATFORM_FACTS if here[name] != reference[name]]
 
 
 def read_rows(path: Path) -> dict[Run, Row]:
-    """A metrics table's rows as they stand in the file, every value a string.
+    """A metrics table's rows as written in the file, every value a string.
 
     Raises:
         UserError: the file is missing, was changed after it was made, or lacks a column.
@@ -128,29 +131,29 @@ def read_rows(path: Path) -> dict[Run, Row]:
 def compare(
     runs: list[Run],
     reference: dict[Run, Row],
-    found: dict[Run, Row],
+    here: dict[Run, Row],
     tolerance: dict[str, float] | None,
 ) -> list[Comparison]:
-    """Hold each run's row against the reference's.
+    """Compare each run's row with that of the reference.
 
     Args:
-        runs: which rows to compare.
+        runs: the runs to compare.
         reference: rows of the reference, as strings.
-        found: rows made here, as strings.
-        tolerance: `accuracy` (absolute) and `relative`, or None for byte for byte.
+        here: rows made here, as strings.
+        tolerance: `accuracy` (absolute) and `relative`; None to compare byte for byte.
 
     Raises:
-        UserError: the reference has no such run, or has it with other settings.
+        UserError: the reference lacks a run, or has it with other settings.
     """
     comparisons = []
     for run in runs:
         if run not in reference:
             raise UserError(f"the reference has no {describe(run)}; run the whole study again")
-        theirs, ours = reference[run], found[run]
+        theirs, ours = reference[run], here[run]
         if theirs["key"] != ours["key"]:
             raise UserError(
-                f"{describe(run)} has other settings than in the reference (key {ours['key']}, "
-                f"there {theirs['key']}); undo the change of the config or run the study again"
+                f"{describe(run)} has other settings than the reference (key {ours['key']}, not "
+                f"{theirs['key']}); undo the change of the config, or run the study again"
             )
         differing = (
             [name for name in theirs | ours if theirs.get(name) != ours.get(name)]
@@ -161,41 +164,47 @@ def compare(
     return comparisons
 
 
-def _beyond(reference: Row, found: Row, tolerance: dict[str, float]) -> list[str]:
-    """The columns that differ by more than is allowed."""
+def _beyond(reference: Row, here: Row, tolerance: dict[str, float]) -> list[str]:
+    """The columns that differ by more than the tolerance."""
     accuracy, relative = tolerance["accuracy"], tolerance["relative"]
     return [
-        *(name for name in EXACT if reference[name] != found[name]),
-        *(n for n in ACCURACIES if not _close(reference[n], found[n], absolute=accuracy)),
-        *(n for n in MAGNITUDES if not _close(reference[n], found[n], relative=relative)),
+        *(name for name in EXACT if reference[name] != here[name]),
+        *(n for n in ACCURACIES if not _close(reference[n], here[n], absolute=accuracy)),
+        *(n for n in MAGNITUDES if not _close(reference[n], here[n], relative=relative)),
     ]
 
 
-def _close(reference: str, found: str, absolute: float = 0.0, relative: float = 0.0) -> bool:
-    """Whether two cells agree; an empty one (a diverged run's) agrees with an empty one only."""
-    if "" in (reference, found):
-        return reference == found
-    return math.isclose(float(reference), float(found), rel_tol=relative, abs_tol=absolute)
+def _close(reference: str, here: str, absolute: float = 0.0, relative: float = 0.0) -> bool:
+    """Whether two values agree; an empty one (of a diverged run) agrees only with an empty one."""
+    if "" in (reference, here):
+        return reference == here
+    return math.isclose(float(reference), float(here), rel_tol=relative, abs_tol=absolute)
 
 
 def describe(run: Run) -> str:
-    """A run's name in one word."""
+    """A run's name without spaces."""
     return f"{run.protocol}/{run.dataset}/lambda-{run.lam}/seed-{run.seed}"
 
 
-def report(comparisons: list[Comparison], strange: list[str], tolerance: dict[str, float]) -> None:
-    """Print how the runs were compared, and each with its verdict."""
+def report(comparisons: list[Comparison], facts: list[str], tolerance: dict[str, float]) -> None:
+    """Print each run with its verdict, and how the runs were compared.
+
+    Args:
+        comparisons: of `compare`.
+        facts: the facts in which this platform differs from the reference's.
+        tolerance: as in `compare`.
+    """
     console = Console(highlight=False)
     table = Table("run", "test accuracy", "tr(H²)", "verdict", title="reference → here")
-    for run, reference, found, differing in comparisons:
-        cells = [f"{_short(reference[n])} → {_short(found[n])}" for n in ("test_accuracy", "tr_h2")]
-        agreed = "within tolerance" if strange else "identical"
+    for run, reference, here, differing in comparisons:
+        cells = [f"{_short(reference[n])} → {_short(here[n])}" for n in ("test_accuracy", "tr_h2")]
+        agreed = "within tolerance" if facts else "identical"
         verdict = f"[red]differs: {', '.join(differing)}" if differing else f"[green]{agreed}"
         table.add_row(describe(run), *cells, verdict)
     console.print(table)
-    if strange:
+    if facts:
         console.print(
-            f"Another platform than the reference's ({', '.join(strange)} differ): compared "
+            f"Another platform than the reference's ({', '.join(facts)} differ): compared "
             f"within {tolerance['accuracy']} for accuracies and {tolerance['relative']:.0%} "
             "for losses, curvature and norms."
         )

@@ -1,19 +1,19 @@
-"""The statistics of the study, by scipy and statsmodels; a number that cannot be had is NaN.
+"""The statistics of the study, computed with scipy and statsmodels.
 
-Every result has a note where a number is missing or is not what its name promises. What draws
-random numbers takes a generator.
+A number that cannot be computed is NaN. The `note` of a result says why a number is missing, or how
+it differs from what its name promises. Functions that draw random numbers take a generator.
 
     samples         mean, spread and interval of one sample
-    two_samples     Student, Welch and paired t-tests at once, Hedges' g
-    one_sample      differences over shared seeds, ratios: t, Wilcoxon, signs
+    two_samples     Student's, Welch's and paired t-tests, Hedges' g
+    one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
     equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's adjustment
     bootstrap       BCa interval of any statistic
-    spread          two standard deviations
-    trend           Page, Jonckheere and Terpstra
+    spread          comparison of two standard deviations
+    trend           tests of Page and of Jonckheere and Terpstra
     aggregate       interquartile mean, probability of improvement
-    accuracy        what a finite test set leaves open
+    accuracy        uncertainty that comes from the finite test set
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a finite test set leaves open of an accuracy: apart from the spread over seeds.
+"""The uncertainty of an accuracy that comes from the finite test set.
 
-The interval is of one trained model's accuracy on all examples of which the test set is a sample.
-How far another seed's model is from it, it does not say.
+The interval is for the accuracy of one trained model on the population that the test set samples.
+It does not cover the spread over seeds.
 
 References:
     E. B. Wilson. Probable inference, the law of succession, and statistical inference. 1927.
@@ -21,13 +21,13 @@ from flatreg.statistics.bootstrap import Interval
 def accuracy_interval(correct: int, examples: int, alpha: float) -> Interval:
     """Wilson's interval of an accuracy.
 
-    Of the usual ones: Wald's is empty at accuracy 1 and covers too little near it, where Breast
-    Cancer's are; Clopper and Pearson's always covers more than it says; Wilson's covers 1 - alpha
-    on average and is what Brown et al. advise.
+    Wald's interval has no width at accuracy 1 and covers too little near it, where the accuracies
+    on Breast Cancer are. Clopper and Pearson's always covers more than stated. Wilson's covers
+    1 - alpha on average and is the one that Brown et al. recommend.
 
     Args:
-        correct: examples that are right.
-        examples: of the test set, above 0.
+        correct: number of test examples classified correctly.
+        examples: size of the test set, above 0.
         alpha: the interval covers 1 - alpha.
     """
     low, high = proportion_confint(correct, examples, alpha, method="wilson")
@@ -35,5 +35,5 @@ def accuracy_interval(correct: int, examples: int, alpha: float) -> Interval:
 
 
 def sampling_sd(accuracy: float, examples: int) -> float:
-    """Standard deviation of an accuracy over test sets of that size (binomial)."""
+    """Binomial standard deviation of an accuracy over test sets of `examples` examples."""
     return float(np.sqrt(accuracy * (1 - accuracy) / examples))

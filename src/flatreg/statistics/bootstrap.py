@@ -1,4 +1,4 @@
-"""Intervals of any statistic, by resampling the runs.
+"""Bootstrap intervals of any statistic.
 
 References:
     B. Efron. Better bootstrap confidence intervals. 1987. doi:10.2307/2289144. (BCa.)
@@ -16,7 +16,7 @@ from scipy import stats
 from flatreg.statistics.samples import NAN, agree
 
 RESAMPLES = 9999
-# Of samples [..., n], each an argument, and the keyword `axis`: the statistic [...].
+# Takes samples [..., n] as arguments and the keyword `axis`; returns the statistic [...].
 Statistic = Callable[..., np.ndarray]
 
 
@@ -35,17 +35,17 @@ def bca_interval(
     alpha: float,
     rng: np.random.Generator,
 ) -> Interval:
-    """BCa interval of a statistic of one or more samples, each resampled for itself.
+    """BCa interval of a statistic of one or more samples, each resampled on its own.
 
-    Where the correction cannot be had the interval is the bootstrap's percentiles, where no
-    sample varies there is none; a note says so.
+    If the correction cannot be computed, the interval is the percentile interval; if no sample
+    varies, there is none. The note says so in both cases.
 
     Args:
-        samples: each [n], n its own and from 0.
+        samples: arrays [n], each with its own n, from 0.
         statistic: see `Statistic`; it is called with leading axes.
-        alpha: the interval is meant to cover 1 - alpha; `flatreg.evidence.calibration` says how
-            far it does with few runs.
-        rng: of the resamples.
+        alpha: the interval is meant to cover 1 - alpha; `flatreg.evidence.calibration` measures
+            how far it does with few runs.
+        rng: generator of the resamples.
     """
     if min(map(len, samples)) == 0:
         return Interval(NAN, NAN, NAN, "no run has a value")
@@ -70,7 +70,7 @@ def percentile_ends(
     rng: np.random.Generator,
     resamples: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentiles [...] of a statistic over resamples of samples [..., n]."""
+    """Ends [...] of the percentile intervals of a statistic of samples [..., n]."""
     low, high, _ = _bootstrap(samples, statistic, alpha, rng, resamples, "percentile")
     return low, high
 
@@ -82,9 +82,9 @@ def bca_ends(
     rng: np.random.Generator,
     resamples: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ends [...] of the BCa intervals of samples [..., n], and where they are corrected.
+    """Ends [...] of the BCa intervals of samples [..., n], and whether each is corrected [...].
 
-    Where they are not they are the percentiles of the same resamples.
+    An interval without the correction is the percentile interval of the same resamples.
     """
     low, high, values = _bootstrap(samples, statistic, alpha, rng, resamples, "BCa")
     corrected = np.isfinite(low) & np.isfinite(high)
@@ -101,11 +101,11 @@ def _bootstrap(
     resamples: int,
     method: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ends [...] of the interval and the values [..., resamples] of the statistic."""
+    """Ends [...] of the intervals and the bootstrap distribution [..., resamples]."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # What is degenerate is told by the values.
+        # A degenerate sample gives values that are not finite; the callers check for those.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        done = stats.bootstrap(
+        result = stats.bootstrap(
             tuple(samples),
             statistic,
             n_resamples=resamples,
@@ -115,4 +115,4 @@ def _bootstrap(
             method=method,
             rng=rng,
         )
-    return *done.confidence_interval, done.bootstrap_distribution
+    return *result.confidence_interval, result.bootstrap_distribution

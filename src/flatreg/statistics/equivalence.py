@@ -1,13 +1,15 @@
-"""Two one-sided tests: whether a mean is within a margin, so that an effect counts as none.
+"""Two one-sided tests (TOST): whether a mean lies within a margin, so that it counts as no effect.
 
-Each of the two asks whether the mean is beyond one end of (-margin, margin); both must reject, so
-their larger p is the test's. It rejects at alpha where the 1 - 2 alpha interval is inside.
+Each of the two tests has the null hypothesis that the mean is beyond one end of (-margin, margin).
+Both must reject, so p is the larger of the two. The test rejects at alpha exactly if the
+1 - 2 alpha interval lies inside the margin.
 
-Where all differences are equal, a t-test would divide by zero. They are no proof that seeds never
-differ, but n draws of what a seed does: were half of all seeds beyond an end, that none of n is has
-probability 2^-n. So the test is then by signs against both ends, p = 2^-n inside the margin and
-1 outside, which speaks of the median seed; the note says so, and how many seeds may still differ
-by more (0 of n, the exact form of the rule of three). Five equal pairs are needed for 0.05.
+If all n differences are equal, a t-test would divide by zero. Equal differences do not prove that
+seeds never differ. But if half of all seeds were beyond an end of the margin, the probability that
+none of n is would be 2^-n. So this case uses a sign test against each end, which is about the
+median seed: p is 2^-n inside the margin and 1 outside. The note says so, and gives an upper bound
+on the share of seeds that differ by more (0 of n, the exact form of the rule of three). At the
+level 0.05 it takes five equal pairs.
 
 References:
     D. J. Schuirmann. A comparison of the two one-sided tests procedure and the power approach for
@@ -30,12 +32,17 @@ from flatreg.statistics.samples import NAN, ROUNDING, agree
 
 
 class Equivalence(NamedTuple):
-    """A mean against a margin around 0 (of a ratio: around 1) on either side.
+    """A mean tested against a margin around 0 (for a ratio: around 1).
 
-    n counts pairs or values, of two unpaired samples the smaller one; low and high are the ends of
-    the 1 - 2 alpha interval; p_low is of the test against the lower end of the margin, p_high of
-    that against the upper, p their larger one; sign_p is that of two one-sided sign tests, which
-    two unpaired samples have only where neither varies.
+    Attributes:
+        n: pairs or values; for two unpaired samples the size of the smaller one.
+        low: lower end of the 1 - 2 alpha interval.
+        high: upper end of it.
+        p_low: p of the test against the lower end of the margin.
+        p_high: p of the test against the upper end.
+        p: the larger of the two.
+        sign_p: the same by two one-sided sign tests; two unpaired samples have it only if neither
+            varies.
     """
 
     n: int
@@ -52,7 +59,7 @@ class Equivalence(NamedTuple):
 def equivalence_paired(
     treated: np.ndarray, baseline: np.ndarray, margin: float, alpha: float
 ) -> Equivalence:
-    """Whether two samples [n] over the same seeds differ by less than the margin, n from 0."""
+    """Test whether two samples [n] over the same seeds differ by less than the margin, n from 0."""
     scale = float(np.max(np.abs([treated, baseline]), initial=0.0))
     return _of_differences(treated - baseline, margin, alpha, scale)
 
@@ -60,7 +67,7 @@ def equivalence_paired(
 def equivalence_of_mean(
     sample: np.ndarray, expected: float, margin: float, alpha: float
 ) -> Equivalence:
-    """Whether the mean of a sample [n] is within the margin of an expected one, n from 0."""
+    """Test whether the mean of a sample [n], n from 0, is within the margin of an expected one."""
     scale = float(np.max(np.abs([*sample, expected])))
     return _of_differences(sample - expected, margin, alpha, scale)
 
@@ -68,32 +75,33 @@ def equivalence_of_mean(
 def equivalence_of_ratio(
     ratios: np.ndarray, reported: float, margin: float, alpha: float
 ) -> Equivalence:
-    """Whether ratios [n] are, in the geometric mean, a reported one within a factor.
+    """Test whether the geometric mean of ratios [n] equals a reported ratio within a factor.
 
     Args:
         ratios: n from 0.
         reported: above 0.
-        margin: a factor above 1; 1.25 is from 1 / 1.25 to 1.25 times the reported ratio.
+        margin: a factor above 1; 1.25 allows 1 / 1.25 to 1.25 times the reported ratio.
         alpha: level of the test.
 
     Returns:
-        The geometric mean over `reported`, and the interval of that.
+        The test; its estimate and interval are of the geometric mean over `reported`.
 
     Raises:
-        ValueError: a ratio is not above 0, or the margin not above 1.
+        ValueError: a ratio is not above 0, or the margin is not above 1.
     """
     logs = log_ratios(ratios, reported)
-    done = _of_differences(logs, float(np.log(margin)), alpha, 1.0)
-    estimate, low, high = np.exp([done.estimate, done.low, done.high])
-    return done._replace(estimate=float(estimate), low=float(low), high=float(high))
+    result = _of_differences(logs, float(np.log(margin)), alpha, 1.0)
+    estimate, low, high = np.exp([result.estimate, result.low, result.high])
+    return result._replace(estimate=float(estimate), low=float(low), high=float(high))
 
 
 def equivalence_welch(
     treated: np.ndarray, baseline: np.ndarray, margin: float, alpha: float
 ) -> Equivalence:
-    """Whether the means of samples [n] and [m] differ by less than the margin, by Welch's test.
+    """Test by Welch whether the means of samples [n] and [m] differ by less than the margin.
 
-    Where neither side varies its runs are as good as paired in any order, and tested by signs.
+    If neither sample varies, pairing them in any order gives the same differences, so they are
+    tested by signs.
     """
     _check_margin(margin)
     n = min(len(treated), len(baseline))
@@ -112,9 +120,10 @@ def equivalence_welch(
 
 
 def sign_equivalence(differences: np.ndarray, margin: float) -> tuple[float, float]:
-    """Both p of the one-sided sign tests that the median is at or beyond -margin, and margin.
+    """P values of the one-sided sign tests against -margin and against margin.
 
-    A difference of exactly the margin is beyond it.
+    The null hypotheses are that the median is at or below -margin, and at or above margin. A
+    difference of exactly the margin counts as beyond it.
     """
     n, slack = len(differences), ROUNDING * margin
     inside_low = int(np.sum(differences > slack - margin))
@@ -145,7 +154,7 @@ def _of_differences(
 
 
 def _by_signs(differences: np.ndarray, margin: float, alpha: float) -> Equivalence:
-    """The test where all differences are equal."""
+    """The test for the case that all differences are equal."""
     n, mean = len(differences), float(np.mean(differences))
     p_low, p_high = sign_equivalence(differences, margin)
     p = max(p_low, p_high)
@@ -158,4 +167,4 @@ def _by_signs(differences: np.ndarray, margin: float, alpha: float) -> Equivalen
 
 def _check_margin(margin: float) -> None:
     if not margin > 0:
-        raise ValueError("a margin is above 0, of a ratio above 1")
+        raise ValueError("the margin must be above 0, or above 1 for a ratio")

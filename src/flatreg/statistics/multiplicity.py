@@ -1,4 +1,4 @@
-"""Many tests at once.
+"""Correction for multiple tests.
 
 References:
     S. Holm. A simple sequentially rejective multiple test procedure. 1979.
@@ -13,7 +13,7 @@ from flatreg.statistics.samples import NAN
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm-adjusted p values [k]; a missing one stays missing and is not counted."""
+    """Holm-adjusted p values [k]; a NaN stays NaN and does not count as a test."""
     adjusted = np.full(len(p_values), NAN)
     known = ~np.isnan(p_values)
     if known.any():

@@ -1,8 +1,8 @@
 """One sample against a number: differences over shared seeds, and ratios against a reported one.
 
-What the t-test says is checked by two tests that assume less: Wilcoxon's signed ranks (the
-differences are symmetric) and the sign test (nothing but a median). Where all differences are 0
-these have p = 1, as every assignment of signs gives what was seen, and the t-test has none.
+Two tests that assume less check the t-test: Wilcoxon's signed ranks (symmetric differences) and
+the sign test (only a median). If all differences are 0, the t-test has no p; the other two have
+p = 1, because every assignment of signs gives the same data.
 
 References:
     G. Cumming. Understanding the new statistics. 2012. (The average of both variances as the
@@ -26,7 +26,7 @@ from flatreg.statistics.two_samples import bias_correction
 
 
 class MeanComparison(NamedTuple):
-    """A mean against a number: the estimate, its t interval and what the tests say of it."""
+    """A mean compared with a number: the estimate, its t interval and the tests."""
 
     n: int
     estimate: float
@@ -42,43 +42,45 @@ class MeanComparison(NamedTuple):
 
 
 def compare_mean(sample: np.ndarray, expected: float, alpha: float) -> MeanComparison:
-    """A sample [n] against an expected mean, n from 0.
+    """Compare a sample [n], n from 0, with an expected mean.
 
     Returns:
         The mean minus `expected` with its 1 - alpha interval; Hedges' g is in standard deviations
         of the sample.
     """
-    done = _compare(sample - expected, _size(sample, expected), alpha)
-    if np.isnan(done.t) or done.n < 3:
-        return done
-    return done._replace(hedges_g=bias_correction(done.n - 1) * done.estimate / done.sd)
+    comparison = _compare(sample - expected, _size(sample, expected), alpha)
+    if np.isnan(comparison.t) or comparison.n < 3:
+        return comparison
+    return comparison._replace(
+        hedges_g=bias_correction(comparison.n - 1) * comparison.estimate / comparison.sd
+    )
 
 
 def compare_paired(treated: np.ndarray, baseline: np.ndarray, alpha: float) -> MeanComparison:
-    """Two samples [n] over the same seeds, in the same order, n from 0.
+    """Compare two samples [n], n from 0, over the same seeds in the same order.
 
     Returns:
         The mean difference with its 1 - alpha interval, and the standard deviation of the
-        differences. Hedges' g is in standard deviations over seeds, not of differences: the root
-        of both sides' mean variance, so that it can be read beside an unpaired g.
+        differences. Hedges' g divides by the standard deviation over seeds, not by that of the
+        differences: the root of the two sides' mean variance. So it compares with an unpaired g.
     """
-    done = _compare(treated - baseline, _size(treated, *baseline), alpha)
-    return done._replace(hedges_g=hedges_g_paired(treated, baseline))
+    comparison = _compare(treated - baseline, _size(treated, *baseline), alpha)
+    return comparison._replace(hedges_g=hedges_g_paired(treated, baseline))
 
 
 def compare_ratio(ratios: np.ndarray, reported: float, alpha: float) -> MeanComparison:
-    """Ratios [n] against a reported one, by their logarithms, n from 0.
+    """Compare ratios [n], n from 0, with a reported ratio, by their logarithms.
 
     Returns:
-        The geometric mean of the ratios over `reported`, and the interval of that; the standard
-        deviation is of the logarithms, and so is Hedges' g.
+        The geometric mean of the ratios over `reported`, with its interval; the standard deviation
+        and Hedges' g are those of the logarithms.
 
     Raises:
         ValueError: a ratio is not above 0.
     """
-    done = compare_mean(log_ratios(ratios, reported), 0.0, alpha)
-    estimate, low, high = np.exp([done.estimate, done.low, done.high])
-    return done._replace(estimate=float(estimate), low=float(low), high=float(high))
+    comparison = compare_mean(log_ratios(ratios, reported), 0.0, alpha)
+    estimate, low, high = np.exp([comparison.estimate, comparison.low, comparison.high])
+    return comparison._replace(estimate=float(estimate), low=float(low), high=float(high))
 
 
 def log_ratios(ratios: np.ndarray, reported: float) -> np.ndarray:
@@ -88,16 +90,17 @@ def log_ratios(ratios: np.ndarray, reported: float) -> np.ndarray:
         ValueError: a ratio is not above 0.
     """
     if reported <= 0 or (np.asarray(ratios) <= 0).any():
-        raise ValueError("a ratio is above 0")
+        raise ValueError("every ratio must be above 0")
     return np.log(ratios) - np.log(reported)
 
 
 def hedges_g_paired(treated: np.ndarray, baseline: np.ndarray) -> float:
-    """Mean difference of pairs [n] in the root of both sides' mean variance, less its bias.
+    """Hedges' g of pairs [n]: the mean difference over the root of the two sides' mean variance.
 
-    That variance is half the trace of the 2 x 2 covariance C; its degrees of freedom are
-    (n - 1) tr(C)^2 / tr(C^2): from n - 1, both sides being one up to a shift, to 2 (n - 1), both
-    being independent. NaN for fewer than three pairs and where neither side varies.
+    The mean variance is half the trace of the 2 x 2 covariance C. Its degrees of freedom are
+    (n - 1) tr(C)^2 / tr(C^2): from n - 1, if the sides differ by a shift only, to 2 (n - 1), if
+    they are independent with equal variances. NaN for fewer than three pairs, and if neither side
+    varies.
     """
     if len(treated) < 3 or (agree(treated) and agree(baseline)):
         return NAN
@@ -108,7 +111,7 @@ def hedges_g_paired(treated: np.ndarray, baseline: np.ndarray) -> float:
 
 
 def sign_test_p(differences: np.ndarray) -> float:
-    """Two-sided p of the exact sign test that the median is 0; zeros are left out."""
+    """Two-sided p of the exact sign test of a median of 0; zeros are left out."""
     above, below = int(np.sum(differences > 0)), int(np.sum(differences < 0))
     if above + below == 0:
         return 1.0
@@ -116,9 +119,9 @@ def sign_test_p(differences: np.ndarray) -> float:
 
 
 def wilcoxon_p(differences: np.ndarray) -> float:
-    """Two-sided p of Wilcoxon's signed ranks; zeros are left out.
+    """Two-sided p of Wilcoxon's signed-rank test; zeros are left out.
 
-    Exact without ties up to 50 differences and with ties up to 13, else by the normal
+    Exact for up to 50 differences without ties and up to 13 with ties; beyond that by the normal
     approximation.
     """
     nonzero = differences[differences != 0]
@@ -126,7 +129,7 @@ def wilcoxon_p(differences: np.ndarray) -> float:
 
 
 def without_rounding(differences: np.ndarray, scale: float) -> np.ndarray:
-    """Differences [n] in units of `scale`, those that rounding tells apart made equal."""
+    """Differences [n] in units of `scale`, rounded so that float64 errors make no difference."""
     return np.round(differences / scale, ROUNDING_DECIMALS) if scale > 0 else differences
 
 
@@ -137,16 +140,16 @@ def _compare(differences: np.ndarray, scale: float, alpha: float) -> MeanCompari
     mean = float(np.mean(differences))
     if n == 1:
         return MeanComparison(1, mean, *[NAN] * 8, "one difference has no spread")
-    even = without_rounding(differences, scale)
-    checks = {"wilcoxon_p": wilcoxon_p(even), "sign_p": sign_test_p(even)}
+    rounded = without_rounding(differences, scale)
+    checks = {"wilcoxon_p": wilcoxon_p(rounded), "sign_p": sign_test_p(rounded)}
     if agree(differences, scale):
-        alike = "0" if not even.any() else "equal"
+        alike = "0" if not rounded.any() else "equal"
         note = f"all {n} differences are {alike}: no spread to test with"
         return MeanComparison(n, mean, NAN, NAN, 0.0, *[NAN] * 5, note)._replace(**checks)
-    done = stats.ttest_1samp(differences, 0.0)
-    low, high = done.confidence_interval(1 - alpha)
+    test = stats.ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(1 - alpha)
     sd = float(np.std(differences, ddof=1))
-    t, p = float(done.statistic), float(done.pvalue)
+    t, p = float(test.statistic), float(test.pvalue)
     ends = float(low), float(high)
     return MeanComparison(n, mean, *ends, sd, t, p, NAN, **checks, note=None)
 

@@ -1,4 +1,4 @@
-"""What a number of runs can show.
+"""Power: what a number of runs can show, and how many runs an experiment needs.
 
 References:
     K. F. Phillips. Power of the two one-sided tests procedure in bioequivalence. 1990.
@@ -18,7 +18,14 @@ from flatreg.statistics.samples import NAN
 
 
 def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
-    """Smallest difference, in standard deviations, that a two-sided t-test finds at that power."""
+    """Smallest difference (in standard deviations) that a two-sided t-test finds with that power.
+
+    Args:
+        n: runs on one side; NaN is returned for fewer than two on either side.
+        m: runs on the other side.
+        alpha: level of the test.
+        power: of the test.
+    """
     if min(n, m) < 2:
         return NAN
     solve = TTestIndPower().solve_power
@@ -26,13 +33,13 @@ def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
 
 
 def detectable_mean(n: int, sd: float, alpha: float, power: float) -> float:
-    """Smallest mean (difference of pairs) that a two-sided t-test of n values finds at that power.
+    """Smallest mean that a two-sided t-test of n values (or pairs) finds with that power.
 
     Args:
-        n: values or pairs; NaN for fewer than two.
-        sd: standard deviation of the values or differences, whose unit the result has.
+        n: values or pairs; NaN is returned for fewer than two.
+        sd: standard deviation of the values or differences; the result has its unit.
         alpha: level of the test.
-        power: of it.
+        power: of the test.
     """
     if n < 2:
         return NAN
@@ -45,10 +52,10 @@ def detectable_mean(n: int, sd: float, alpha: float, power: float) -> float:
 
 
 def mean_power(n: int, effect: float, alpha: float) -> float:
-    """Power of a two-sided t-test of n values, n from 2, whose mean is `effect` sd from 0.
+    """Power of a two-sided t-test of n values, n from 2, with a true mean of `effect` sd.
 
-    It is that of the noncentral t distribution, which scipy and statsmodels cannot evaluate for
-    two values and a small alpha.
+    This is the power from the noncentral t distribution. It is integrated here because scipy and
+    statsmodels fail for two values and a small alpha.
     """
     df, shift = n - 1, abs(effect) * np.sqrt(n)
     critical = stats.t.isf(alpha / 2, df)
@@ -57,16 +64,16 @@ def mean_power(n: int, effect: float, alpha: float) -> float:
         beyond = stats.norm.sf(critical * sd - shift) + stats.norm.cdf(-critical * sd - shift)
         return float(beyond)
 
-    # The step is at this sd: as wide as 1 / critical.
+    # As a function of sd, `rejects` has its step there, about 1 / critical wide.
     return _mean_over_sd(rejects, df, shift / critical)
 
 
 def equivalence_power(n: int, sd: float, margin: float, alpha: float) -> float:
-    """Power of the two one-sided t-tests of n values (or pairs) where the true mean is 0.
+    """Power of the two one-sided t-tests of n values (or pairs) if the true mean is 0.
 
     Args:
-        n: values or pairs; NaN for fewer than two.
-        sd: standard deviation of the values or differences. At 0 the test is the sign test of
+        n: values or pairs; NaN is returned for fewer than two.
+        sd: standard deviation of the values or differences. For 0 the test is the sign test of
             `flatreg.statistics.equivalence`, whose power is 1 if 2^-n is at most alpha, else 0.
         margin: in the unit of `sd`.
         alpha: level of the test.
@@ -79,30 +86,30 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float) -> float:
     critical, reach = stats.t.isf(alpha, df), margin * np.sqrt(n) / sd
 
     def within(sd: float) -> float:
-        # The mean must be in what a sample of that sd leaves of the margin.
+        # The test rejects if the mean is less than reach - critical * sd away from 0.
         return max(0.0, float(2 * stats.norm.cdf(reach - critical * sd) - 1))
 
     return _mean_over_sd(within, df, reach / critical)
 
 
 def propose_runs(sd: float, margin: float, alpha: float, power: float) -> int:
-    """Fewest values (or pairs) whose equivalence test has that power where the true mean is 0.
+    """Fewest values (or pairs) whose equivalence test has that power if the true mean is 0.
 
     Args:
         sd: standard deviation of the values or differences.
         margin: in the unit of `sd`.
         alpha: level of the test.
-        power: of it, below 1.
+        power: of the test, below 1.
 
     Raises:
-        ValueError: no number of runs has that power, or one of these is not a number.
+        ValueError: an argument is not a number or out of range, so that no number of runs will do.
     """
     if not (sd >= 0 and np.isfinite(sd) and margin > 0 and 0 < alpha < 1 and 0 < power < 1):
-        raise ValueError("runs are proposed for a finite sd, a margin above 0, alpha and power")
+        raise ValueError("sd must be finite and >= 0, margin > 0, alpha and power between 0 and 1")
     enough = 2
     while equivalence_power(enough, sd, margin, alpha) < power:
         enough *= 2
-    # The power grows with n, so what is enough is between the last two doublings.
+    # The power grows with n, so the answer lies between the last two doublings.
     few = enough // 2
     while enough - few > 1:
         middle = (few + enough) // 2
@@ -114,12 +121,14 @@ def propose_runs(sd: float, margin: float, alpha: float, power: float) -> int:
 
 
 def _mean_over_sd(conditional: Callable[[float], float], df: int, bend: float) -> float:
-    """Mean of a function of a normal sample's sd, in true ones: chi / sqrt(df) distributed.
+    """Mean of a function of a normal sample's standard deviation over the true one.
+
+    That ratio is distributed as chi / sqrt(df).
 
     Args:
-        conditional: bounded by 1.
+        conditional: the function, bounded by 1.
         df: degrees of freedom of chi.
-        bend: where the function is least smooth.
+        bend: the ratio at which the function is least smooth; the integral is split there.
     """
     root = np.sqrt(df)
     start, end = (float(chi / root) for chi in (stats.chi.ppf(1e-12, df), stats.chi.isf(1e-12, df)))

@@ -1,4 +1,4 @@
-"""A sample: what it holds, and whether it varies at all."""
+"""One sample: its summary, and whether it varies at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 NAN = float("nan")
-# Values that differ by less of their size differ by the rounding of float64 sums.
+# Smaller relative differences come from the rounding of float64 sums.
 ROUNDING_DECIMALS = 12
 ROUNDING = 10.0**-ROUNDING_DECIMALS
 
@@ -27,7 +27,7 @@ class Summary(NamedTuple):
 
 
 def summarize(sample: np.ndarray, alpha: float) -> Summary:
-    """Mean, spread and 1 - alpha interval of a sample [n], n from 0."""
+    """Mean, standard deviation and 1 - alpha interval of a sample [n], n from 0."""
     n = len(sample)
     if n == 0:
         return Summary(0, NAN, NAN, NAN, NAN, NAN, NAN, "no run has a value")
@@ -42,12 +42,12 @@ def summarize(sample: np.ndarray, alpha: float) -> Summary:
 
 
 def agree(sample: np.ndarray, scale: float = 0.0) -> bool:
-    """Whether all values of a sample [n] are equal, but for rounding.
+    """Whether all values of a sample [n] are equal up to rounding.
 
     Args:
         sample: n from 0.
-        scale: largest of the numbers that the values were computed from, where it is not theirs:
-            differences of equal size differ by the rounding of what was subtracted.
+        scale: largest magnitude of the numbers that the values were computed from. Differences
+            carry the rounding error of the numbers subtracted, which may be far larger than they.
     """
     if len(sample) == 0:
         return True

@@ -1,4 +1,4 @@
-"""Whether one sample varies more than another.
+"""Comparison of two standard deviations.
 
 References:
     M. B. Brown, A. B. Forsythe. Robust tests for the equality of variances. 1974.
@@ -17,7 +17,7 @@ from flatreg.statistics.samples import NAN, agree
 
 
 class SpreadComparison(NamedTuple):
-    """Two standard deviations: their ratio, its bootstrap interval, p of Brown and Forsythe."""
+    """Two standard deviations: their ratio, its bootstrap interval, Brown and Forsythe's p."""
 
     ratio: float
     low: float
@@ -29,17 +29,17 @@ class SpreadComparison(NamedTuple):
 def compare_spread(
     treated: np.ndarray, baseline: np.ndarray, alpha: float, rng: np.random.Generator
 ) -> SpreadComparison:
-    """Standard deviation of one sample [n] over that of another [m].
+    """Ratio of the standard deviation of one sample [n] to that of another [m].
 
-    The test is Levene's about medians, as Brown and Forsythe have it, which holds its level for
-    skewed values too. Of three runs a side it finds next to nothing: one deviation of each three
-    is 0 by construction.
+    The test is Brown and Forsythe's, Levene's with medians, which keeps its level for skewed values
+    too. With three runs on each side it has almost no power, because one of the three deviations
+    from a median is always 0.
 
     Args:
         treated: n from 0.
         baseline: m from 0.
         alpha: the interval is meant to cover 1 - alpha.
-        rng: of the bootstrap.
+        rng: generator of the bootstrap.
     """
     if min(len(treated), len(baseline)) < 3:
         return SpreadComparison(*[NAN] * 4, "two spreads need three runs on either side")
@@ -49,7 +49,7 @@ def compare_spread(
     if agree(treated) or agree(baseline):
         ratio = 0.0 if agree(treated) else NAN
         return SpreadComparison(ratio, NAN, NAN, p, "all runs agree on one side: no interval")
-    # Of logarithms, as a ratio's errors are about as large upwards as downwards there.
+    # The errors of a ratio are about symmetric on the log scale, so the interval is made there.
     logs = bca_interval((treated, baseline), log_sd_ratio, alpha, rng)
     ratio, low, high = np.exp([logs.estimate, logs.low, logs.high])
     return SpreadComparison(float(ratio), float(low), float(high), p, logs.note)
@@ -58,7 +58,7 @@ def compare_spread(
 def log_sd_ratio(treated: np.ndarray, baseline: np.ndarray, axis: int) -> np.ndarray:
     """Logarithm [...] of the ratio of the standard deviations of [..., n] and [..., m].
 
-    Two samples that do not vary are alike: 0.
+    0 if neither sample varies.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = [np.log(standard_deviation(sample, axis)) for sample in (treated, baseline)]
@@ -71,7 +71,7 @@ def standard_deviation(sample: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _brown_forsythe_p(*samples: np.ndarray) -> float:
-    """Two-sided p; NaN where the deviations of either side from its median are all as large."""
+    """Two-sided p; NaN if on each side all values are equally far from the median."""
     if all(agree(np.abs(sample - np.median(sample))) for sample in samples):
         return NAN
     return float(stats.levene(*samples, center="median").pvalue)

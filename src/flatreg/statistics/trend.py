@@ -1,7 +1,7 @@
-"""Whether a metric goes one way with lambda.
+"""Tests of a monotone trend of a metric with lambda.
 
-Page's test takes each seed as a block in which the lambdas are ranked; the test of Jonckheere and
-Terpstra takes all runs as unpaired. Both are two-sided here: twice the smaller one-sided p.
+Page's test ranks the lambdas within each seed; Jonckheere and Terpstra's test treats all runs as
+unpaired. Both are two-sided here: p is twice the smaller one-sided p.
 
 References:
     E. B. Page. Ordered hypotheses for multiple treatments: a significance test for linear ranks.
@@ -27,7 +27,7 @@ from flatreg.statistics.samples import NAN
 
 
 class Trend(NamedTuple):
-    """A trend's test, and its size from -1 (falling) to 1 (rising) with a bootstrap interval."""
+    """A test of trend, and an effect from -1 (falling) to 1 (rising) with a bootstrap interval."""
 
     n: int
     statistic: float
@@ -39,17 +39,17 @@ class Trend(NamedTuple):
 
 
 def page_trend(blocks: np.ndarray, alpha: float, rng: np.random.Generator) -> Trend:
-    """Page's test of a trend over treatments in the order of their columns.
+    """Page's test of a trend over the columns, in their order.
 
-    Where ranks are tied p is on the safe side: ties lower the statistic's spread, not its mean.
+    With tied ranks p is conservative: ties lower the spread of the statistic, not its mean.
 
     Args:
-        blocks: [n, k] of n seeds and k lambdas; a seed that misses a value is left out.
-        alpha: the effect's interval is meant to cover 1 - alpha.
-        rng: of the bootstrap, over seeds.
+        blocks: [n, k] for n seeds and k lambdas; a seed with a missing value is left out.
+        alpha: the interval of the effect is meant to cover 1 - alpha.
+        rng: generator of the bootstrap over seeds.
 
     Returns:
-        Page's L; the effect is the mean over seeds of `rank_correlations`.
+        Page's L as the statistic; the effect is the mean over seeds of `rank_correlations`.
     """
     whole = blocks[~np.isnan(blocks).any(axis=1)]
     n, k = whole.shape
@@ -63,10 +63,10 @@ def page_trend(blocks: np.ndarray, alpha: float, rng: np.random.Generator) -> Tr
 
 
 def rank_correlations(blocks: np.ndarray) -> np.ndarray:
-    """Spearman's correlation [..., n] of each row of [..., n, k] with its columns' order.
+    """Spearman's correlation [..., n] of each row of [..., n, k] with the order of the columns.
 
-    Tied values have their middle rank, and the spread is that of untied ranks (Kendall's rho_a):
-    a row that does not vary has 0, and Page's L is a linear function of the mean.
+    Tied values get their mean rank, but the denominator is that of untied ranks (Kendall's rho_a).
+    So a constant row has correlation 0, and Page's L is a linear function of the mean.
     """
     k = blocks.shape[-1]
     order = np.arange(k) - (k - 1) / 2
@@ -76,18 +76,19 @@ def rank_correlations(blocks: np.ndarray) -> np.ndarray:
 def jonckheere_terpstra(
     samples: Sequence[np.ndarray], alpha: float, rng: np.random.Generator
 ) -> Trend:
-    """Jonckheere and Terpstra's test of a trend over unpaired samples in their order.
+    """Jonckheere and Terpstra's test of a trend over unpaired samples, in their order.
 
-    p is by the normal approximation with the variance for ties.
+    p uses the normal approximation, with the variance corrected for ties.
 
     Args:
-        samples: one [n] a lambda, n its own and from 0.
-        alpha: the effect's interval is meant to cover 1 - alpha.
-        rng: of the bootstrap, over the runs of each sample.
+        samples: one array [n] per lambda, each with its own n, from 0.
+        alpha: the interval of the effect is meant to cover 1 - alpha.
+        rng: generator of the bootstrap over the runs of each sample.
 
     Returns:
-        J, the pairs of runs of different samples that rise (equal ones count half); the effect is
-        the share of rising less that of falling pairs. n counts all runs.
+        As the statistic J, the number of rising pairs of runs of different samples (ties count
+        half). The effect is the share of rising pairs minus that of falling pairs. n counts all
+        runs.
     """
     filled = [sample for sample in samples if len(sample)]
     n = sum(map(len, filled))
@@ -106,15 +107,15 @@ def jonckheere_terpstra(
 
 
 def rising_share(*samples: np.ndarray, axis: int) -> np.ndarray:
-    """Share of rising less that of falling pairs [...] over samples [..., n]; `axis` is -1."""
-    both = list(combinations(samples, 2))
-    weights = [first.shape[axis] * second.shape[axis] for first, second in both]
-    shares = [superiority(second, first) for first, second in both]
+    """Share of rising minus share of falling pairs [...] of samples [..., n]; `axis` is -1."""
+    pairs = list(combinations(samples, 2))
+    weights = [first.shape[axis] * second.shape[axis] for first, second in pairs]
+    shares = [superiority(second, first) for first, second in pairs]
     return 2 * np.average(shares, axis=0, weights=weights) - 1
 
 
 def jonckheere_variance(sizes: np.ndarray, ties: np.ndarray) -> float:
-    """Variance of J without a trend, given how many runs each sample and each value has."""
+    """Variance of J under no trend, from the number of runs per sample and per distinct value."""
     n = sizes.sum()
     untied = _cubes(n) - np.sum(_cubes(sizes)) - np.sum(_cubes(ties))
     variance = untied / 72 + _tuples(sizes, 2) * _tuples(ties, 2) / (8 * special.perm(n, 2))
@@ -128,5 +129,5 @@ def _cubes(counts: np.ndarray) -> np.ndarray:
 
 
 def _tuples(counts: np.ndarray, k: int) -> float:
-    """Ordered choices of k runs out of one sample, or of one value, over all of them."""
+    """Number of ordered k-tuples of runs from one group, summed over the groups."""
     return float(np.sum(special.perm(counts, k)))

@@ -1,4 +1,4 @@
-"""Two samples, by all the t-tests at once.
+"""Two samples compared by Student's, Welch's and the paired t-test, with Hedges' g.
 
 References:
     B. L. Welch. The generalization of Student's problem. 1947. doi:10.1093/biomet/34.1-2.28.
@@ -18,7 +18,7 @@ from flatreg.statistics.samples import NAN, agree
 
 
 class Comparison(NamedTuple):
-    """Two samples, their difference and what the tests say of it."""
+    """The difference of two samples' means, its interval and the tests of it."""
 
     difference: float
     low: float
@@ -45,8 +45,8 @@ def compare(
     Args:
         treated: [n]
         baseline: [m]
-        pairs: values of the seeds that both have, in the same order.
-        alpha: the interval of the difference covers 1 - alpha.
+        pairs: treated and baseline values of the shared seeds, in the same order.
+        alpha: Welch's interval of the difference covers 1 - alpha.
     """
     if len(treated) == 0 or len(baseline) == 0:
         side = "this lambda" if len(treated) == 0 else "lambda 0"
@@ -58,7 +58,7 @@ def compare(
     if np.ptp(treated) == 0 and np.ptp(baseline) == 0:
         return empty._replace(note="all runs agree on either side: no spread to test against")
     with warnings.catch_warnings():
-        # Where one side is constant scipy warns of the rounding of its mean, which is no spread.
+        # If one side is constant, scipy warns that rounding may affect its variance; it is 0.
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         student = stats.ttest_ind(treated, baseline)
         welch = stats.ttest_ind(treated, baseline, equal_var=False)
@@ -81,7 +81,7 @@ def compare(
 
 
 def hedges_g(treated: np.ndarray, baseline: np.ndarray) -> float:
-    """Difference of means in pooled standard deviations, with Hedges' exact correction."""
+    """Difference of means in pooled standard deviations, with Hedges' exact bias correction."""
     df = len(treated) + len(baseline) - 2
     squares = sum(np.var(sample, ddof=1) * (len(sample) - 1) for sample in (treated, baseline))
     effect = (np.mean(treated) - np.mean(baseline)) / np.sqrt(squares / df)
@@ -89,7 +89,7 @@ def hedges_g(treated: np.ndarray, baseline: np.ndarray) -> float:
 
 
 def bias_correction(df: float) -> float:
-    """Hedges' exact factor c(df), df above 1: a mean in standard deviations is unbiased by it."""
+    """Hedges' exact factor c(df), df above 1, which makes a standardized mean unbiased."""
     return float(np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2))
 
 

@@ -1,4 +1,4 @@
-"""The study's tables: their columns with units, and how they are checked, read and written."""
+"""The study's tables: columns with units, and checking, reading and writing."""
 
 from flatreg.disk.statuses import DIVERGED, STATUSES
 from flatreg.tables.results import (

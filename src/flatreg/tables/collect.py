@@ -1,4 +1,4 @@
-"""Gather all runs of the study into tables."""
+"""Collect the results of all runs of the study into tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_inputs("config")
     parser.add_out("folder of the tables")
     arguments = parser.parse_args()
-    resolved = read_json(arguments.config)
-    results = Path(resolved["paths"]["results"])
-    folders = {run: run_dir(results, *run) for run in config.runs(resolved)}
+    study = read_json(arguments.config)
+    results = Path(study["paths"]["results"])
+    folders = {run: run_dir(results, *run) for run in config.runs(study)}
     metrics = [metrics_row(folder) for folder in folders.values()]
     tables.write(
         arguments.out / "metrics.csv", _frame(metrics, tables.METRICS_TABLE), tables.METRICS_TABLE
@@ -38,7 +38,7 @@ def metrics_row(folder: Path) -> dict[str, Any]:
     """A run's row of metrics.csv.
 
     Raises:
-        UserError: the curvature was measured on another run, or a file was changed by hand.
+        UserError: the curvature belongs to another run, or a file was changed by hand.
     """
     metrics, curvature = (read_sealed(folder / f"{n}.json") for n in ("metrics", "curvature"))
     if metrics["key"] != curvature["key"]:

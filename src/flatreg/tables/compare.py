@@ -17,21 +17,21 @@ def main() -> None:
     arguments = parser.parse_args()
     analysis = read_json(arguments.config)["analysis"]
     metrics = tables.read(arguments.metrics, tables.METRICS_TABLE)
-    done = compare(metrics, analysis["alpha"], analysis["power"])
-    tables.write(arguments.out, done, tables.TESTS_TABLE)
+    tests = compare(metrics, analysis["alpha"], analysis["power"])
+    tables.write(arguments.out, tests, tables.TESTS_TABLE)
 
 
 def compare(metrics: pd.DataFrame, alpha: float, power: float) -> pd.DataFrame:
-    """A row a cell with lambda above 0 and metric.
+    """One row per cell and metric, for every lambda above 0.
 
-    The family of Holm's adjustment is the lambdas above 0 of one protocol, data set and metric.
+    Holm's adjustment is over the lambdas above 0 of one protocol, data set and metric.
     """
     rows = []
     for _, runs in metrics.groupby(["protocol", "dataset"], sort=False):
         baseline = runs[runs["lambda"] == BASELINE]
         treated = runs[runs["lambda"] != BASELINE]
         if baseline.empty:
-            continue  # of a protocol that extends another, whose runs these are held against
+            continue  # a protocol without lambda 0 extends another and is compared with that one
         for metric in tables.METRICS:
             family = [
                 _row(metric, cell, baseline, alpha, power)
@@ -67,7 +67,7 @@ def _row(
 
 
 def _values(runs: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric by seed, of the runs that did not diverge."""
+    """A metric of the runs that did not diverge, indexed by seed."""
     finished = runs[runs["status"] != tables.DIVERGED]
     return finished.set_index("seed")[metric].dropna()
 

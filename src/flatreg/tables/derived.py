@@ -1,4 +1,4 @@
-"""What is derived from the tables: quantities of runs, sizes of test sets, ratios of times."""
+"""Quantities derived from the tables: gaps and times of runs, sizes of test sets, cost ratios."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from flatreg.errors import UserError
 
 
 def of_runs(metrics: pd.DataFrame, times: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
-    """All quantities of all runs.
+    """All quantities of all runs, one row per run.
 
     Args:
-        metrics: of metrics.csv.
-        times: of times.csv.
-        estimates: of estimates.csv.
+        metrics: the table metrics.csv.
+        times: the table times.csv.
+        estimates: the table estimates.csv.
 
     Returns:
-        `of_metrics` with `seconds_per_step` (s) and `estimate_ratio`.
+        `of_metrics` with the columns `seconds_per_step` (s) and `estimate_ratio` added.
     """
     steps = times["steps"].where(times["steps"] > 0).astype(float)
     seconds = times[tables.RUN].assign(seconds_per_step=times["train_seconds"] / steps)
@@ -30,14 +30,14 @@ def of_runs(metrics: pd.DataFrame, times: pd.DataFrame, estimates: pd.DataFrame)
 
 
 def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The quantities that metrics.csv alone gives.
+    """The quantities that follow from metrics.csv alone, one row per run.
 
     Args:
-        metrics: of metrics.csv; further columns are kept.
+        metrics: the table metrics.csv; further columns are kept.
 
     Returns:
-        It with `accuracy_gap` (training minus test accuracy) and `loss_gap` (test minus training
-        loss, nats); a diverged run has none of them, nor any other number that was measured.
+        The table with the columns `accuracy_gap` (training minus test accuracy) and `loss_gap`
+        (test minus training loss, nats) added. Every measured number of a diverged run is NaN.
     """
     runs = metrics.assign(
         accuracy_gap=metrics["train_accuracy"] - metrics["test_accuracy"],
@@ -49,13 +49,13 @@ def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_test_splits(manifests: list[Path]) -> dict[str, int]:
-    """Examples of the test split of each source of data.
+    """Number of examples in the test split of each source.
 
     Args:
         manifests: data/SOURCE.json.
 
     Raises:
-        UserError: one is missing, or is no manifest.
+        UserError: a file is missing, or is not a manifest.
     """
     return dict(map(_of_test_split, manifests))
 
@@ -65,34 +65,33 @@ def _of_test_split(path: Path) -> tuple[str, int]:
     try:
         return manifest["source"], manifest["splits"]["test"]["examples"]
     except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{path} is no manifest of a data set; {AGAIN}") from error
+        raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
 
 
-def of_test_set(
-    config: Config, protocol: str, dataset: str, examples: dict[str, int]
-) -> int | None:
-    """Examples of the test split of a cell's runs; None where nothing says how many.
+def of_test_set(study: Config, protocol: str, dataset: str, examples: dict[str, int]) -> int | None:
+    """Number of test examples of a cell's runs, None if unknown.
 
     Args:
-        config: resolved.
+        study: completed config.
         protocol: of the cell.
         dataset: of the cell.
         examples: of `of_test_splits`.
     """
-    settings = config["protocols"][protocol]["datasets"][dataset]
+    settings = study["protocols"][protocol]["datasets"][dataset]
     own = settings.get("test_examples")
     return examples.get(settings["source"]) if own is None else own
 
 
 def cost_ratios(times: pd.DataFrame) -> pd.DataFrame:
-    """Median seconds a step of each cell over that of its lambda = 0.
+    """Median seconds per step of each cell with lambda above 0, over that at lambda 0.
 
     Returns:
-        Columns protocol, dataset, lambda, ratio; cells without a whole epoch are left out.
+        Columns protocol, dataset, lambda, ratio; cells without steps, or whose baseline has none,
+        are left out.
     """
     finished = times[times["steps"] > 0]
-    a_step = (finished["train_seconds"] / finished["steps"].astype(float)).rename("ratio")
-    cells = pd.concat([finished[tables.CELL], a_step], axis=1)
+    per_step = (finished["train_seconds"] / finished["steps"].astype(float)).rename("ratio")
+    cells = pd.concat([finished[tables.CELL], per_step], axis=1)
     cells = cells.groupby(tables.CELL, sort=False, as_index=False).median()
     plain = cells[cells["lambda"] == BASELINE].set_index(["protocol", "dataset"])["ratio"]
     cells = cells[cells["lambda"] != BASELINE].join(

@@ -1,4 +1,4 @@
-"""The tables of the evidence: their columns, with units. Read and written by `flatreg.tables`."""
+"""The tables of the evidence: their columns, with units. `flatreg.tables` reads and writes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flatreg.tables.results import CELL, RESULTS, RUN
 from flatreg.tables.schema import count, number, read, share, text
 
 VERDICTS = ["supported", "contradicted", "equivalent", "undetermined"]
-# Of which side of a comparison a run is; of a trend or a correlation it is just one of the runs.
+# The side of a comparison that a run belongs to; "run" for a trend or a correlation.
 SIDES = ["treated", "baseline", "run"]
 
 _CELL = {name: text(f"{name} of the run") for name in CELL}
 _RUN = _CELL | {"seed": count("seed of the run")}
 
-# A row a claim and protocol that it is tried under.
+# One row per claim and protocol.
 CLAIMS_TABLE = pa.DataFrameSchema(
     {
         "claim": text("name of the claim in the ledger"),
@@ -56,7 +56,7 @@ CLAIMS_TABLE = pa.DataFrameSchema(
     unique=["claim", "protocol"],
 )
 
-# The runs behind each row of CLAIMS_TABLE.
+# One row per run behind each row of CLAIMS_TABLE.
 CLAIM_RUNS_TABLE = pa.DataFrameSchema(
     {
         "claim": text("name of the claim in the ledger"),
@@ -68,7 +68,7 @@ CLAIM_RUNS_TABLE = pa.DataFrameSchema(
     ordered=True,
 )
 
-# A row a run and measure of flatness; diverged runs have none.
+# One row per run and measure of flatness; diverged runs have none.
 FLATNESS_TABLE = pa.DataFrameSchema(
     {
         **_RUN,
@@ -81,7 +81,7 @@ FLATNESS_TABLE = pa.DataFrameSchema(
     unique=[*RUN, "measure"],
 )
 
-# A row a scope, measure and target.
+# One row per scope, measure and target.
 CORRELATIONS_TABLE = pa.DataFrameSchema(
     {
         "protocol": text("protocol whose runs are correlated, or all"),
@@ -105,7 +105,7 @@ CORRELATIONS_TABLE = pa.DataFrameSchema(
     unique=["protocol", "dataset", "measure", "target"],
 )
 
-# A row a protocol and lambda above 0, over all its data sets.
+# One row per protocol and lambda above 0, over all data sets of the protocol.
 OVERALL_TABLE = pa.DataFrameSchema(
     {
         "protocol": text("protocol of the runs"),
@@ -125,7 +125,7 @@ OVERALL_TABLE = pa.DataFrameSchema(
     unique=["protocol", "lambda"],
 )
 
-# A row a cell: what the size of the test set leaves open, beside the spread over seeds.
+# One row per cell: the uncertainty from the size of the test set, and the spread over seeds.
 TEST_SETS_TABLE = pa.DataFrameSchema(
     {
         **_CELL,
@@ -141,7 +141,7 @@ TEST_SETS_TABLE = pa.DataFrameSchema(
     unique=list(_CELL),
 )
 
-# A row a data set, metric and source of randomness.
+# One row per data set, metric and cause of randomness; its column is called `source`.
 VARIANCE_TABLE = pa.DataFrameSchema(
     {
         "dataset": text("data set"),
@@ -164,7 +164,7 @@ VARIANCE_TABLE = pa.DataFrameSchema(
     unique=["dataset", "metric", "source"],
 )
 
-# A row a run whose estimates of tr(H^2) were held against the closed form.
+# One row per run whose estimates of tr(H^2) were compared with the closed form.
 ESTIMATES_TABLE = pa.DataFrameSchema(
     {
         **_RUN,
@@ -179,7 +179,7 @@ ESTIMATES_TABLE = pa.DataFrameSchema(
     unique=RUN,
 )
 
-# A row a rescaling of one run's layers and measure.
+# One row per measure and factor by which the layers of one run were rescaled.
 REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
     {
         **_RUN,
@@ -194,7 +194,7 @@ REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
     unique=["factor", "measure"],
 )
 
-# A row an interval, distribution and number of runs.
+# One row per interval, distribution and number of runs.
 CALIBRATION_TABLE = pa.DataFrameSchema(
     {
         "interval": text("how it is made, and of what"),
@@ -218,7 +218,7 @@ _REPORTED = {
     "column": text("column of the original's table, or all"),
 }
 
-# A row a data set, size of test set and number of runs.
+# One row per data set, size of the test set and number of runs.
 GRIM_TABLE = pa.DataFrameSchema(
     {
         "dataset": text("data set"),
@@ -244,7 +244,7 @@ GRIM_TABLE = pa.DataFrameSchema(
     unique=["dataset", "n_test", "runs"],
 )
 
-# A row a data set and denominator.
+# One row per data set and denominator.
 GRIM_DENOMINATORS_TABLE = pa.DataFrameSchema(
     {
         "dataset": text("data set"),
@@ -263,7 +263,7 @@ GRIM_DENOMINATORS_TABLE = pa.DataFrameSchema(
     unique=["dataset", "denominator"],
 )
 
-# A row a check, reported number and what it is held against.
+# One row per check, reported number and what the number is compared with.
 CHECKS_TABLE = pa.DataFrameSchema(
     {
         "check": text("name of the check"),
@@ -287,7 +287,8 @@ CHECKS_TABLE = pa.DataFrameSchema(
     unique=["check", "dataset", "lambda", "column", "against", "n_test", "runs"],
 )
 
-# A row a set of three counts whose mean, and standard deviation by either formula, print so.
+# One row per set of three counts that print as the reported mean and, by either formula, as the
+# reported standard deviation.
 TRIPLES_TABLE = pa.DataFrameSchema(
     {
         **_REPORTED,
@@ -308,9 +309,9 @@ TRIPLES_TABLE = pa.DataFrameSchema(
     unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
 )
 
-# What others are made from: nothing cites them, and the reference does without.
+# Intermediate tables: nothing cites them, and the reference omits them.
 WORKINGS = ("grim_denominators", "triples")
-# All tables of the evidence by name; a study may do without some.
+# All tables of the evidence by name; a study need not have all of them.
 EVIDENCE = {
     "calibration": CALIBRATION_TABLE,
     "checks": CHECKS_TABLE,
@@ -333,9 +334,9 @@ TABLES = RESULTS | EVIDENCE
 
 
 def read_named(path: Path, name: str) -> pd.DataFrame:
-    """Read a table of the study by its name, a result's or the evidence's.
+    """Read a table of the study, by its name in `TABLES`.
 
     Raises:
-        UserError: it is missing, was changed after it was made, or a value is out of range.
+        UserError: the table is missing, was changed after it was made, or a value is out of range.
     """
     return read(path, TABLES[name])

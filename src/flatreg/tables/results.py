@@ -9,7 +9,7 @@ from flatreg.tables.schema import count, number, share, text
 
 CELL = ["protocol", "dataset", "lambda"]
 RUN = [*CELL, "seed"]
-# What is summarized and tested, and whether more of it is better.
+# The metrics that are summarized and tested, and which direction is better.
 METRICS = {
     "test_accuracy": "higher",
     "best_test_accuracy": "higher",

@@ -1,4 +1,4 @@
-"""Tables: kinds of columns, and how a table is checked, read and written."""
+"""Kinds of columns, and checking, reading and writing of tables."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def count(description: str, *, nullable: bool = False) -> pa.Column:
 
 
 def share(description: str) -> pa.Column:
-    """A column of numbers from 0 to 1, some of them missing."""
+    """A column of numbers from 0 to 1, which may be missing."""
     return pa.Column(float, pa.Check.in_range(0, 1), description=description, nullable=True)
 
 
 def number(description: str, *, least: float | None = None) -> pa.Column:
-    """A column of numbers, some of them missing."""
+    """A column of numbers, which may be missing."""
     checks = None if least is None else pa.Check.ge(least)
     return pa.Column(float, checks, description=description, nullable=True)
 
 
 def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read a CSV and check it against its table.
+    """Read a CSV file and check it against its schema.
 
     Raises:
-        UserError: it is missing or empty, was changed after it was made, misses a column, or a
-            value is out of range; the line names file, column and row (the header is row 1).
+        UserError: the file is missing or empty, was changed after it was made, lacks a column, or
+            a value is out of range; the message names file, column and row (the header is row 1).
     """
     types = {name: column.dtype.type for name, column in table.columns.items()}
     try:
@@ -45,7 +45,7 @@ def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the rule that makes it") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no table ({error}); delete it and run again") from error
+        raise UserError(f"{path} is not a table ({error}); delete it and run again") from error
     check_checksum(path)
     missing = [name for name in table.columns if name not in header]
     if missing:
@@ -61,10 +61,10 @@ def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.DataFrame:
-    """The table with its columns' types.
+    """Check a table and return it with the column types of its schema.
 
     Raises:
-        UserError: the first value out of range, with its column and row.
+        UserError: names the first value out of range, with its column and row.
     """
     try:
         return table.validate(_typed(frame, table))
@@ -78,18 +78,18 @@ def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.Data
             place = f"{row}: {getattr(case, 'item', lambda: case)()!r} is out of range"
         column = getattr(error.schema, "name", None)
         named = f"column {column!r}" if column else " ".join(str(error).split())[:120]
-        raise UserError(f"{where}: {named}{place}; mend or delete it and run again") from error
+        raise UserError(f"{where}: {named}{place}; correct or delete it and run again") from error
 
 
 def write(path: Path, frame: pd.DataFrame, table: pa.DataFrameSchema) -> None:
-    """Check a table and write it as CSV, its checksum beside it; an empty field is missing."""
+    """Check a table and write it as CSV with a checksum beside it; missing values are empty."""
     checked = check(frame, table, str(path))
     with checked_path(path) as temporary:
         checked.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _typed(frame: pd.DataFrame, table: pa.DataFrameSchema) -> pd.DataFrame:
-    """Whole numbers as nullable integers, so that a missing one does not turn all to floats."""
+    """Convert the columns; integers are nullable, as one missing value would make all floats."""
     frame = frame.copy()
     for name, column in table.columns.items():
         if name not in frame:
@@ -111,6 +111,6 @@ def _numeric(path: Path, name: str, column: pd.Series, dtype: str) -> pd.Series:
         row = int(wrong.idxmax())
         raise UserError(
             f"{path}: column {name!r}, row {row + 2}: {column[row]!r} is not a number; "
-            "mend or delete it and run again"
+            "correct or delete it and run again"
         )
     return values.astype("Int64" if dtype == "Int64" else float)

@@ -1,4 +1,4 @@
-"""Summarize each cell."""
+"""Summarize each metric over the seeds of each cell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def summarize(metrics: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """A row a cell and metric; diverged runs are counted and left out of the mean."""
+    """One row per cell and metric; diverged runs are counted but excluded from the mean."""
     rows = []
     for cell, runs in metrics.groupby(tables.CELL, sort=False):
         diverged = runs["status"] == tables.DIVERGED

@@ -1,6 +1,9 @@
 """Where data sets come from: one module for each source, known by its name.
 
-A source is a module of this folder with `read(settings) -> Prepared`.
+A new source is a new module in this folder with `read(settings) -> Prepared` and two constants:
+
+    READINGS        what can be read of a text ("whole", "stripped"); empty for all other data
+    STANDARD_SPLIT  whether the data come with a test split; if not, the config fixes one
 """
 
 from __future__ import annotations
@@ -8,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
+from flatreg import code
 from flatreg.config import DataSettings
 from flatreg.data.prepared import Prepared
 
-SOURCES = ("breast_cancer", "cifar100", "digits", "imdb_reviews", "newsgroups20")
+SOURCES = tuple(code.members("data.sources"))
 
 
 def reader(source: str) -> Callable[[DataSettings], Prepared]:

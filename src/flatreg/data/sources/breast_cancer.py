@@ -15,6 +15,11 @@ from flatreg.config import DataSettings
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
+# No text, which would have readings.
+READINGS = ()
+# The config fixes one.
+STANDARD_SPLIT = False
+
 
 def read(settings: DataSettings) -> Prepared:
     """569 examples of 30 features (float32); label 1 is benign.

@@ -18,6 +18,10 @@ from flatreg.data import tfds_cache
 from flatreg.data.download import DownloadError, members
 from flatreg.data.prepared import About, Prepared, of_table
 
+# No text, which would have readings.
+READINGS = ()
+STANDARD_SPLIT = True
+
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
 FOLDER = "cifar-100-binary"
 LABEL_FILES = {"coarse_label": "coarse_label_names.txt", "label": "fine_label_names.txt"}

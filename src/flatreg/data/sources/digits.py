@@ -14,6 +14,11 @@ from flatreg.config import DataSettings
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
+# No text, which would have readings.
+READINGS = ()
+# The config fixes one.
+STANDARD_SPLIT = False
+
 
 def read(settings: DataSettings) -> Prepared:
     """1,797 pictures [8, 8] of values 0 to 16 (uint8).

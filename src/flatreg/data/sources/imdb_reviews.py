@@ -19,6 +19,10 @@ from flatreg.data.download import members
 from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.data.text import count_words
 
+# What can be read of a text.
+READINGS = ("whole",)
+STANDARD_SPLIT = True
+
 URL = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 

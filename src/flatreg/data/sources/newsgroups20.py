@@ -28,6 +28,10 @@ from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.data.text import count_words
 from flatreg.errors import UserError
 
+# What can be read of a text.
+READINGS = ("whole", "stripped")
+STANDARD_SPLIT = True
+
 CACHE = "20news-bydate_py3.pkz"
 UNPACKED = "20news_home"
 STRIPPED = ("headers", "footers", "quotes")

@@ -1,11 +1,14 @@
-"""The study's models, in Flax, and the loss they are trained with.
+"""The study's models, in Flax, one module for each, and the loss they are trained with.
 
-Two classes are one logit under a sigmoid, more are as many logits under a softmax.
+A new model is a new module in this folder, with one `flax.linen.Module` and, as `FIELDS`, what the
+config may say of it. Two classes are one logit under a sigmoid, more are as many logits under a
+softmax.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import flax.linen as nn
@@ -13,47 +16,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from flatreg import code
 from flatreg.errors import UserError
 
-
-class MLP(nn.Module):
-    """Dense layers with ReLU and dropout, then a dense layer of logits.
-
-    Attributes:
-        hidden: width of each hidden layer.
-        dropout: rate after each hidden layer, in [0, 1).
-        outputs: number of logits.
-    """
-
-    hidden: Sequence[int]
-    dropout: float
-    outputs: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Logits [b, outputs] of inputs [b, d]; `train` turns dropout on."""
-        for width in self.hidden:
-            x = nn.relu(nn.Dense(width)(x))
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.outputs)(x)
-
-
-class LogisticRegression(nn.Module):
-    """One dense layer of logits.
-
-    Attributes:
-        outputs: number of logits.
-    """
-
-    outputs: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Logits [b, outputs] of inputs [b, d]; training and testing are alike."""
-        return nn.Dense(self.outputs)(x)
-
-
-MODELS = {"mlp": MLP, "logistic_regression": LogisticRegression}
+# Every model by its name in the config: the modules of this folder.
+NAMES = tuple(code.members("models"))
 
 
 def build(model: Mapping[str, Any], classes: int) -> nn.Module:
@@ -67,15 +34,31 @@ def build(model: Mapping[str, Any], classes: int) -> nn.Module:
     Raises:
         UserError: no such model, or an attribute it does not have.
     """
-    attributes = {key: value for key, value in model.items() if key != "name"}
-    if model["name"] not in MODELS:
-        raise UserError(f"model {model['name']!r} is unknown; choose one of {', '.join(MODELS)}")
-    if "hidden" in attributes:
-        attributes["hidden"] = tuple(attributes["hidden"])
+    if model["name"] not in NAMES:
+        raise UserError(f"model {model['name']!r} is unknown; choose one of {', '.join(NAMES)}")
+    # Flax compares modules by their attributes, so that these must be hashable.
+    attributes = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in model.items()
+        if key != "name"
+    }
     try:
-        return MODELS[model["name"]](**{"outputs": logits_of(classes)} | attributes)
+        return _module_class(model["name"])(**{"outputs": logits_of(classes)} | attributes)
     except TypeError as error:
         raise UserError(f"model {model['name']}: {error}; mend it in the config") from error
+
+
+def _module_class(name: str) -> type[nn.Module]:
+    """The one Flax module that a model's file defines."""
+    file = import_module(f"flatreg.models.{name}")
+    (module,) = (
+        value
+        for value in vars(file).values()
+        if isinstance(value, type)
+        and issubclass(value, nn.Module)
+        and value.__module__ == file.__name__
+    )
+    return module
 
 
 def logits_of(classes: int) -> int:
