@@ -33,31 +33,35 @@ class Objective(NamedTuple):
     reason: str
 
 
-def build(model: nn.Module, x: jax.Array, chosen: dict[str, Any]) -> Objective:
+def build(
+    model: nn.Module, x: jax.Array, *, estimator: str, probes: int, distribution: str
+) -> Objective:
     """The objective of a model.
 
     Args:
         model: of `flatreg.models.build`.
         x: a batch of inputs [B, d]; only shape and type count.
-        chosen: the config's `penalty`.
+        estimator: one of `ESTIMATORS`.
+        probes: probe vectors of an estimate, where there are any.
+        distribution: of a probe's entries, "rademacher" or "normal".
 
     Raises:
         UserError: the model does not allow the estimator; names one that it does.
     """
-    name, reason = chosen["estimator"], "named in the config"
+    name, reason = estimator, "named in the config"
     if name == "auto":
         name, reason = cheapest(model, x)
-    settings = {key: chosen[key] for key in ("probes", "distribution")}
+    drawn = {"probes": probes, "distribution": distribution}
     if name == "autodiff":
         loss = partial(_apply, model, models.task_loss, train=False)
         task = partial(_apply, model, models.loss_and_hits, train=True)
         logits = partial(_apply, model, lambda logits: logits, train=False)
-        return Objective(penalty.autodiff(loss, **settings), task, logits, reason)
+        return Objective(penalty.autodiff(loss, **drawn), task, logits, reason)
     layer = _split(model, x, name)
     loss = _ending_in(models.task_loss, layer)
-    estimator = penalty.exact(loss) if name == "exact" else penalty.gram(loss, **settings)
+    of_layer = penalty.exact(loss) if name == "exact" else penalty.gram(loss, **drawn)
     task = partial(_ending_in(models.loss_and_hits, layer).loss, train=True)
-    return Objective(estimator, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
+    return Objective(of_layer, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
 
 
 def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:

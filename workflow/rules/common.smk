@@ -283,10 +283,10 @@ def run_folders(wildcards, input):
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
     explored = [run for run in RUNS if run.dataset == wildcards.dataset]
-    chosen = cell_settings(STUDY, explored[0].protocol, wildcards.dataset)
+    source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
-        "manifest": f"{RESULTS}/data/{chosen['source']}.json",
+        "manifest": f"{RESULTS}/data/{source}.json",
         "data": data_file(explored[0]),
         "params": run_files("params.npz", explored),
         "surface": [surface] if surface in SURFACES else [],

@@ -23,6 +23,7 @@ from matfree import decomp, stochtrace
 from scipy.linalg import eigvalsh_tridiagonal
 
 from flatreg import models
+from flatreg.config import MeasureSettings
 from flatreg.penalty import ModelError, linen
 from flatreg.penalty.gram import gram_factor
 
@@ -151,7 +152,7 @@ def measure_curvature(
     x: np.ndarray,
     y: np.ndarray,
     key: jax.Array,
-    settings: dict[str, Any],
+    settings: MeasureSettings,
 ) -> dict[str, float | int | bool]:
     """tr(H), tr(H^2) and the largest eigenvalue of the mean task loss, dropout off.
 
@@ -161,39 +162,35 @@ def measure_curvature(
         x: inputs [n, d].
         y: labels [n].
         key: of probes and start vectors.
-        settings: the config's `measure`.
+        settings: of the probes and of Lanczos.
     """
     probe_key, start_key = jax.random.split(key)
     loss, origin, at = reduced(model, params, x, y)
     samples = jax.jit(
-        lambda origin, at, key: trace_samples(
-            partial(loss, at), origin, key, settings["block_probes"]
-        )
+        lambda origin, at, key: trace_samples(partial(loss, at), origin, key, settings.block_probes)
     )
     blocks = (
         jax.device_get(samples(origin, at, jax.random.fold_in(probe_key, block)))
         for block in itertools.count()
     )
-    found = traces(
-        blocks, target=settings["target_relative_error"], max_probes=settings["max_probes"]
+    estimates = traces(
+        blocks, target=settings.target_relative_error, max_probes=settings.max_probes
     )
     lanczos = jax.jit(
-        lambda origin, at, key: tridiagonal(
-            partial(loss, at), origin, key, settings["lanczos_steps"]
-        )
+        lambda origin, at, key: tridiagonal(partial(loss, at), origin, key, settings.lanczos_steps)
     )
-    starts = jax.random.split(start_key, settings["lanczos_repeats"])
+    starts = jax.random.split(start_key, settings.lanczos_repeats)
     largest = largest_eigenvalue([jax.device_get(lanczos(origin, at, start)) for start in starts])
     return {
         "examples": len(y),
-        "tr_h": found.tr_h.value,
-        "tr_h_stderr": found.tr_h.stderr,
-        "tr_h2": found.tr_h2.value,
-        "tr_h2_stderr": found.tr_h2.stderr,
+        "tr_h": estimates.tr_h.value,
+        "tr_h_stderr": estimates.tr_h.stderr,
+        "tr_h2": estimates.tr_h2.value,
+        "tr_h2_stderr": estimates.tr_h2.stderr,
         "lambda_max": largest.value,
         "lambda_max_stderr": largest.stderr,
-        "probes": found.probes,
-        "reached": found.reached,
+        "probes": estimates.probes,
+        "reached": estimates.reached,
     }
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
+from flatreg.disk.statuses import STATUSES
 from flatreg.tables.schema import count, number, share, table, text
 
-DIVERGED = "diverged"
-STATUSES = ["completed", "converged", DIVERGED]
 CELL = ["protocol", "dataset", "lambda"]
 RUN = [*CELL, "seed"]
 # The metrics that are summarized and tested, and which direction is better.
@@ -40,7 +39,7 @@ def _curvature_columns(prefix: str, split: str) -> dict[str, pa.Column]:
 METRICS_TABLE = table(
     {
         **_RUN_COLUMNS,
-        "status": text("how the training ended", checks=pa.Check.isin(STATUSES)),
+        "status": text("how the training ended", checks=pa.Check.isin(list(STATUSES))),
         "test_accuracy": share("share of test examples right, of the kept parameters"),
         "best_test_accuracy": share("largest over the epochs; reported, never chosen by"),
         "tr_h2": number("tr(H^2) on training examples (nats^2 / parameter^4)", least=0),
