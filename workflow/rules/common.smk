@@ -155,8 +155,8 @@ def library(*commands):
     return lambda wildcards: code.digest(*commands)
 
 
-def library_with_model(chosen, *commands):
-    """A param as of `library`, of these commands and of the models of some runs.
+def library_of_runs(chosen, *commands):
+    """A param like that of `library`: these commands, and the models and estimators of some runs.
 
     Args:
         chosen: the runs, as a function of the wildcards.
@@ -164,8 +164,11 @@ def library_with_model(chosen, *commands):
     """
 
     def of_wildcards(wildcards):
-        models = {entry_of(run)["model"]["name"] for run in chosen(wildcards)}
-        return code.digest(*commands, *(f"models.{name}" for name in sorted(models)))
+        entries = [entry_of(run) for run in chosen(wildcards)]
+        named = {f"models.{entry['model']['name']}" for entry in entries}
+        estimators = {entry["penalty"]["estimator"] for entry in entries} - {"auto"}
+        named |= {f"penalty.estimators.{name}" for name in estimators}
+        return code.digest(*commands, *sorted(named))
 
     return of_wildcards
 

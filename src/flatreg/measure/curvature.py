@@ -25,7 +25,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.penalty import ModelError, linen
-from flatreg.penalty.gram import gram_factor
+from flatreg.penalty.estimators.gram import gram_factor
 
 Params = Any
 Loss = Callable[[Params], jax.Array]
@@ -199,9 +199,9 @@ def reduced(
 ) -> tuple[Callable[[Any, Any], jax.Array], Any, Any]:
     """The loss along directions in which its Hessian has all eigenvalues of H that are not zero.
 
-    With F of `flatreg.penalty.gram` the Hessian of e -> L(zeta + F e) is F^T H_zeta F, whose
-    spectrum is that of H = J^T H_zeta J, F F^T = J J^T, but for zeros. A model whose first layer
-    does not allow it is taken in its own parameters.
+    With F of `flatreg.penalty.estimators.gram`, the Hessian of e -> L(zeta + F e) is F^T H_zeta F.
+    Its spectrum is that of H = J^T H_zeta J, F F^T = J J^T, except for zeros. If the first layer
+    does not allow it, the model is taken in its own parameters.
 
     Returns:
         `loss(at, e) -> []`, the origin e = 0, and what the loss is taken at.

@@ -14,7 +14,6 @@ a Flax module.
 
 from __future__ import annotations
 
-from flatreg.penalty.autodiff import autodiff
 from flatreg.penalty.checking import check
 from flatreg.penalty.devices import shard_batch
 from flatreg.penalty.errors import (
@@ -29,9 +28,10 @@ from flatreg.penalty.errors import (
     WeightError,
 )
 from flatreg.penalty.estimator import Estimator
-from flatreg.penalty.exact import exact
+from flatreg.penalty.estimators.autodiff import autodiff
+from flatreg.penalty.estimators.exact import exact
+from flatreg.penalty.estimators.gram import gram
 from flatreg.penalty.first_layer import FirstLayer
-from flatreg.penalty.gram import gram
 from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
 
 __all__ = [

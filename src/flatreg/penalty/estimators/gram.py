@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from flatreg.penalty import hutchinson
-from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 
 

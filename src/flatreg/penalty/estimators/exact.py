@@ -16,9 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, gram_matrix
 
 
