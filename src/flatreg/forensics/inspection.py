@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pandera.pandas as pa
 
-from flatreg.forensics import checks
+from flatreg.forensics import checks, deviations
 from flatreg.forensics.denominators import denominators_table, grim_table
 from flatreg.forensics.reported import Original
 from flatreg.tables.reported import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
@@ -36,7 +36,7 @@ def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: flo
         for (name, manifest), scan in zip(manifests.items(), scans, strict=True)
     ]
     denominators = _stacked(scans, GRIM_DENOMINATORS_TABLE)
-    triples = checks.triples_table(original, manifests)
+    triples = deviations.triples_table(original, manifests)
     return Found(
         grim=_stacked(means, GRIM_TABLE),
         grim_denominators=denominators,
