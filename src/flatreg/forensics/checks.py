@@ -1,26 +1,26 @@
-"""The original's reported numbers beside chance, constant predictions, spread and time.
+"""The original's numbers compared with chance, constant predictions, spread and time.
 
-`CHECKS_TABLE` has a row a check, reported number and what it is held against. The checks:
+`CHECKS_TABLE` has one row per check, reported number and comparison. The checks are:
 
-    test_size          size of the test set that the values point to, else that of the test split
-    sizes              how many products of a supposed test set and runs 1 to 5 fit all values
-    smallest           smallest denominator that fits a value, or all of them
-    count              right answers over all runs nearest to the number (GRIM)
-    batch_means        GRIM, were accuracies averaged over mini-batches, a short last one among them
-    standard_error     binomial, of one run and of the mean of all
+    test_size          size of the test set that the values point to, else of the test split
+    sizes              how many products of a plausible test set and 1 to 5 runs fit all values
+    smallest           smallest denominator that fits one value, or all of them
+    count              whole number of right answers over all runs nearest to the number (GRIM)
+    batch_means        GRIM for accuracies averaged over mini-batches with a short last one
+    standard_error     binomial, for one run and for the mean of all runs
     difference         to lambda 0, in test examples and standard errors
-    best_minus_final   best accuracy minus final one of the same lambda
+    best_minus_final   best accuracy minus final accuracy at the same lambda
     chance             guessing one of the classes
-    majority           always the largest class of the test split
-    constant           always the same class
-    constants          a class in each run, not always the same
-    random_split       always the largest class, on a random test set of another size
-    spread             reported standard deviation beside the binomial standard error of one run
+    majority           always predicting the largest class of the test split
+    constant           always predicting one class
+    constants          one class per run, which may differ between runs
+    random_split       always predicting the largest class, on random test sets of other sizes
+    spread             reported standard deviation and the binomial standard error of one run
     interval           Student's interval of a mean with that standard deviation
-    triples            sets of counts that print mean and standard deviation
-    time_ratio         of the reported seconds, beside the reported ratio
-    epoch, step        seconds, from epochs and batch as stated
-    application        plain steps that one application of the penalty takes
+    triples            sets of counts that print as this mean and standard deviation
+    time_ratio         ratio of the reported seconds, and the reported ratio
+    epoch, step        seconds per epoch and step, from the stated epochs and batch
+    application        how many plain steps one application of the penalty takes
 
 References:
     N. J. L. Brown, J. A. J. Heathers. The GRIM test. 2017. doi:10.1177/1948550616673876.
@@ -55,7 +55,7 @@ Row = dict[str, Any]
 Manifest = dict[str, Any]
 
 _TRIPLE = 3
-# Test sets that would be drawn at random where there is no standard split.
+# Usual shares of random test sets, for data sets without a standard split.
 _RANDOM_SHARES = tuple(Fraction(share) for share in ("1/10", "3/20", "1/5", "1/4", "3/10"))
 
 
@@ -70,9 +70,9 @@ def checks_table(
 
     Args:
         original: the reported numbers.
-        manifests: by data set; what has none is left out.
-        denominators: of GRIM_DENOMINATORS_TABLE.
-        triples: of TRIPLES_TABLE.
+        manifests: manifests by data set; data sets without one are left out.
+        denominators: a GRIM_DENOMINATORS_TABLE.
+        triples: a TRIPLES_TABLE.
         alpha: intervals cover 1 - alpha.
     """
     rows: list[Row] = []
@@ -101,8 +101,9 @@ def checks_table(
 def implied_size(scan: pd.DataFrame, runs: int, manifest: Manifest, alpha: float) -> int:
     """The size of the test set that the values point to.
 
-    It is the smallest one whose product with `runs` fits all values, if random values would
-    hardly (alpha) fit any so small; else that of the test split, of which they say nothing.
+    It is the smallest one whose product with `runs` fits all values, if random values would fit
+    one so small with a probability below alpha. Otherwise the values do not tell, and it is the
+    size of the test split.
     """
     fitting = scan[(scan["fitting"] == scan["values"]) & (scan["denominator"] % runs == 0)]
     if fitting.empty or fitting["chance_any"].iloc[0] >= alpha:
@@ -111,7 +112,7 @@ def implied_size(scan: pd.DataFrame, runs: int, manifest: Manifest, alpha: float
 
 
 def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
-    """How many different products of supposed test sets and runs there are, and fit all values."""
+    """How many products of plausible test sets and runs there are, and how many fit all values."""
     supposed = scan[scan["sizes"].notna()]
     fitting = supposed[supposed["fitting"] == supposed["values"]]
     for against, found in (("tried", supposed), ("fit all values", fitting)):
@@ -125,7 +126,7 @@ def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
 
 
 def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
-    """The smallest denominator that fits all values, and each."""
+    """The smallest denominator that fits all values, and the smallest for each value."""
     fitting = scan[scan["fitting"] == scan["values"]]
     dataset = values[0].dataset
     if len(fitting):
@@ -152,7 +153,7 @@ def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
 
 
 def counts(values: list[Reported], sizes: list[int], runs: int) -> Iterator[Row]:
-    """The whole number of right answers that is nearest to each value, and whether it prints so."""
+    """The nearest whole number of right answers for each value, and whether it prints as it."""
     for value in values:
         for n_test in sizes:
             denominator = np.array([n_test * runs])
@@ -177,7 +178,7 @@ def counts(values: list[Reported], sizes: list[int], runs: int) -> Iterator[Row]
 def batch_means(values: list[Reported], sizes: list[int], original: Original) -> Iterator[Row]:
     """GRIM for accuracies that are means over mini-batches, all with the same weight.
 
-    With a last batch of r < B examples, such a mean over b batches is a whole number over
+    With a last batch of r < B examples, such a mean over b batches is a whole number divided by
     b lcm(B, r).
     """
     batch = original.training[values[0].dataset].batch
@@ -200,7 +201,7 @@ def batch_means(values: list[Reported], sizes: list[int], original: Original) ->
 
 
 def standard_error(accuracy: float, examples: int) -> float:
-    """Binomial standard error of a share of `examples` right answers."""
+    """Binomial standard error of an accuracy on this many examples."""
     return math.sqrt(accuracy * (1 - accuracy) / examples)
 
 
@@ -209,8 +210,8 @@ def standard_errors(
 ) -> Iterator[Row]:
     """The standard error of each value, and Wilson's interval around it.
 
-    That of the mean takes the runs' errors as independent; where all runs see the same examples
-    they are not, and the truth is between that and the standard error of one run.
+    For the mean, the errors of the runs are treated as independent. If all runs use the same
+    examples they are not; the truth is then between this and the standard error of one run.
     """
     for value in values:
         accuracy = value.printed.value
@@ -232,7 +233,7 @@ def standard_errors(
 
 
 def differences(original: Original, dataset: str, sizes: list[int], alpha: float) -> Iterator[Row]:
-    """Each lambda minus lambda 0; the standard error takes all answers as independent."""
+    """Each lambda minus lambda 0; the standard error treats all answers as independent."""
     reach = stats.norm.ppf(1 - alpha / 2)
     for column in ACCURACIES:
         base = original.baseline(dataset, column).value
@@ -262,7 +263,7 @@ def differences(original: Original, dataset: str, sizes: list[int], alpha: float
 
 
 def best_minus_final(original: Original, dataset: str, sizes: list[int]) -> Iterator[Row]:
-    """How far the best accuracy over the epochs is above that of the last."""
+    """How much the best accuracy over the epochs exceeds the last one."""
     final_column, best_column = ACCURACIES
     final = {value.lam: value.printed.value for value in original.of(dataset, final_column)}
     for value in original.of(dataset, best_column):
@@ -283,7 +284,7 @@ def best_minus_final(original: Original, dataset: str, sizes: list[int]) -> Iter
 def guesses(
     values: list[Reported], sizes: list[int], runs: int, manifest: Manifest, alpha: float
 ) -> Iterator[Row]:
-    """Guessing at random: 1 / classes, and the binomial interval around it."""
+    """Random guessing: 1 / classes, and the binomial interval around it."""
     share = 1 / manifest["classes"]
     for value in values:
         for n_test in sizes:
@@ -303,7 +304,7 @@ def guesses(
 
 
 def constants(values: list[Reported], runs: int, manifest: Manifest) -> Iterator[Row]:
-    """Always the same class: in every run, or in each run one."""
+    """Constant predictions: the same class in all runs, or one class per run."""
     n_test = _examples(manifest)
     classes = _names_by_count(manifest)
     largest = max(classes)
@@ -318,7 +319,7 @@ def constants(values: list[Reported], runs: int, manifest: Manifest) -> Iterator
 
 
 def random_splits(values: list[Reported], manifest: Manifest, alpha: float) -> Iterator[Row]:
-    """Always the largest class of all examples, on test sets drawn at random: hypergeometric."""
+    """Always predicting the largest class, on random test sets: hypergeometric intervals."""
     totals = _total_counts(manifest)
     name, largest = max(totals.items(), key=lambda item: item[1])
     everything = sum(totals.values())
@@ -339,9 +340,10 @@ def random_splits(values: list[Reported], manifest: Manifest, alpha: float) -> I
 
 
 def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iterator[Row]:
-    """Reported standard deviations, beside what the size of the test set makes, and in the mean.
+    """Reported standard deviations, beside the binomial ones, and the interval of the mean.
 
-    `chance` is that of no smaller a deviation, were all runs equally good: chi squared.
+    `chance` is the probability of at least this deviation if all runs are equally good (chi
+    squared).
     """
     runs = original.runs
     for deviation in original.deviations:
@@ -374,9 +376,9 @@ def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iter
 
 
 def triples_table(original: Original, manifests: dict[str, Manifest]) -> pd.DataFrame:
-    """All sets of three counts that print the mean and the standard deviation of a value.
+    """All sets of three counts that print as the mean and standard deviation of a value.
 
-    The test set is the test split; an accuracy of a run is its count over the examples.
+    The test set is the test split; the accuracy of a run is its count divided by the examples.
 
     Raises:
         UserError: the means are not of three runs.
@@ -393,7 +395,7 @@ def triples_table(original: Original, manifests: dict[str, Manifest]) -> pd.Data
 
 
 def triples(total: int, examples: int) -> np.ndarray:
-    """All sets of three counts from 0 to `examples` with that sum [n, 3], each ascending."""
+    """All ascending triples of counts from 0 to `examples` with this sum, [n, 3]."""
     first, second = np.meshgrid(np.arange(examples + 1), np.arange(examples + 1), indexing="ij")
     counts = np.stack([first, second, total - first - second], axis=-1).reshape(-1, _TRIPLE)
     ascending = (counts[:, 0] <= counts[:, 1]) & (counts[:, 1] <= counts[:, 2])
@@ -401,7 +403,7 @@ def triples(total: int, examples: int) -> np.ndarray:
 
 
 def count_triples(found: pd.DataFrame, original: Original) -> Iterator[Row]:
-    """How many triples there are, by formula, and how many hold a constant prediction."""
+    """How many triples there are, by formula, and how many contain a constant prediction."""
     for place, some in found.groupby(["dataset", "lambda", "column", "n_test"], sort=False):
         dataset, lam, column, n_test = place
         deviation = next(
@@ -427,7 +429,7 @@ def count_triples(found: pd.DataFrame, original: Original) -> Iterator[Row]:
 
 
 def times(original: Original, dataset: str, manifest: Manifest) -> Iterator[Row]:
-    """Ratios of the reported seconds, and what they imply for an epoch, a step, the penalty."""
+    """Ratios of the reported seconds, and the implied times of an epoch, a step, the penalty."""
     seconds = original.of(dataset, SECONDS)
     base = original.baseline(dataset, SECONDS)
     penalized = [value for value in seconds if value.lam != BASELINE]
@@ -450,10 +452,10 @@ def times(original: Original, dataset: str, manifest: Manifest) -> Iterator[Row]
 
 
 def _mean_of(original: Original, deviation: Reported) -> Printed:
-    """The mean that a standard deviation stands beside.
+    """The mean that belongs to a standard deviation.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such mean.
     """
     for value in original.of(deviation.dataset, deviation.column):
         if value.lam == deviation.lam:
@@ -465,7 +467,7 @@ def _mean_of(original: Original, deviation: Reported) -> Printed:
 
 
 def _ratio(original: Original, value: Reported, base: Printed) -> Row:
-    """One lambda's seconds over those of lambda 0, with the ends that rounding leaves open."""
+    """One lambda's seconds relative to lambda 0, with the bounds that rounding allows."""
     time = value.printed
     low = (time.value - time.half) / (base.value + base.half)
     high = (time.value + time.half) / (base.value - base.half)
@@ -498,7 +500,7 @@ def _held_against_ratio(
 
 
 def _durations(original: Original, value: Reported, manifest: Manifest) -> Iterator[Row]:
-    """Seconds of an epoch and of a step, if the whole training split was used."""
+    """Seconds per epoch and per step, if the whole training split was used."""
     training = original.training[value.dataset]
     steps = math.ceil(_examples(manifest, "train") / training.batch)
     low = value.printed.value / training.most_epochs
@@ -544,7 +546,7 @@ def _matching(deviation: Reported, mean: Printed, manifest: Manifest) -> Iterato
 def _constant(
     value: Reported, check: str, numerator: int, n_test: int, runs: int, names: str
 ) -> Row:
-    """A reported number beside numerator / (n_test runs), which prints so or does not."""
+    """Compare a reported number with numerator / (n_test runs)."""
     examples = n_test * runs
     prints = grim.rounded(np.array([numerator]), np.array([examples]), value.printed)
     difference = value.printed.value - numerator / examples
@@ -563,7 +565,7 @@ def _constant(
 
 
 def _beside(value: Reported, check: str, /, **found: Any) -> Row:
-    """A reported number beside an interval for it, by the width of its rounding wider."""
+    """Compare a reported number with an interval, widened by the number's rounding."""
     number = value.printed
     difference = number.value - found["value"]
     examples = found["n_test"] * found["runs"]
@@ -584,7 +586,7 @@ def _row_of(value: Reported, check: str, /, **found: Any) -> Row:
 
 
 def _row(check: str, dataset: str, /, **found: Any) -> Row:
-    """A row of CHECKS_TABLE; what is not named is missing."""
+    """A row of CHECKS_TABLE; columns that are not given are missing."""
     start = {"check": check, "dataset": dataset, "lambda": "all", "column": "all"}
     return dict.fromkeys(CHECKS_TABLE.columns, NAN) | start | {"unit": "accuracy"} | found
 
@@ -594,7 +596,7 @@ def _examples(manifest: Manifest, split: str = "test") -> int:
 
 
 def _names_by_count(manifest: Manifest) -> dict[int, str]:
-    """What a constant prediction gets right on the test split, with the classes that do."""
+    """The counts that constant predictions get right on the test split, with their classes."""
     names: dict[int, list[str]] = {}
     for name, count in manifest["splits"]["test"]["class_counts"].items():
         names.setdefault(count, []).append(name)

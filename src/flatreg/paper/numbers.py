@@ -1,24 +1,24 @@
 r"""The numbers in the paper's text.
 
-The text names a number by where it is, `\val{PLACE}` or `\val[FORMAT]{PLACE}`, FORMAT as of
-Python's `format`, or `percent`. What it names is looked up and written as a macro; a place that
-does not exist is an error that names file and line. Places are
+The text cites a number by its place: `\val{PLACE}` or `\val[FORMAT]{PLACE}`, where FORMAT is a
+format of Python's `format`, or `percent`. This command looks up each place and writes its number as
+a macro. A place that does not exist is an error that names file and line. Places are
 
     config/KEY/...                                        a field of the config
     data/SOURCE/KEY/...                                   a field of a data set's manifest
     original/DATASET/LAMBDA/COLUMN                        a number of the original paper
-    original_ratio/DATASET/LAMBDA                         its seconds over those at lambda 0
-    lambda/PROTOCOL/DATASET/LAMBDA                        that strength, if the config has it
+    original_ratio/DATASET/LAMBDA                         its seconds relative to lambda 0
+    lambda/PROTOCOL/DATASET/LAMBDA                        this lambda, if the config has it
     summary/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN         of summary.csv
     test/PROTOCOL/DATASET/LAMBDA/METRIC/COLUMN            of tests.csv
-    cost/PROTOCOL/DATASET/LAMBDA                          time of training over that of lambda 0
+    cost/PROTOCOL/DATASET/LAMBDA                          time of a step relative to lambda 0
     bench/KEY/...                                         a field of bench/results/cost.json
     count/runs, count/diverged, count/PROTOCOL/runs       runs of the study
-    detectable/PROTOCOL/DATASET                           smallest effect the seeds can show, in sd
-    verdict/PROTOCOL/DATASET/METRIC                       what the tests of all lambdas say
+    detectable/PROTOCOL/DATASET                           smallest detectable effect, in sd
+    verdict/PROTOCOL/DATASET/METRIC                       result of the tests of all lambdas
     claim/CLAIM/PROTOCOL/COLUMN                           of claims.csv
-    claims/VERDICT, claims/all, claims/decided            claims by the verdict that decides
-    variance/DATASET/METRIC/SOURCE/COLUMN                 of variance.csv
+    claims/VERDICT, claims/all, claims/decided            number of claims, by deciding verdict
+    variance/DATASET/METRIC/CAUSE/COLUMN                  of variance.csv
     correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN    of correlations.csv
     overall/PROTOCOL/LAMBDA/COLUMN                        of overall.csv
     test_set/PROTOCOL/DATASET/LAMBDA/COLUMN               of test_sets.csv
@@ -27,10 +27,10 @@ does not exist is an error that names file and line. Places are
     check/CHECK/DATASET/LAMBDA/REPORTED/AGAINST/N_TEST/RUNS/COLUMN   of checks.csv
     coverage/INTERVAL/DISTRIBUTION/N/COLUMN               of calibration.csv
 
-A place of a data set that the study leaves out, of a claim that it does not try, or of a table
-that it does not make, is left undefined: the text speaks of it inside `\when{NAME}{...}` alone,
-NAME a data set, a protocol, a claim or a table of the evidence. Beside the macros
-stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
+A place stays undefined if the study leaves out its data set or protocol, does not test its claim,
+or does not make its table. The text cites such a place only inside `\when{NAME}{...}`; NAME is a
+data set, a protocol, a claim or a table of the evidence. numbers.json, beside the macros, lists the
+provenance of each number: see `flatreg.paper.provenance`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
 _REFERENCE = re.compile(r"\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}")
-# Which part of a place names a data set.
+# The part of a place that names its data set, by kind of place.
 _WITH_DATASET = {
     **{
         "original": 1,
@@ -67,7 +67,7 @@ _WITH_DATASET = {
     **{"variance": 1, "correlation": 2, "lambda": 2, "grim": 1, "check": 2},
     "test_set": 2,
 }
-# Which table of the evidence a kind of place is in.
+# The table of the evidence, by kind of place.
 _TABLES = {
     "claim": "claims",
     "claims": "claims",
@@ -80,7 +80,7 @@ _TABLES = {
     "check": "checks",
     "coverage": "calibration",
 }
-# Protocols that a smaller study may do without.
+# Protocols that a smaller study may leave out.
 PROTOCOLS = (
     *("as_reported", "every_batch", "only_initialization", "only_order"),
     *("only_split", "only_dropout", "only_probes", "only_test_split"),
@@ -102,10 +102,10 @@ def main() -> None:
 
 
 def macros(text: Path, found: Sources) -> Printed:
-    r"""The definitions of all numbers that a text names, of `\when` and `\datalink`.
+    r"""The definitions of all numbers that a text cites, and those for `\when` and `\datalink`.
 
     Raises:
-        UserError: a place does not exist; names file and line.
+        UserError: a place does not exist; the message names file and line.
     """
     values: dict[str, Printed] = {}
     for row, line in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
@@ -129,7 +129,7 @@ def macros(text: Path, found: Sources) -> Printed:
 
 
 def data_files(found: Sources) -> dict[str, str]:
-    """The files that captions link to, by name, relative to the PDF's folder."""
+    """The files that captions link to, by name; paths are relative to the PDF's folder."""
     results, pdf = (Path(found.config["paths"][name]) for name in ("results", "pdf"))
     paths = {name: found.paths[name] for name in (*sources.FLAGS, *found.evidence)}
     paths |= {"epochs": results / "tables" / "epochs.csv", "surfaces": results / "surfaces"}
@@ -139,7 +139,7 @@ def data_files(found: Sources) -> dict[str, str]:
 
 
 def parts(found: Sources) -> set[str]:
-    """What a text may speak of only where it is there: data sets, protocols, claims, tables."""
+    """The names for `when`: the study's data sets, protocols, claims and tables."""
     claims = set(found.evidence["claims"]["claim"]) if "claims" in found.evidence else set()
     return datasets(found.config) | set(found.config["protocols"]) | claims | set(found.evidence)
 
@@ -150,7 +150,7 @@ def datasets(config: dict[str, Any]) -> set[str]:
 
 
 def resolve(place: str, pattern: str, found: Sources) -> Printed:
-    """What a place holds, as LaTeX, with what made it."""
+    """The content of a place as LaTeX, with provenance."""
     fact = places.look_up(place, found)
     kind, column = place.split("/")[0], place.split("/")[-1]
     if kind == "verdict":
@@ -163,11 +163,11 @@ def resolve(place: str, pattern: str, found: Sources) -> Printed:
 
 
 def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
-    """One clause on all lambdas above 0 of a data set: which differ from 0, or that none does.
+    """A clause about all lambdas above 0 of a data set: which differ from 0, or that none does.
 
     Args:
-        family: of `places.of_verdict`.
-        alpha: level of the tests.
+        family: value of `places.of_verdict`.
+        alpha: significance level of the tests.
     """
     tested = {lam: row for lam, row in family.items() if pd.notna(row["welch_p_holm"])}
     untested = len(family) - len(tested)
@@ -195,7 +195,7 @@ def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
 
 
 def _equals(p: float) -> str:
-    """What p is, or below which number."""
+    """The clause p = number, or p < bound."""
     written = latex.p_value(p)
     return f"$p$ {written}" if "<" in written else f"$p$ = {written}"
 
@@ -222,19 +222,19 @@ def _is_left_out(place: str, found: Sources) -> bool:
 
 
 def _is_of_other_study(name: str | None, there: Container[str], known: Container[str]) -> bool:
-    """Whether a name is known, and not of this study; a name that is not known is a mistake."""
+    """Whether a name is known but not in this study; an unknown name is a mistake."""
     return name is not None and name not in there and name in known
 
 
 def _dataset_of(kind: str, rest: list[str]) -> str | None:
-    """Which data set a place is of."""
+    """The data set of a place."""
     if kind == "config" and "datasets" in rest:
         return rest[rest.index("datasets") + 1]
     return rest[_WITH_DATASET[kind] - 1] if kind in _WITH_DATASET else None
 
 
 def _protocol_of(kind: str, rest: list[str]) -> str | None:
-    """Which protocol a place is of."""
+    """The protocol of a place."""
     if kind == "config" and "protocols" in rest:
         return rest[rest.index("protocols") + 1]
     if kind == "count" and len(rest) > 1:

@@ -1,6 +1,6 @@
-"""Where a number of the paper comes from.
+"""Trace a number of the paper to its runs, files, commit and command.
 
-NUMBER is a number as it is printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
+NUMBER is a number as printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
 (summary/tuned/cifar100/0/test_accuracy/mean), a cell of a table
 (table_cifar100/tuned/0.01/test_accuracy/mean), or the beginning of a place (summary/tuned).
 """
@@ -32,7 +32,7 @@ SHOWN_RUNS = 5
 
 
 def main() -> None:
-    """Print what made each item that matches."""
+    """Print the provenance of each matching item."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_argument("number", metavar="NUMBER", help="a number, a macro or a place")
     parser.add_argument(
@@ -59,7 +59,7 @@ def read_items(generated: Path) -> list[Item]:
     """The items of all sidecars in the paper's folder of generated files.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no sidecars.
     """
     paths = sorted(generated.glob("*.json"))
     if not paths:
@@ -68,7 +68,7 @@ def read_items(generated: Path) -> list[Item]:
 
 
 def matching(wanted: str, items: list[Item]) -> list[Item]:
-    """The items that a place names or begins, or else that print the number."""
+    """The items whose place equals or begins with the query, or else those that print it."""
     place = _place(wanted)
     named = [item for item in items if item.id == place or item.id.startswith(f"{place}/")]
     number = _number(wanted)
@@ -76,9 +76,9 @@ def matching(wanted: str, items: list[Item]) -> list[Item]:
 
 
 def nearest(wanted: str, items: list[Item]) -> list[str]:
-    """A few places, or numbers, that come near to what was asked for."""
+    """A few places, or numbers, similar to the query."""
     printed = {number.lstrip("+-") for item in items for number in latex.numbers_in(item.printed)}
-    # Digits of a run's key are no number.
+    # Digits in a run's key are not a number.
     printed -= {number for number in printed if number[:1] == "0" and number[1:2].isdigit()}
     try:
         value = _value(_number(wanted))
@@ -99,13 +99,13 @@ def read_runs(study: Config) -> pd.DataFrame:
 def describe(
     item: Item, study: Config, runs: pd.DataFrame, shown: int | None
 ) -> list[tuple[str, list[str]]]:
-    """What is said of an item: a name and its lines each.
+    """The description of an item: pairs of a heading and its lines.
 
     Args:
-        item: of a sidecar.
-        study: resolved config.
-        runs: of `read_runs`.
-        shown: how many runs are listed, all if None.
+        item: an item of a sidecar.
+        study: completed config.
+        runs: result of `read_runs`.
+        shown: number of runs to list; None lists all.
 
     Raises:
         UserError: a run of the item is not in metrics.csv.
@@ -135,19 +135,19 @@ def describe(
 
 
 def of_facts(runs: pd.DataFrame) -> list[str]:
-    """The commits and machines that made these runs, with how many each made."""
+    """The commits and machines that made these runs, with the number of runs of each."""
     made = Counter(_making(folder / "facts.json") for folder in runs["folder"])
     return [f"{making}: {count} of {len(runs)} runs" for making, count in made.items()]
 
 
 def of_training(folder: Path) -> list[str]:
-    """The command that trained a run, where its facts are kept."""
+    """The command that trained a run, if its facts are available."""
     path = folder / "facts.json"
     return [shlex.join(read_json(path)["command"])] if path.exists() else []
 
 
 def of_data(runs: pd.DataFrame, study: Config) -> list[str]:
-    """The hashes of the examples that these runs read, beside those of the manifests."""
+    """The hashes of the examples that these runs read, beside the hashes in the manifests."""
     lines = []
     for (protocol, dataset), chosen in runs.groupby(["protocol", "dataset"], sort=False):
         source = study["protocols"][protocol]["datasets"][dataset]["source"]
@@ -180,7 +180,7 @@ def _place(wanted: str) -> str:
 
 
 def _number(wanted: str) -> str:
-    """A number as the sidecars print it; powers of ten may be typed with an e."""
+    """A typed number in the form of the sidecars; powers of ten may be typed with an e."""
     text = latex.plain(wanted).strip().replace("\N{MINUS SIGN}", "-").lstrip("<†")
     powers = re.fullmatch(r"([-+]?[\d.]+)e\+?(-?)0*(\d+)", text)
     return "{}·10^{}{}".format(*powers.groups()) if powers else text
@@ -191,7 +191,7 @@ def _value(number: str) -> float:
 
 
 def _printed(item: Item) -> set[str]:
-    """All forms in which an item's printed text can be asked for."""
+    """All forms of an item's printed text that a query may use."""
     numbers: Iterable[str] = latex.numbers_in(item.printed)
     return {item.printed, *(form for number in numbers for form in (number, number.lstrip("+-")))}
 
