@@ -1,26 +1,26 @@
-"""The original's reported numbers beside chance, constant predictions, spread and time.
+"""The original's numbers compared with chance, constant predictions, spread and time.
 
-`CHECKS_TABLE` has a row a check, reported number and what it is held against. The checks:
+`CHECKS_TABLE` has one row per check, reported number and comparison. The checks are:
 
-    test_size          size of the test set that the values point to, else that of the test split
-    sizes              how many products of a supposed test set and runs 1 to 5 fit all values
-    smallest           smallest denominator that fits a value, or all of them
-    count              right answers over all runs nearest to the number (GRIM)
-    batch_means        GRIM, were accuracies averaged over mini-batches, a short last one among them
-    standard_error     binomial, of one run and of the mean of all
+    test_size          size of the test set that the values point to, else of the test split
+    sizes              how many products of a plausible test set and 1 to 5 runs fit all values
+    smallest           smallest denominator that fits one value, or all of them
+    count              whole number of right answers over all runs nearest to the number (GRIM)
+    batch_means        GRIM for accuracies averaged over mini-batches with a short last one
+    standard_error     binomial, for one run and for the mean of all runs
     difference         to lambda 0, in test examples and standard errors
-    best_minus_final   best accuracy minus final one of the same lambda
+    best_minus_final   best accuracy minus final accuracy at the same lambda
     chance             guessing one of the classes
-    majority           always the largest class of the test split
-    constant           always the same class
-    constants          a class in each run, not always the same
-    random_split       always the largest class, on a random test set of another size
-    spread             reported standard deviation beside the binomial standard error of one run
+    majority           always predicting the largest class of the test split
+    constant           always predicting one class
+    constants          one class per run, which may differ between runs
+    random_split       always predicting the largest class, on random test sets of other sizes
+    spread             reported standard deviation and the binomial standard error of one run
     interval           Student's interval of a mean with that standard deviation
-    triples            sets of counts that print mean and standard deviation
-    time_ratio         of the reported seconds, beside the reported ratio
-    epoch, step        seconds, from epochs and batch as stated
-    application        plain steps that one application of the penalty takes
+    triples            sets of counts that print as this mean and standard deviation
+    time_ratio         ratio of the reported seconds, and the reported ratio
+    epoch, step        seconds per epoch and step, from the stated epochs and batch
+    application        how many plain steps one application of the penalty takes
 
 References:
     N. J. L. Brown, J. A. J. Heathers. The GRIM test. 2017. doi:10.1177/1948550616673876.
@@ -70,9 +70,9 @@ def checks_table(
 
     Args:
         original: the reported numbers.
-        manifests: by data set; what has none is left out.
-        denominators: of GRIM_DENOMINATORS_TABLE.
-        triples: of TRIPLES_TABLE.
+        manifests: manifests by data set; data sets without one are left out.
+        denominators: a GRIM_DENOMINATORS_TABLE.
+        triples: a TRIPLES_TABLE.
         alpha: intervals cover 1 - alpha.
     """
     rows: list[Row] = []
@@ -101,8 +101,9 @@ def checks_table(
 def implied_size(scan: pd.DataFrame, runs: int, manifest: Manifest, alpha: float) -> int:
     """The size of the test set that the values point to.
 
-    It is the smallest one whose product with `runs` fits all values, if random values would
-    hardly (alpha) fit any so small; else that of the test split, of which they say nothing.
+    It is the smallest one whose product with `runs` fits all values, if random values would fit
+    one so small with a probability below alpha. Otherwise the values do not tell, and it is the
+    size of the test split.
     """
     fitting = scan[(scan["fitting"] == scan["values"]) & (scan["denominator"] % runs == 0)]
     if fitting.empty or fitting["chance_any"].iloc[0] >= alpha:
@@ -111,7 +112,7 @@ def implied_size(scan: pd.DataFrame, runs: int, manifest: Manifest, alpha: float
 
 
 def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
-    """How many different products of supposed test sets and runs there are, and fit all values."""
+    """How many products of plausible test sets and runs there are, and how many fit all values."""
     supposed = scan[scan["sizes"].notna()]
     fitting = supposed[supposed["fitting"] == supposed["values"]]
     for against, found in (("tried", supposed), ("fit all values", fitting)):
@@ -125,7 +126,7 @@ def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
 
 
 def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
-    """The smallest denominator that fits all values, and each."""
+    """The smallest denominator that fits all values, and the smallest for each value."""
     fitting = scan[scan["fitting"] == scan["values"]]
     dataset = values[0].dataset
     if len(fitting):
@@ -152,7 +153,7 @@ def smallest(values: list[Reported], scan: pd.DataFrame) -> Iterator[Row]:
 
 
 def counts(values: list[Reported], sizes: list[int], runs: int) -> Iterator[Row]:
-    """The whole number of right answers that is nearest to each value, and whether it prints so."""
+    """The nearest whole number of right answers for each value, and whether it prints as it."""
     for value in values:
         for n_test in sizes:
             denominator = np.array([n_test * runs])
@@ -177,7 +178,7 @@ def counts(values: list[Reported], sizes: list[int], runs: int) -> Iterator[Row]
 def batch_means(values: list[Reported], sizes: list[int], original: Original) -> Iterator[Row]:
     """GRIM for accuracies that are means over mini-batches, all with the same weight.
 
-    With a last batch of r < B examples, such a mean over b batches is a whole number over
+    With a last batch of r < B examples, such a mean over b batches is a whole number divided by
     b lcm(B, r).
     """
     batch = original.training[values[0].dataset].batch
@@ -204,8 +205,8 @@ def standard_errors(
 ) -> Iterator[Row]:
     """The standard error of each value, and Wilson's interval around it.
 
-    That of the mean takes the runs' errors as independent; where all runs see the same examples
-    they are not, and the truth is between that and the standard error of one run.
+    For the mean, the errors of the runs are treated as independent. If all runs use the same
+    examples they are not; the truth is then between this and the standard error of one run.
     """
     for value in values:
         accuracy = value.printed.value
@@ -227,7 +228,7 @@ def standard_errors(
 
 
 def differences(original: Original, dataset: str, sizes: list[int], alpha: float) -> Iterator[Row]:
-    """Each lambda minus lambda 0; the standard error takes all answers as independent."""
+    """Each lambda minus lambda 0; the standard error treats all answers as independent."""
     reach = stats.norm.ppf(1 - alpha / 2)
     for column in ACCURACIES:
         base = original.baseline(dataset, column).value
@@ -257,7 +258,7 @@ def differences(original: Original, dataset: str, sizes: list[int], alpha: float
 
 
 def best_minus_final(original: Original, dataset: str, sizes: list[int]) -> Iterator[Row]:
-    """How far the best accuracy over the epochs is above that of the last."""
+    """How much the best accuracy over the epochs exceeds the last one."""
     final_column, best_column = ACCURACIES
     final = {value.lam: value.printed.value for value in original.of(dataset, final_column)}
     for value in original.of(dataset, best_column):

@@ -25,9 +25,10 @@ from flatreg.tables.reported import TRIPLES_TABLE
 
 
 def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iterator[Row]:
-    """Reported standard deviations, beside what the size of the test set makes, and in the mean.
+    """Reported standard deviations, beside the binomial ones, and the interval of the mean.
 
-    `chance` is that of no smaller a deviation, were all runs equally good: chi squared.
+    `chance` is the probability of at least this deviation if all runs are equally good (chi
+    squared).
     """
     runs = original.runs
     for deviation in original.deviations:
@@ -60,9 +61,9 @@ def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iter
 
 
 def triples_table(original: Original, manifests: dict[str, Manifest]) -> pd.DataFrame:
-    """All sets of three counts that print the mean and the standard deviation of a value.
+    """All sets of three counts that print as the mean and standard deviation of a value.
 
-    The test set is the test split; an accuracy of a run is its count over the examples.
+    The test set is the test split; the accuracy of a run is its count divided by the examples.
 
     Raises:
         UserError: the means are not of three runs.
@@ -79,7 +80,7 @@ def triples_table(original: Original, manifests: dict[str, Manifest]) -> pd.Data
 
 
 def triples(total: int, examples: int) -> np.ndarray:
-    """All sets of three counts from 0 to `examples` with that sum [n, 3], each ascending."""
+    """All ascending triples of counts from 0 to `examples` with this sum, [n, 3]."""
     first, second = np.meshgrid(np.arange(examples + 1), np.arange(examples + 1), indexing="ij")
     counts = np.stack([first, second, total - first - second], axis=-1).reshape(-1, _TRIPLE)
     ascending = (counts[:, 0] <= counts[:, 1]) & (counts[:, 1] <= counts[:, 2])
@@ -87,7 +88,7 @@ def triples(total: int, examples: int) -> np.ndarray:
 
 
 def count_triples(found: pd.DataFrame, original: Original) -> Iterator[Row]:
-    """How many triples there are, by formula, and how many hold a constant prediction."""
+    """How many triples there are, by formula, and how many contain a constant prediction."""
     for place, some in found.groupby(["dataset", "lambda", "column", "n_test"], sort=False):
         dataset, lam, column, n_test = place
         deviation = next(
@@ -113,10 +114,10 @@ def count_triples(found: pd.DataFrame, original: Original) -> Iterator[Row]:
 
 
 def _mean_of(original: Original, deviation: Reported) -> Printed:
-    """The mean that a standard deviation stands beside.
+    """The mean that belongs to a standard deviation.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such mean.
     """
     for value in original.of(deviation.dataset, deviation.column):
         if value.lam == deviation.lam:

@@ -19,7 +19,7 @@ from flatreg.forensics.rows import (
 
 
 def times(original: Original, dataset: str, manifest: Manifest) -> Iterator[Row]:
-    """Ratios of the reported seconds, and what they imply for an epoch, a step, the penalty."""
+    """Ratios of the reported seconds, and the implied times of an epoch, a step, the penalty."""
     seconds = original.of(dataset, SECONDS)
     base = original.baseline(dataset, SECONDS)
     penalized = [value for value in seconds if value.lam != BASELINE]
@@ -42,7 +42,7 @@ def times(original: Original, dataset: str, manifest: Manifest) -> Iterator[Row]
 
 
 def _ratio(original: Original, value: Reported, base: Printed) -> Row:
-    """One lambda's seconds over those of lambda 0, with the ends that rounding leaves open."""
+    """One lambda's seconds relative to lambda 0, with the bounds that rounding allows."""
     time = value.printed
     low = (time.value - time.half) / (base.value + base.half)
     high = (time.value + time.half) / (base.value - base.half)
@@ -75,7 +75,7 @@ def _held_against_ratio(
 
 
 def _durations(original: Original, value: Reported, manifest: Manifest) -> Iterator[Row]:
-    """Seconds of an epoch and of a step, if the whole training split was used."""
+    """Seconds per epoch and per step, if the whole training split was used."""
     training = original.training[value.dataset]
     steps = math.ceil(examples_of(manifest, "train") / training.batch)
     low = value.printed.value / training.most_epochs

@@ -25,7 +25,7 @@ from flatreg.forensics.rows import (
 def guesses(
     values: list[Reported], sizes: list[int], runs: int, manifest: Manifest, alpha: float
 ) -> Iterator[Row]:
-    """Guessing at random: 1 / classes, and the binomial interval around it."""
+    """Random guessing: 1 / classes, and the binomial interval around it."""
     share = 1 / manifest["classes"]
     for value in values:
         for n_test in sizes:
@@ -45,7 +45,7 @@ def guesses(
 
 
 def constants(values: list[Reported], runs: int, manifest: Manifest) -> Iterator[Row]:
-    """Always the same class: in every run, or in each run one."""
+    """Constant predictions: the same class in all runs, or one class per run."""
     n_test = examples_of(manifest)
     classes = names_by_count(manifest)
     largest = max(classes)
@@ -60,7 +60,7 @@ def constants(values: list[Reported], runs: int, manifest: Manifest) -> Iterator
 
 
 def random_splits(values: list[Reported], manifest: Manifest, alpha: float) -> Iterator[Row]:
-    """Always the largest class of all examples, on test sets drawn at random: hypergeometric."""
+    """Always predicting the largest class, on random test sets: hypergeometric intervals."""
     totals = _total_counts(manifest)
     name, largest = max(totals.items(), key=lambda item: item[1])
     everything = sum(totals.values())
@@ -80,14 +80,14 @@ def random_splits(values: list[Reported], manifest: Manifest, alpha: float) -> I
             )
 
 
-# Test sets that would be drawn at random where there is no standard split.
+# Usual shares of random test sets, for data sets without a standard split.
 _RANDOM_SHARES = tuple(Fraction(share) for share in ("1/10", "3/20", "1/5", "1/4", "3/10"))
 
 
 def _constant(
     value: Reported, check: str, numerator: int, n_test: int, runs: int, names: str
 ) -> Row:
-    """A reported number beside numerator / (n_test runs), which prints so or does not."""
+    """Compare a reported number with numerator / (n_test runs)."""
     examples = n_test * runs
     prints = grim.rounded(np.array([numerator]), np.array([examples]), value.printed)
     difference = value.printed.value - numerator / examples
@@ -106,7 +106,7 @@ def _constant(
 
 
 def names_by_count(manifest: Manifest) -> dict[int, str]:
-    """What a constant prediction gets right on the test split, with the classes that do."""
+    """The counts that constant predictions get right on the test split, with their classes."""
     names: dict[int, list[str]] = {}
     for name, count in manifest["splits"]["test"]["class_counts"].items():
         names.setdefault(count, []).append(name)

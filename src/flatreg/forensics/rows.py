@@ -20,13 +20,13 @@ def row_of(value: Reported, check: str, /, **columns: Any) -> Row:
 
 
 def row(check: str, dataset: str, /, **columns: Any) -> Row:
-    """A row of CHECKS_TABLE; what is not named is missing."""
+    """A row of CHECKS_TABLE; columns that are not given are missing."""
     start = {"check": check, "dataset": dataset, "lambda": "all", "column": "all"}
     return dict.fromkeys(CHECKS_TABLE.columns, NAN) | start | {"unit": "accuracy"} | columns
 
 
 def row_beside(value: Reported, check: str, /, **columns: Any) -> Row:
-    """A row that compares a reported number with an interval, widened by the number's rounding."""
+    """Compare a reported number with an interval, widened by the number's rounding."""
     number = value.printed
     difference = number.value - columns["value"]
     examples = columns["n_test"] * columns["runs"]
@@ -49,5 +49,5 @@ def examples_of(manifest: Manifest, split: str = "test") -> int:
 
 
 def standard_error(accuracy: float, examples: int) -> float:
-    """Binomial standard error of a share of `examples` right answers."""
+    """Binomial standard error of an accuracy on this many examples."""
     return math.sqrt(accuracy * (1 - accuracy) / examples)
