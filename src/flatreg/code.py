@@ -98,6 +98,16 @@ def members(folder: str) -> dict[str, dict[str, Any]]:
     return {path.stem: _literals(path) for path in paths if path.stem != "__init__"}
 
 
+def first_line(module: str) -> str:
+    """The first line of a module's docstring, read from its text.
+
+    Args:
+        module: its name below the library.
+    """
+    text = _file_of_module(module).read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
 def _literals(path: Path) -> dict[str, Any]:
     literals = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

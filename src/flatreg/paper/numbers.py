@@ -2,12 +2,13 @@ r"""The numbers in the paper's text.
 
 The text cites a number by its place: `\val{PLACE}` or `\val[FORMAT]{PLACE}`, where FORMAT is a
 format of Python's `format`, or `percent`. This command looks up each place and writes its number as
-a macro. A place that does not exist is an error that names file and line. `--help` lists all kinds
-of places.
+a macro. A place that does not exist is an error that names file and line. `--help` lists all
+kinds of places.
 
 Text inside `\when{NAME}{...}` is printed only if the study has the part NAME: a data set, a
-protocol, a claim or a table of the evidence. Places inside it are looked up only then. numbers.json,
-beside the macros, lists the provenance of each number: see `flatreg.paper.provenance`.
+protocol, a claim or a table of the evidence. Places inside it are looked up only then. The file
+numbers.json, beside the macros, lists the provenance of each number: see
+`flatreg.paper.provenance`.
 """
 
 from __future__ import annotations

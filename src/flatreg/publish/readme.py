@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from flatreg import command, config, labels, tables
+from flatreg import code, command, config, labels, tables
 from flatreg.disk.files import read_json, write_text
 from flatreg.errors import UserError
 from flatreg.publish import stages
@@ -77,6 +77,7 @@ def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
         "results": results(of_protocols(summary, main_protocols)),
         "adam": results(adam),
         "cost": cost(read_json(bench)),
+        "sources": sources(),
         "stages": stages.markdown(tables.read(reference / "stages.csv", stages.TABLE)),
     }
 
@@ -263,6 +264,15 @@ def claims(ledger: pd.DataFrame) -> str:
 def _estimate(row: pd.Series) -> str:
     interval = "" if pd.isna(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]"
     return f"{row['comparison']}: {row['estimate']:.3g}{interval}"
+
+
+def sources() -> str:
+    """One row per source of data: its name in the config, and what its module says it is."""
+    rows = [
+        f"| `{name}` | {code.first_line(f'data.sources.{name}')} |"
+        for name in code.members("data.sources")
+    ]
+    return "\n".join(["| source | what it is |", "| --- | --- |", *rows]) + "\n"
 
 
 def cost(bench: dict[str, Any]) -> str:
