@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flatreg import command
-from flatreg.code import LIBRARY
+from flatreg.code import LIBRARY, first_line
 from flatreg.errors import UserError, nearest
 
 # Commands for people; the others are stages that the workflow calls.
@@ -66,7 +65,7 @@ def commands() -> dict[str, tuple[str, str]]:
         if path.parent != LIBRARY and '\nif __name__ == "__main__":' in text:
             parts = path.relative_to(LIBRARY.parent).with_suffix("").parts
             words = parts[:-1] if parts[-1] == "__main__" else parts
-            line = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+            line = first_line(".".join(parts[1:]))
             known[words[-1]] = ".".join(words), line.rstrip(".")
     return known
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 DATASETS = {
     "breast_cancer": "Breast Cancer",
     "cifar100": "CIFAR-100",
@@ -11,27 +13,41 @@ DATASETS = {
     "newsgroups20_stripped": "20 Newsgroups, stripped",
 }
 
-# Measures of flatness, in LaTeX notation and without their radius.
+
+class Title(NamedTuple):
+    """What a measure of flatness is called; its radius, if it has one, follows."""
+
+    latex: str
+    words: str
+
+
 MEASURES = {
-    "tr_h": r"$\mathrm{tr}(H)$",
-    "tr_h2": r"$\mathrm{tr}(H^2)$",
-    "lambda_max": r"$\lambda_{\max}(H)$",
-    "parameter_norm": "parameter norm",
-    "sam_sharpness": "SAM",
-    "asam_sharpness": "ASAM",
-    "relative_flatness": "relative flatness",
-    "fisher_rao_norm": "Fisher-Rao norm",
+    "tr_h": Title(r"$\mathrm{tr}(H)$", "tr(H)"),
+    "tr_h2": Title(r"$\mathrm{tr}(H^2)$", "tr(H²)"),
+    "lambda_max": Title(r"$\lambda_{\max}(H)$", "largest eigenvalue of H"),
+    "parameter_norm": Title("parameter norm", "norm of the parameters"),
+    "sam_sharpness": Title("SAM", "sharpness of SAM"),
+    "asam_sharpness": Title("ASAM", "sharpness of ASAM"),
+    "relative_flatness": Title("relative flatness", "relative flatness of the last layer"),
+    "fisher_rao_norm": Title("Fisher-Rao norm", "Fisher-Rao norm"),
 }
 
 
-def measure(name: str, titles: dict[str, str] = MEASURES, radius: str = r"$\rho={}$") -> str:
-    """The title of a measure of flatness, with its radius; an unknown name is returned unchanged.
+def measure(name: str) -> str:
+    """A measure of flatness in LaTeX, its radius behind it; an unknown one as it is.
 
     Args:
-        name: as in the tables, with the radius after the last underscore.
-        titles: titles of the measures without radius, by name.
-        radius: format of a radius.
+        name: as in the tables, a radius after its last underscore.
     """
+    return _measure(name, {key: title.latex for key, title in MEASURES.items()}, r"$\rho={}$")
+
+
+def measure_in_words(name: str) -> str:
+    """A measure of flatness for text without mathematics; `name` as of `measure`."""
+    return _measure(name, {key: title.words for key, title in MEASURES.items()}, "radius {}")
+
+
+def _measure(name: str, titles: dict[str, str], radius: str) -> str:
     kind, _, number = name.rpartition("_")
     if kind in titles and name not in titles:
         return f"{titles[kind]}, {radius.format(number)}"

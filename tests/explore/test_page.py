@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from flatreg import tables
 from flatreg.errors import UserError
 from flatreg.explore import content as explore
+from flatreg.explore import page
 from flatreg.tables import derived
 from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE, FLATNESS_TABLE
 
@@ -297,3 +299,22 @@ def test_half_a_ledger_is_a_mistake(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "error: --claims and --claim-runs need each other; give both or neither\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_right_after_a_clone_the_reference_is_shown(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "results/reference", tmp_path / "results/reference")
+    done = subprocess.run(
+        [sys.executable, "-m", "flatreg.explore"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "explore.html\n", "")
+    reference = root / "results/reference"
+    files = page.Files(
+        *(reference / name for name in ("config.json", "metrics.csv", "epochs.csv", "times.csv")),
+        *(reference / f"{name}.csv" for name in ("estimates", "flatness", "claims", "claim_runs")),
+        surfaces=[],
+    )
+    assert (tmp_path / "explore.html").read_text(encoding="utf-8") == page.page(files)

@@ -63,12 +63,6 @@ CURVES = {
     "penalty": "penalty (nats)",
     "gradient_norm": "norm of the gradient",
 }
-MEASURES = {
-    "sam_sharpness": "sharpness of SAM",
-    "asam_sharpness": "sharpness of ASAM",
-    "relative_flatness": "relative flatness of the last layer",
-    "fisher_rao_norm": "Fisher-Rao norm",
-}
 RUN_NAMES = [*tables.RUN, "key", "status"]
 CORRELATIONS = ("correlation", "partial_correlation")
 PLANES = ("plain_surface", "penalized_surface")
@@ -149,10 +143,7 @@ def gather(
         },
         **_ledger(rows, ledger),
         "flatness": _measures(rows, flatness),
-        "measures": {
-            name: labels.measure(name, MEASURES, "radius {}")
-            for name in flatness["measure"].unique()
-        },
+        "measures": {name: labels.measure_in_words(name) for name in flatness["measure"].unique()},
         "surfaces": {name: _surface(arrays) for name, arrays in surfaces.items()},
         "charts": charts.specs(),
     }

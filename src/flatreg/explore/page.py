@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,20 +20,44 @@ from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TA
 def main() -> None:
     """Read the tables and write the page."""
     arguments = _parse()
+    files = Files(**{name: getattr(arguments, name) for name in Files._fields})
+    write_checked_text(arguments.out, page(files))
+
+
+class Files(NamedTuple):
+    """What the page shows: the study, its tables and loss surfaces; a ledger if it has one."""
+
+    config: Path
+    metrics: Path
+    epochs: Path
+    times: Path
+    estimates: Path
+    flatness: Path
+    claims: Path | None
+    claim_runs: Path | None
+    surfaces: list[Path]
+
+
+def page(files: Files) -> str:
+    """The page as HTML.
+
+    Raises:
+        UserError: a file is missing or broken, or two tables are of different runs.
+    """
     runs = derived.of_runs(
-        tables.read(arguments.metrics, tables.METRICS_TABLE),
-        tables.read(arguments.times, tables.TIMES_TABLE),
-        tables.read(arguments.estimates, ESTIMATES_TABLE),
+        tables.read(files.metrics, tables.METRICS_TABLE),
+        tables.read(files.times, tables.TIMES_TABLE),
+        tables.read(files.estimates, ESTIMATES_TABLE),
     )
     evidence = content.gather(
-        read_json(arguments.config),
+        read_json(files.config),
         runs,
-        tables.read(arguments.epochs, tables.EPOCHS_TABLE),
-        read_ledger(arguments.claims, arguments.claim_runs),
-        tables.read(arguments.flatness, FLATNESS_TABLE),
-        {path.stem: read_arrays(path) for path in arguments.surfaces},
+        tables.read(files.epochs, tables.EPOCHS_TABLE),
+        read_ledger(files.claims, files.claim_runs),
+        tables.read(files.flatness, FLATNESS_TABLE),
+        {path.stem: read_arrays(path) for path in files.surfaces},
     )
-    write_checked_text(arguments.out, content.render(evidence))
+    return content.render(evidence)
 
 
 def read_ledger(
