@@ -83,7 +83,7 @@ def render(content: dict[str, Any]) -> str:
     Args:
         content: of `gather`.
     """
-    parts = resources.files(__name__)
+    parts = resources.files(__package__)
 
     def part(name: str) -> str:
         return parts.joinpath(name).read_text(encoding="utf-8")
