@@ -1,4 +1,4 @@
-"""The study's own config, and changed versions of it."""
+"""The study's own config, and the settings of a small run, to change something in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,45 @@ from typing import Any
 
 import yaml
 
+from flatreg.config import Convergence, EpochMeasure, Penalty, Settings
 from tests.copies import ROOT
+
+# A training on digits that takes a second.
+SETTINGS = Settings(
+    protocol="test",
+    dataset="digits",
+    lam="0",
+    seed=0,
+    source="digits",
+    reading=None,
+    test_examples=None,
+    inputs="unit",
+    model={"name": "mlp", "hidden": [16], "dropout": 0.2},
+    batch=64,
+    epochs=3,
+    optimizer="adam",
+    optimizer_arguments={},
+    learning_rate=0.01,
+    schedule={"name": "constant_schedule"},
+    weight_decay=0.0,
+    clip_norm=None,
+    selection="last",
+    validation_fraction=0.1,
+    validation_seed=0,
+    varies=("initialization", "order", "dropout", "probes"),
+    convergence=Convergence(patience=None, min_delta=0.0),
+    penalty=Penalty(
+        estimator="autodiff",
+        probes=2,
+        distribution="rademacher",
+        interval=4,
+        scaling="per_application",
+    ),
+    search=None,
+    data={},
+    search_of=None,
+    epoch_measure=EpochMeasure(examples=32, probes=2),
+)
 
 Place = tuple[str | int, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,24 @@ import pytest
 
 from flatreg import optimizers
 from flatreg.errors import UserError
+from tests import configs
 
-SETTINGS: dict[str, Any] = {
-    "optimizer": "adam",
-    "optimizer_arguments": {},
-    "learning_rate": 0.1,
-    "schedule": {"name": "constant_schedule"},
-    "epochs": 4,
-    "weight_decay": 0.0,
-    "clip_norm": None,
-}
+SETTINGS = replace(
+    configs.SETTINGS,
+    optimizer="adam",
+    optimizer_arguments={},
+    learning_rate=0.1,
+    schedule={"name": "constant_schedule"},
+    epochs=4,
+    weight_decay=0.0,
+    clip_norm=None,
+)
 PARAMS = {"w": np.array([3.0, -4.0], np.float32)}
 GRADIENT = {"w": np.array([0.6, 0.8], np.float32)}
 
 
 def update(**changes: Any) -> np.ndarray:
-    optimizer, _ = optimizers.build(SETTINGS | changes, steps_per_epoch=5)
+    optimizer, _ = optimizers.build(replace(SETTINGS, **changes), steps_per_epoch=5)
     return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)[0]["w"]
 
 
@@ -71,7 +74,7 @@ def test_arguments_reach_the_optimizer() -> None:
     ],
 )
 def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Schedule) -> None:
-    _, result = optimizers.build(SETTINGS | {"schedule": schedule}, steps_per_epoch=5)
+    _, result = optimizers.build(replace(SETTINGS, schedule=schedule), steps_per_epoch=5)
     np.testing.assert_allclose([result(s) for s in range(25)], [expected(s) for s in range(25)])
 
 

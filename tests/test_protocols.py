@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +79,17 @@ def test_what_is_not_said_is_as_there() -> None:
     ours, theirs = (
         config.cell_settings(resolved, name, "breast_cancer") for name in ("every_batch", "tuned")
     )
-    assert ours["penalty"] == theirs["penalty"] | {"interval": 1}
-    same = {"protocol": "", "penalty": {}}
-    assert ours | same == theirs | same
+    assert ours.penalty == replace(theirs.penalty, interval=1)
+    same = {"protocol": "", "penalty": theirs.penalty}
+    assert replace(ours, **same) == replace(theirs, **same)
 
 
 def test_a_chain_is_laid_over_link_by_link() -> None:
     chosen = config.cell_settings(load(), "long", "digits")
-    assert chosen["epochs"] == 50
-    assert (chosen["penalty"]["interval"], chosen["penalty"]["probes"]) == (1, 3)
-    assert chosen["model"] == {"name": "logistic_regression", "outputs": 1}
-    assert chosen["learning_rate"] == 0.1
+    assert chosen.epochs == 50
+    assert (chosen.penalty.interval, chosen.penalty.probes) == (1, 3)
+    assert chosen.model == {"name": "logistic_regression", "outputs": 1}
+    assert chosen.learning_rate == 0.1
 
 
 def test_a_data_set_that_is_null_is_left_out_and_its_own_lists_replace() -> None:
@@ -115,11 +115,9 @@ def test_the_base_is_as_without_what_extends_it() -> None:
 
 def test_an_overlay_of_the_base_reaches_what_extends_it() -> None:
     resolved = load("protocols: {tuned: {training: {epochs: 7}, datasets: {digits: {batch: 8}}}}")
-    epochs = {
-        name: config.cell_settings(resolved, name, "digits") for name in ("every_batch", "long")
-    }
-    assert [chosen["epochs"] for chosen in epochs.values()] == [7, 50]
-    assert [chosen["batch"] for chosen in epochs.values()] == [8, 8]
+    cells = [config.cell_settings(resolved, name, "digits") for name in ("every_batch", "long")]
+    assert [cell.epochs for cell in cells] == [7, 50]
+    assert [cell.batch for cell in cells] == [8, 8]
 
 
 def test_the_runs_of_two_protocols_have_keys_of_their_own() -> None:
@@ -275,9 +273,6 @@ def test_the_protocols_of_the_study_are_laid_over_as_they_say() -> None:
             continue
         source = name.removeprefix("only_")
         for dataset in protocol["datasets"]:
-            ours, theirs = (
-                copy.deepcopy(config.cell_settings(resolved, p, dataset)) for p in (name, "tuned")
-            )
-            assert ours.pop("varies") == [source]
-            theirs.pop("varies")
-            assert ours | {"protocol": ""} == theirs | {"protocol": ""}
+            ours, theirs = (config.cell_settings(resolved, p, dataset) for p in (name, "tuned"))
+            assert ours.varies == (source,)
+            assert replace(ours, protocol="tuned", varies=theirs.varies) == theirs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -33,31 +35,37 @@ class Objective(NamedTuple):
     reason: str
 
 
-def build(model: nn.Module, x: jax.Array, chosen: dict[str, Any]) -> Objective:
+def build(
+    model: nn.Module, x: jax.Array, *, estimator: str, probes: int, distribution: str
+) -> Objective:
     """The objective of a model.
 
     Args:
         model: of `flatreg.models.build`.
         x: a batch of inputs [B, d]; only shape and type count.
-        chosen: the config's `penalty`.
+        estimator: a module of `flatreg.penalty.estimators`, or `auto`, the cheapest that fits.
+        probes: probe vectors of an estimate, where there are any.
+        distribution: of a probe's entries, "rademacher" or "normal".
 
     Raises:
         UserError: the model does not allow the estimator; names one that it does.
     """
-    name, reason = chosen["estimator"], "named in the config"
+    name, reason = estimator, "named in the config"
     if name == "auto":
         name, reason = cheapest(model, x)
-    settings = {key: chosen[key] for key in ("probes", "distribution")}
-    if name == "autodiff":
+    make = getattr(import_module(f"flatreg.penalty.estimators.{name}"), name)
+    parameters = signature(make).parameters
+    drawn = {"probes": probes, "distribution": distribution}
+    options = {key: value for key, value in drawn.items() if key in parameters}
+    if "layer" not in parameters:
         loss = partial(_apply, model, models.task_loss, train=False)
         task = partial(_apply, model, models.loss_and_hits, train=True)
         logits = partial(_apply, model, lambda logits: logits, train=False)
-        return Objective(penalty.autodiff(loss, **settings), task, logits, reason)
+        return Objective(make(loss, **options), task, logits, reason)
     layer = _split(model, x, name)
-    loss = _ending_in(models.task_loss, layer)
-    estimator = penalty.exact(loss) if name == "exact" else penalty.gram(loss, **settings)
+    of_layer = make(_ending_in(models.task_loss, layer), **options)
     task = partial(_ending_in(models.loss_and_hits, layer).loss, train=True)
-    return Objective(estimator, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
+    return Objective(of_layer, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
 
 
 def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from flatreg import config, models, penalty
-from flatreg.config import Run
+from flatreg.config import EpochMeasure, Run
 from flatreg.config.complete import expanded
 from flatreg.config.registries import ESTIMATORS
 from flatreg.data.sources import SOURCES
@@ -201,10 +201,10 @@ def test_a_data_set_may_have_lambdas_and_seeds_of_its_own():
 
 def test_settings_name_the_run_and_hold_only_the_data_fields_of_its_source():
     resolved = load(study())
-    chosen = config.settings(resolved, Run("stated", "posts", "0.1", 1))
-    assert (chosen["lambda"], chosen["seed"]) == ("0.1", 1)
-    assert chosen["data"] == {"vocabulary": 10000, "sublinear_tf": True}
-    assert chosen["epoch_measure"] == {"examples": 128, "probes": 5}
+    settings = config.settings(resolved, Run("stated", "posts", "0.1", 1))
+    assert (settings.lam, settings.seed) == ("0.1", 1)
+    assert settings.data == {"vocabulary": 10000, "sublinear_tf": True}
+    assert settings.epoch_measure == EpochMeasure(examples=128, probes=5)
 
 
 @pytest.mark.parametrize(

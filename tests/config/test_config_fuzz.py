@@ -238,7 +238,7 @@ def valid_studies(draw: st.DrawFn, changes: int) -> tuple[dict[str, Any], dict[s
 def test_what_the_schema_allows_is_taken(drawn: tuple[dict[str, Any], dict[str, Any]]) -> None:
     _, completed = drawn
     assert len(set(config.runs(completed))) == len(config.runs(completed))
-    assert all(config.settings(completed, run)["batch"] > 0 for run in config.runs(completed)[::50])
+    assert all(config.settings(completed, run).batch > 0 for run in config.runs(completed)[::50])
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.errors import UserError
+from tests.configs import SETTINGS
 
 RNG = np.random.default_rng(0)
 PICTURES = Dataset(
@@ -33,15 +35,15 @@ TEXTS = PICTURES._replace(
 
 
 def prepare(dataset: Dataset, inputs: str, **changes: Any) -> splits.Splits:
-    settings = {
+    fixed = {
         "inputs": inputs,
         "validation_fraction": 0.2,
         "validation_seed": 0,
         "test_examples": None,
-        "varies": ["initialization"],
+        "varies": ("initialization",),
         "seed": 1,
-    } | changes
-    return splits.prepare(dataset, settings)
+    }
+    return splits.prepare(dataset, replace(SETTINGS, **(fixed | changes)))
 
 
 def inputs(split: splits.Split) -> np.ndarray:
@@ -126,14 +128,14 @@ def test_fewer_test_examples_are_the_same_for_every_seed() -> None:
 def test_a_split_that_varies_moves_validation_examples_alone() -> None:
     fixed = [prepare(PICTURES, "raw", seed=seed) for seed in (1, 2)]
     assert rows(fixed[0].validation) == rows(fixed[1].validation)
-    one, two = (prepare(PICTURES, "raw", seed=seed, varies=["split"]) for seed in (1, 2))
+    one, two = (prepare(PICTURES, "raw", seed=seed, varies=("split",)) for seed in (1, 2))
     assert rows(one.validation) != rows(two.validation)
     assert rows(one.train) | rows(one.validation) == rows(two.train) | rows(two.validation)
     assert rows(one.test) == rows(two.test) == rows(fixed[0].test)
 
 
 def test_a_test_split_that_varies_is_drawn_from_all_examples_stratified() -> None:
-    one, two = (prepare(PICTURES, "raw", seed=seed, varies=["test_split"]) for seed in (1, 2))
+    one, two = (prepare(PICTURES, "raw", seed=seed, varies=("test_split",)) for seed in (1, 2))
     assert rows(one.test) != rows(two.test)
     assert np.bincount(one.test.y).tolist() == [3, 3, 3]
     whole = rows(prepare(PICTURES, "raw").test) | rows(prepare(PICTURES, "raw").train)

@@ -24,12 +24,12 @@ from flatreg import tables
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.figures import evidence
-from flatreg.forensics import checks, denominators, grim, inspection, reported
+from flatreg.forensics import denominators, deviations, grim, inspection, reported
 from flatreg.forensics.reported import Original, Printed
 from flatreg.paper import audit, latex, provenance
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import forensics
-from flatreg.tables.evidence import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_TABLE, TRIPLES_TABLE
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_TABLE, TRIPLES_TABLE
 
 ROUNDINGS = {
     grim.half_up: ROUND_HALF_UP,
@@ -388,7 +388,7 @@ def test_triples_are_all_there_are(triples: pd.DataFrame) -> None:
 
 
 def test_triples_of_a_small_set_by_hand() -> None:
-    assert checks.triples(4, 3).tolist() == [[0, 1, 3], [0, 2, 2], [1, 1, 2]]
+    assert deviations.triples(4, 3).tolist() == [[0, 1, 3], [0, 2, 2], [1, 1, 2]]
 
 
 def test_the_spread_between_runs_by_hand(checked: pd.DataFrame) -> None:

@@ -13,10 +13,21 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import brentq
 
 from flatreg import models
+from flatreg.config import MeasureSettings
 from flatreg.measure import sharpness
 from flatreg.measure.rescaling import rescaled
 
-SETTINGS = {"sharpness_radii": [0.05, 0.5], "adaptive_radii": [0.1, 1.0]}
+SETTINGS = MeasureSettings(
+    examples=9,
+    subset_seed=0,
+    target_relative_error=0.02,
+    max_probes=40,
+    block_probes=20,
+    lanczos_steps=5,
+    lanczos_repeats=2,
+    sharpness_radii=(0.05, 0.5),
+    adaptive_radii=(0.1, 1.0),
+)
 MODELS = {
     "mlp": {"name": "mlp", "hidden": [4, 3], "dropout": 0.3},
     "logistic_regression": {"name": "logistic_regression"},

@@ -18,7 +18,7 @@ from flatreg.paper import flowcharts, numbers, places, sources
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import results
-from flatreg.tables.evidence import EVIDENCE
+from flatreg.tables.registry import EVIDENCE
 
 BY_METRIC = [*tables.CELL, "metric"]
 ENTRY = {

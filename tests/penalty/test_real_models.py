@@ -33,7 +33,7 @@ def agree(model: Any, x: np.ndarray, y: np.ndarray) -> None:
     params = model.init(jax.random.key(0), x, train=False)["params"]
     runs = {}
     for name in ("autodiff", "gram"):
-        estimator = objective.build(model, x, PROBES | {"estimator": name}).estimator
+        estimator = objective.build(model, x, estimator=name, **PROBES).estimator
         runs[name] = jax.jit(jax.value_and_grad(lambda p, k, e=estimator: e(p, x, y, key=k)))
     keys = jax.random.split(jax.random.key(1), 97)
     _, direction = runs["autodiff"](params, keys[0])
@@ -85,7 +85,7 @@ def test_exact_is_dense_on_a_real_batch_of_texts(source: str, classes: int, word
         flat, unravel = jax.flatten_util.ravel_pytree(
             jax.tree.map(lambda p: p.astype(jnp.float64) + 0.1, params)
         )
-        found = objective.build(model, dense, PROBES | {"estimator": "exact"}).estimator
+        found = objective.build(model, dense, estimator="exact", **PROBES).estimator
 
         def loss(flat: Any) -> Any:
             logits = model.apply({"params": unravel(flat)}, dense, train=False)
@@ -105,16 +105,14 @@ def test_exact_is_dense_on_a_real_batch_of_texts(source: str, classes: int, word
 def test_the_config_s_estimator_that_does_not_fit_is_one_line() -> None:
     x = jnp.zeros((4, 30))
     with pytest.raises(UserError, match=r"'exact' does not fit: model is MLP.*estimator: auto"):
-        objective.build(models.build(MLP, 2), x, PROBES | {"estimator": "exact"})
+        objective.build(models.build(MLP, 2), x, estimator="exact", **PROBES)
 
 
 @pytest.mark.parametrize(
     ("model", "name"), [(MLP, "gram"), ({"name": "logistic_regression"}, "exact")]
 )
 def test_auto_takes_the_cheapest_and_says_why(model: dict[str, Any], name: str) -> None:
-    chosen = objective.build(
-        models.build(model, 2), jnp.zeros((4, 30)), PROBES | {"estimator": "auto"}
-    )
+    chosen = objective.build(models.build(model, 2), jnp.zeros((4, 30)), estimator="auto", **PROBES)
     assert isinstance(chosen.estimator, penalty.Estimator)
     assert chosen.estimator.name == name
     assert chosen.reason

@@ -232,7 +232,7 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
     np.savez(study / "noise.npz", **noise)
     for name in ("data", "noise"):
         done = flatreg(
-            *["select", "--config", study / "config.json", "--protocol", "tuned"],
+            *["train.select", "--config", study / "config.json", "--protocol", "tuned"],
             *["--dataset", "breast_cancer", "--data", study / f"{name}.npz"],
             *["--checkpoints", study / name, "--threads", 1],
             *["--out", study / f"selected-{name}.json"],

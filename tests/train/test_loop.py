@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,41 +14,12 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
 
 from flatreg import models, penalty
+from flatreg.config import Convergence
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.errors import UserError
 from flatreg.train import loop
-
-SETTINGS: dict[str, Any] = {
-    "protocol": "test",
-    "dataset": "digits",
-    "lambda": "0",
-    "seed": 0,
-    "model": {"name": "mlp", "hidden": [16], "dropout": 0.2},
-    "inputs": "unit",
-    "batch": 64,
-    "epochs": 3,
-    "optimizer": "adam",
-    "optimizer_arguments": {},
-    "learning_rate": 0.01,
-    "schedule": {"name": "constant_schedule"},
-    "weight_decay": 0.0,
-    "clip_norm": None,
-    "selection": "last",
-    "validation_fraction": 0.1,
-    "validation_seed": 0,
-    "test_examples": None,
-    "varies": ["initialization", "order", "dropout", "probes"],
-    "convergence": {"patience": None, "min_delta": 0.0},
-    "penalty": {
-        "estimator": "autodiff",
-        "probes": 2,
-        "distribution": "rademacher",
-        "interval": 4,
-        "scaling": "per_application",
-    },
-    "epoch_measure": {"examples": 32, "probes": 2},
-}
+from tests.configs import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +49,17 @@ def table(name: str, x: Any, y: Any, classes: int, maximum: float | None) -> Dat
 
 
 def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
-    settings = SETTINGS | changes
+    settings = replace(SETTINGS, **changes)
     trainer = loop.make_trainer(splits.prepare(dataset, settings), settings)
     return list(loop.fit(trainer, loop.start(trainer)))
 
 
 def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
     """A plain loop with optax, one step a call, penalty and L2 written out."""
-    settings = SETTINGS | {"lambda": "0.5", "weight_decay": 0.01, "epochs": 1, "optimizer": "sgd"}
+    changes = {"lam": "0.5", "weight_decay": 0.01, "optimizer": "sgd", "epochs": 1}
+    settings = replace(SETTINGS, **changes)
     data = splits.prepare(digits, settings)
-    model = models.build(settings["model"], data.classes)
+    model = models.build(settings.model, data.classes)
     key = loop.stream(0, "initialization")
     x, y = data.train.inputs(np.arange(len(data.train.y))), data.train.y
     params = model.init(key, x[:1], train=False)["params"]
@@ -113,9 +86,7 @@ def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
 
-    (last,) = train(
-        digits, **{k: settings[k] for k in ("lambda", "weight_decay", "optimizer")} | {"epochs": 1}
-    )
+    (last,) = train(digits, **changes)
     jax.tree.map(
         lambda done, expected: np.testing.assert_allclose(done, expected, rtol=1e-4, atol=1e-6),
         last.params,
@@ -130,13 +101,13 @@ def test_it_learns(digits: Dataset) -> None:
 
 
 def test_same_key_same_bytes(digits: Dataset) -> None:
-    first, second = (train(digits, **{"lambda": "0.1"})[-1] for _ in range(2))
+    first, second = (train(digits, lam="0.1")[-1] for _ in range(2))
     assert first.rows == second.rows
     jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
 
 
 def test_going_on_from_any_epoch_ends_in_the_same_bytes(digits: Dataset) -> None:
-    settings = SETTINGS | {"lambda": "0.1", "selection": "best_validation"}
+    settings = replace(SETTINGS, lam="0.1", selection="best_validation")
     trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
     unbroken = list(loop.fit(trainer, loop.start(trainer)))
     for state in unbroken[:-1]:
@@ -148,7 +119,7 @@ def test_going_on_from_any_epoch_ends_in_the_same_bytes(digits: Dataset) -> None
 
 def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Dataset) -> None:
     zero, tiny, other = (
-        train(digits, epochs=1, **c)[0] for c in ({}, {"lambda": "1e-30"}, {"seed": 1})
+        train(digits, epochs=1, **c)[0] for c in ({}, {"lam": "1e-30"}, {"seed": 1})
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
@@ -160,7 +131,7 @@ def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Datas
 
 def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     def program(lam: str) -> str:
-        settings = SETTINGS | {"lambda": lam}
+        settings = replace(SETTINGS, lam=lam)
         trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
         return trainer.run_epoch.as_text()
 
@@ -169,14 +140,12 @@ def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
 
 
 def test_penalty_lowers_what_it_penalizes(digits: Dataset) -> None:
-    plain, strong = (
-        train(digits, epochs=8, **{"lambda": lam})[-1].rows[-1]["tr_h2"] for lam in ("0", "1")
-    )
+    plain, strong = (train(digits, epochs=8, lam=lam)[-1].rows[-1]["tr_h2"] for lam in ("0", "1"))
     assert strong < plain
 
 
 def test_penalty_is_reported_where_it_is_applied(digits: Dataset) -> None:
-    penalized, plain = (train(digits, epochs=1, **{"lambda": lam})[0].rows[0] for lam in ("1", "0"))
+    penalized, plain = (train(digits, epochs=1, lam=lam)[0].rows[0] for lam in ("1", "0"))
     assert penalized["penalty"] == pytest.approx(penalized["tr_h2_training"] / 64)
     assert plain["penalty"] is None
     assert plain["tr_h2_training"] is None
@@ -199,7 +168,7 @@ def test_best_validation_is_kept(digits: Dataset) -> None:
 
 
 def test_training_stops_when_validation_loss_no_longer_falls(digits: Dataset) -> None:
-    *_, last = train(digits, epochs=50, convergence={"patience": 2, "min_delta": 0.1})
+    *_, last = train(digits, epochs=50, convergence=Convergence(patience=2, min_delta=0.1))
     losses = [row["validation_loss"] for row in last.rows]
     assert last.status == "converged"
     assert len(losses) < 50

@@ -138,7 +138,11 @@ def test_a_caption_reruns_nothing(made):
 @pytest.mark.parametrize(
     ("module", "rerun", "spared"),
     [
-        ("penalty/gram", {"train_model", "select_rates"}, {"prepare_data", "extract_features"}),
+        (
+            "penalty/estimators/gram",
+            {"train_model", "select_rates"},
+            {"prepare_data", "extract_features"},
+        ),
         ("data/sources/breast_cancer", {"prepare_data"}, {"extract_features"}),
         ("measure/landscape", {"map_surface"}, {"train_model", "measure_curvature"}),
         ("measure/curvature", {"measure_curvature"}, {"train_model", "select_rates"}),

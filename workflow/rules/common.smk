@@ -40,10 +40,10 @@ from flatreg.data import prepare
 from flatreg.disk import finished, intact, locks
 from flatreg.disk.files import check_writable, read_json, write_json
 from flatreg.errors import UserError
-from flatreg.evidence import ledger, registry as evidence
+from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
-from flatreg.tables.evidence import WORKINGS
+from flatreg.tables import registry as evidence
 
 os.environ.update(machine.environment())
 
@@ -130,7 +130,7 @@ CITED = {
     **{
         name: TABLE.format(name=name)
         for name in ["metrics", "summary", "tests", "times", *MADE]
-        if name not in WORKINGS
+        if name not in evidence.WORKINGS
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench"]},
 }
@@ -138,10 +138,9 @@ CITED = {
 config["captions"] = {
     **{name: row.caption for name, row in DRAWN.items()},
     **{
-        name: shown.caption
+        name: table.caption
         for row in EVIDENCE_ROWS.values()
-        for name, shown in row.tables.items()
-        if shown
+        for name, table in row.tables.items()
     },
 }
 
@@ -156,8 +155,8 @@ def library(*commands):
     return lambda wildcards: code.digest(*commands)
 
 
-def library_with_model(chosen, *commands):
-    """A param as of `library`, of these commands and of the models of some runs.
+def library_of_runs(chosen, *commands):
+    """A param like that of `library`: these commands, and the models and estimators of some runs.
 
     Args:
         chosen: the runs, as a function of the wildcards.
@@ -165,8 +164,11 @@ def library_with_model(chosen, *commands):
     """
 
     def of_wildcards(wildcards):
-        models = {entry_of(run)["model"]["name"] for run in chosen(wildcards)}
-        return code.digest(*commands, *(f"models.{name}" for name in sorted(models)))
+        entries = [entry_of(run) for run in chosen(wildcards)]
+        named = {f"models.{entry['model']['name']}" for entry in entries}
+        estimators = {entry["penalty"]["estimator"] for entry in entries} - {"auto"}
+        named |= {f"penalty.estimators.{name}" for name in estimators}
+        return code.digest(*commands, *sorted(named))
 
     return of_wildcards
 
@@ -208,16 +210,16 @@ def arguments(name, row):
     return lambda wildcards, input: [name, *inputs(wildcards, input)]
 
 
-def shown_table(row, name):
-    """The path of a table, marked for the report if its row has a caption for it."""
-    path, shown = TABLE.format(name=name), row.tables[name]
-    if shown is None:
+def shown_table(name, table):
+    """The file of a table, which the report shows if the table has a label."""
+    path = TABLE.format(name=name)
+    if not table.label:
         return path
     return report(
         path,
         caption="../report/caption.rst",
         category="Evidence",
-        labels={"table": shown.label},
+        labels={"table": table.label},
     )
 
 
@@ -284,10 +286,10 @@ def run_folders(wildcards, input):
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
     explored = [run for run in RUNS if run.dataset == wildcards.dataset]
-    chosen = cell_settings(STUDY, explored[0].protocol, wildcards.dataset)
+    source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
-        "manifest": f"{RESULTS}/data/{chosen['source']}.json",
+        "manifest": f"{RESULTS}/data/{source}.json",
         "data": data_file(explored[0]),
         "params": run_files("params.npz", explored),
         "surface": [surface] if surface in SURFACES else [],

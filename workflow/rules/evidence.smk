@@ -1,5 +1,5 @@
 # Purpose: test the original's claims on the runs, and quantify the uncertainty, with one rule per
-#     row of flatreg.evidence.registry; check how the original's own numbers can have arisen.
+#     row of flatreg.tables.registry; check how the original's own numbers can have arisen.
 # Inputs: tables/*.csv, flatness of cells, manifests, the ledger of claims, paper/original.json
 # Outputs: tables/: flatness.csv correlations.csv variance.csv overall.csv test_sets.csv
 #     calibration.csv claims.csv claim_runs.csv; grim.csv grim_denominators.csv triples.csv checks.csv
@@ -15,7 +15,7 @@ for name, row in EVIDENCE_ROWS.items():
             **inputs_of(row),
             config=ancient(CONFIG),
         output:
-            **{table: shown_table(row, table) for table in row.tables},
+            **{key: shown_table(key, table) for key, table in row.tables.items()},
             checksums=expand(f"{TABLE}.sha256", name=row.tables),
         log:
             f"{LOGS}/tables/{name}.log",

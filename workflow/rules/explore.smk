@@ -89,7 +89,7 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library_with_model(
+        library=library_of_runs(
             lambda wildcards: [
                 run for run in RUNS if run.dataset == wildcards.dataset
             ],

@@ -23,7 +23,7 @@ rule measure_curvature:
         mem_mb=growing(2500),
         runtime=growing(2),
     params:
-        library=library_with_model(lambda wildcards: [wildcards], "measure"),
+        library=library_of_runs(lambda wildcards: [wildcards], "measure"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -51,7 +51,7 @@ rule measure_flatness:
         mem_mb=growing(2500),
         runtime=growing(10),
     params:
-        library=library_with_model(lambda wildcards: [wildcards], "measure.flatness"),
+        library=library_of_runs(lambda wildcards: [wildcards], "measure.flatness"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -79,7 +79,7 @@ rule map_surface:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library_with_model(
+        library=library_of_runs(
             lambda wildcards: surface_runs(STUDY, wildcards.dataset), "measure.surface"
         ),
         compiled=COMPILED,
@@ -115,7 +115,7 @@ rule rescale_layers:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
-        library=library_with_model(lambda wildcards: RESCALED, "measure.rescaling"),
+        library=library_of_runs(lambda wildcards: RESCALED, "measure.rescaling"),
         compiled=COMPILED,
         key=digest(measure_settings(STUDY)),
         runs=run_folders,
@@ -149,7 +149,7 @@ rule check_estimator:
         mem_mb=growing(2500),
         runtime=growing(20),
     params:
-        library=library_with_model(lambda wildcards: ESTIMATED, "measure.estimates"),
+        library=library_of_runs(lambda wildcards: ESTIMATED, "measure.estimates"),
         compiled=COMPILED,
         key=digest(STUDY["estimates"]),
         runs=run_folders,

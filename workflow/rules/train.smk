@@ -23,7 +23,7 @@ rule select_rates:
         mem_mb=growing(2500),
         runtime=growing(8),
     params:
-        library=library_with_model(lambda wildcards: [wildcards], "train.select"),
+        library=library_of_runs(lambda wildcards: [wildcards], "train.select"),
         compiled=COMPILED,
         key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset)),
         checkpoints=CHECKPOINTS,
@@ -60,7 +60,7 @@ rule train_model:
         runtime=growing(8),
         checkpoint_every=STUDY["checkpoint"]["every_epochs"],
     params:
-        library=library_with_model(lambda wildcards: [wildcards], "train"),
+        library=library_of_runs(lambda wildcards: [wildcards], "train"),
         compiled=COMPILED,
         key=lambda wildcards: settings_key(settings(STUDY, named_run(wildcards))),
         selected=lambda wildcards, input: (

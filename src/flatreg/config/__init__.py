@@ -2,6 +2,18 @@
 
 from flatreg.config.check import check_optimizers
 from flatreg.config.complete import complete, load, merge, read
+from flatreg.config.records import (
+    CellSettings,
+    Convergence,
+    DataSettings,
+    EpochMeasure,
+    MeasureSettings,
+    Penalty,
+    Search,
+    Settings,
+    SurfaceSettings,
+    as_dict,
+)
 from flatreg.config.study import (
     BASELINE,
     TEXT_SOURCES,
@@ -28,13 +40,24 @@ from flatreg.config.study import (
     sources,
     surface_datasets,
     surface_runs,
+    surface_settings,
 )
 
 __all__ = [
     "BASELINE",
     "TEXT_SOURCES",
+    "CellSettings",
     "Config",
+    "Convergence",
+    "DataSettings",
+    "EpochMeasure",
+    "MeasureSettings",
+    "Penalty",
     "Run",
+    "Search",
+    "Settings",
+    "SurfaceSettings",
+    "as_dict",
     "cell_runs",
     "cell_settings",
     "cells",
@@ -61,4 +84,5 @@ __all__ = [
     "sources",
     "surface_datasets",
     "surface_runs",
+    "surface_settings",
 ]

@@ -208,7 +208,7 @@ def _check_estimates(config: Config) -> None:
         return
     try:
         named = estimated_runs(config)
-        model = cell_settings(config, *named[0][:2])["model"]["name"]
+        model = cell_settings(config, *named[0][:2]).model["name"]
         settings(config, named[0])
     except UserError as error:
         raise UserError(f"config: estimates: {error}, or to name others") from error
@@ -231,32 +231,32 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
             )
         values[value] = lam
     if with_plain and BASELINE not in lambdas:
-        raise UserError(f'{where}: lambda "0", the plain training, is missing; add it')
+        raise UserError(f'{where}: lambda "{BASELINE}", the plain training, is missing; add it')
 
 
-def _check_training(chosen: Config, where: str) -> None:
+def _check_training(training: Config, where: str) -> None:
     for name in ("learning_rate", "weight_decay"):
-        given, searched = chosen[name] is not None, chosen["search"] is not None
+        given, searched = training[name] is not None, training["search"] is not None
         if given == searched:
             raise UserError(
                 f"{where}.{name}: "
                 + ("given and searched; keep one" if given else "missing; give it or a `search`")
             )
-    is_text = chosen["source"] in TEXT_SOURCES
-    if is_text != (chosen["reading"] is not None):
+    is_text = training["source"] in TEXT_SOURCES
+    if is_text != (training["reading"] is not None):
         what = "missing; write `whole` or `stripped`" if is_text else "only texts have one"
         raise UserError(f"{where}.reading: {what}")
-    readings = SOURCES[chosen["source"]]["READINGS"]
-    if is_text and chosen["reading"] not in readings:
+    readings = SOURCES[training["source"]]["READINGS"]
+    if is_text and training["reading"] not in readings:
         raise UserError(
-            f"{where}.reading: {chosen['source']} has no {chosen['reading']} one; "
+            f"{where}.reading: {training['source']} has no {training['reading']} one; "
             f"write `{readings[0]}`"
         )
-    if "test_split" in chosen["varies"] and chosen["source"] not in UNSPLIT_SOURCES:
+    if "test_split" in training["varies"] and training["source"] not in UNSPLIT_SOURCES:
         raise UserError(
-            f"{where}.varies: {chosen['source']} has a standard test split; leave test_split out"
+            f"{where}.varies: {training['source']} has a standard test split; leave test_split out"
         )
-    if is_text and chosen["inputs"] != "raw":
+    if is_text and training["inputs"] != "raw":
         raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
 
 
@@ -270,10 +270,13 @@ def check_optimizers(config: Config) -> None:
 
     for name, protocol in config["protocols"].items():
         for dataset in protocol["datasets"]:
-            chosen = cell_settings(config, name, dataset)
-            if chosen["search"] is not None:
-                chosen |= {k: chosen["search"][k][0] for k in ("learning_rate", "weight_decay")}
+            cell = cell_settings(config, name, dataset)
+            if cell.search is not None:
+                cell = cell.with_rates(
+                    learning_rate=cell.search.learning_rate[0],
+                    weight_decay=cell.search.weight_decay[0],
+                )
             try:
-                optimizers.build(chosen, steps_per_epoch=100)
+                optimizers.build(cell, steps_per_epoch=100)
             except UserError as error:
                 raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error

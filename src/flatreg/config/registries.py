@@ -11,7 +11,8 @@ from flatreg import code
 
 SOURCES = code.members("data.sources")
 MODELS = code.members("models")
-ESTIMATORS = ("auto", "autodiff", "gram", "exact")
+# The cheapest that the model allows, or one by its name.
+ESTIMATORS = ("auto", *code.members("penalty.estimators"))
 
 TEXT_SOURCES = tuple(name for name, facts in SOURCES.items() if facts["READINGS"])
 # Without a test split of their own.

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from typing import Any, NamedTuple
 
+from flatreg.config.records import (
+    CellSettings,
+    DataSettings,
+    MeasureSettings,
+    Settings,
+    SurfaceSettings,
+    as_dict,
+    as_written,
+    from_dict,
+)
 from flatreg.config.registries import TEXT_SOURCES
 from flatreg.errors import UserError, nearest
 
@@ -28,9 +37,9 @@ def runs(config: Config) -> list[Run]:
     return [
         Run(name, dataset, lam, seed)
         for name, protocol in config["protocols"].items()
-        for dataset, chosen in protocol["datasets"].items()
-        for lam in chosen["lambdas"]
-        for seed in chosen["seeds"]
+        for dataset, training in protocol["datasets"].items()
+        for lam in training["lambdas"]
+        for seed in training["seeds"]
     ]
 
 
@@ -67,7 +76,9 @@ def rescaled_run(config: Config) -> Run | None:
     """The perceptron whose layers are rescaled: the last that surfaces are drawn of, if any."""
     shown = config["surface"]
     datasets = config["protocols"][shown["protocol"]]["datasets"]
-    perceptrons = [name for name, chosen in datasets.items() if chosen["model"]["name"] == "mlp"]
+    perceptrons = [
+        name for name, training in datasets.items() if training["model"]["name"] == "mlp"
+    ]
     if not perceptrons:
         return None
     return Run(shown["protocol"], perceptrons[-1], BASELINE, shown["seed"])
@@ -95,25 +106,28 @@ def estimated_runs(config: Config) -> list[Run]:
     return [Run(*cell, named["lambda"], seed) for seed in seeds(config, *cell)]
 
 
-def cell_settings(config: Config, protocol: str, dataset: str) -> Config:
+def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
     """Every choice that fixes the trainings of a data set, but lambda and seed.
 
     Raises:
         UserError: the config has no such protocol or data set.
     """
-    chosen = _chosen(config, protocol, dataset)
+    training = _training(config, protocol, dataset)
     measure = config["measure"]
-    return {
-        "protocol": protocol,
-        "dataset": dataset,
-        **{k: copy.deepcopy(v) for k, v in chosen.items() if k not in ("lambdas", "seeds")},
-        "data": data_settings(config, chosen["source"]),
-        "search_of": search_of(config, protocol, dataset),
-        "epoch_measure": {
-            "examples": measure["epoch_examples"],
-            "probes": measure["epoch_probes"],
+    return from_dict(
+        CellSettings,
+        {
+            "protocol": protocol,
+            "dataset": dataset,
+            **{key: part for key, part in training.items() if key not in ("lambdas", "seeds")},
+            "data": data_settings(config, training["source"]),
+            "search_of": search_of(config, protocol, dataset),
+            "epoch_measure": {
+                "examples": measure["epoch_examples"],
+                "probes": measure["epoch_probes"],
+            },
         },
-    }
+    )
 
 
 def search_of(config: Config, protocol: str, dataset: str) -> str | None:
@@ -121,7 +135,7 @@ def search_of(config: Config, protocol: str, dataset: str) -> str | None:
 
     It is the first in the chain of those that each extend the next and have the same search.
     """
-    search = _chosen(config, protocol, dataset)["search"]
+    search = _training(config, protocol, dataset)["search"]
     base = config["protocols"][protocol]["extends"]
     if search is None or base is None:
         return protocol if search is not None else None
@@ -136,61 +150,77 @@ def seeds(config: Config, protocol: str, dataset: str) -> list[int]:
     Raises:
         UserError: the config has no such protocol or data set.
     """
-    return list(_chosen(config, protocol, dataset)["seeds"])
+    return list(_training(config, protocol, dataset)["seeds"])
 
 
-def settings(config: Config, run: Run) -> Config:
+def settings(config: Config, run: Run) -> Settings:
     """Every choice that fixes one training.
 
     Raises:
         UserError: the config has no such run.
     """
-    chosen = cell_settings(config, run.protocol, run.dataset)
+    training = _training(config, run.protocol, run.dataset)
     for name, value in (("lambda", run.lam), ("seed", run.seed)):
-        known = _chosen(config, run.protocol, run.dataset)[f"{name}s"]
+        known = training[f"{name}s"]
         if value not in known:
             raise UserError(
                 f"{name} {value} is not one of {run.protocol}/{run.dataset}'s "
                 f"({', '.join(map(str, known))}); add it to the config"
             )
-    return chosen | {"lambda": run.lam, "seed": run.seed}
+    return cell_settings(config, run.protocol, run.dataset).of_run(run.lam, run.seed)
 
 
-def seed_of(chosen: Config, source: str) -> int:
+def seed_of(settings: Settings, source: str) -> int:
     """The seed of one source of a run's randomness: the run's own, or 0 where it does not vary."""
-    return chosen["seed"] if source in chosen["varies"] else 0
+    return settings.seed if source in settings.varies else 0
 
 
-def data_settings(config: Config, source: str) -> Config:
+def data_settings(config: Config, source: str) -> DataSettings:
     """The fields of `data` that concern one source."""
     section = "text" if source in TEXT_SOURCES else source
     return dict(config["data"].get(section, {}))
 
 
-def measure_settings(config: Config) -> Config:
+def measure_settings(config: Config) -> MeasureSettings:
     """The fields of `measure` that concern a trained model, not the epochs of its training."""
-    return {k: v for k, v in config["measure"].items() if not k.startswith("epoch_")}
+    measure = config["measure"]
+    return from_dict(
+        MeasureSettings, {k: v for k, v in measure.items() if not k.startswith("epoch_")}
+    )
 
 
-def run_key(chosen: Config, data_sha256: str) -> str:
+def surface_settings(config: Config) -> SurfaceSettings:
+    """The fields of `surface`."""
+    return from_dict(SurfaceSettings, config["surface"])
+
+
+def run_key(settings: Settings, data_sha256: str) -> str:
     """16 hex digits that name a run: its settings and the data that it is trained on."""
-    return digest({"settings": settings_key(chosen), "data": data_sha256})
+    return digest({"settings": settings_key(settings), "data": data_sha256})
 
 
-def settings_key(chosen: Config) -> str:
+def settings_key(settings: Settings) -> str:
     """16 hex digits that name a run's settings; at lambda 0 the penalty is none of them."""
-    unused = {"penalty"} if chosen["lambda"] == BASELINE else set()
-    return digest({k: v for k, v in chosen.items() if k not in unused})
+    unused = {"penalty"} if settings.lam == BASELINE else set()
+    return _digest_without(unused, settings)
 
 
-def selection_key(cell: Config) -> str:
+def selection_key(cell: CellSettings) -> str:
     """16 hex digits that name what a search depends on: trainings at lambda 0, not measured."""
-    return digest({k: v for k, v in cell.items() if k not in ("penalty", "epoch_measure")})
+    return _digest_without({"penalty", "epoch_measure"}, cell)
+
+
+def _digest_without(unused: set[str], settings: CellSettings) -> str:
+    return digest({k: v for k, v in as_dict(settings).items() if k not in unused})
 
 
 def digest(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 of a value's canonical JSON (1.0 is written 1)."""
-    canonical = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """First 16 hex digits of the SHA-256 of a value's canonical JSON (1.0 is written 1).
+
+    A record is digested as the config says it (`flatreg.config.records.as_dict`).
+    """
+    written = _plain(as_written(value))
+    canonical = json.dumps(written, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -205,7 +235,8 @@ def entry(table: Config, name: str, kind: str) -> Any:
     return table[name]
 
 
-def _chosen(config: Config, protocol: str, dataset: str) -> Config:
+def _training(config: Config, protocol: str, dataset: str) -> Config:
+    """What a protocol says of the trainings of a data set."""
     entries = entry(config["protocols"], protocol, "protocol")["datasets"]
     return entry(entries, dataset, f"data set of {protocol}")
 

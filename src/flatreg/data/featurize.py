@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def features(
-    counts: dict[str, np.ndarray], reading: str, settings: dict[str, int | bool]
+    counts: dict[str, np.ndarray], reading: str, settings: config.DataSettings
 ) -> dict[str, np.ndarray]:
     """The arrays of a features file.
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 
+from flatreg.config import Settings
 from flatreg.data.dataset import Dataset
 from flatreg.errors import UserError
 
@@ -58,23 +59,22 @@ class Splits(NamedTuple):
     sha256: str
 
 
-def prepare(dataset: Dataset, settings: dict[str, Any]) -> Splits:
-    """Split the training data, and scale all inputs as `settings["inputs"]` says.
+def prepare(dataset: Dataset, settings: Settings) -> Splits:
+    """Split the training data, and scale all inputs as the settings say.
 
     Args:
         dataset: the prepared data set.
-        settings: of the run; read are `inputs`, `validation_fraction`, `validation_seed`,
-            `test_examples`, and `varies` and `seed` for a split that varies.
+        settings: of the run.
 
     Raises:
         UserError: the data cannot be scaled or split so.
     """
-    if "test_split" in settings["varies"]:
-        dataset = _with_another_test_split(dataset, settings["seed"])
+    if "test_split" in settings.varies:
+        dataset = _with_another_test_split(dataset, settings.seed)
     train, validation = _split_rows(dataset, settings)
     test = _test_rows(dataset, settings)
     x, x_test = _flat(dataset.x_train), _flat(dataset.x_test)
-    scaling = _scaling(settings["inputs"], dataset, x[train])
+    scaling = _scaling(settings.inputs, dataset, x[train])
     return Splits(
         train=Split(x[train], dataset.y_train[train], scaling),
         validation=Split(x[validation], dataset.y_train[validation], scaling),
@@ -100,13 +100,13 @@ def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
     return dataset._replace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
-def _test_rows(dataset: Dataset, settings: dict[str, Any]) -> np.ndarray:
+def _test_rows(dataset: Dataset, settings: Settings) -> np.ndarray:
     """Row numbers, in rising order, of the test examples that are taken.
 
     Raises:
         UserError: there are fewer than the config asks for.
     """
-    there, wanted = len(dataset.y_test), settings["test_examples"]
+    there, wanted = len(dataset.y_test), settings.test_examples
     if wanted is None:
         return np.arange(there)
     if wanted > there:
@@ -114,23 +114,23 @@ def _test_rows(dataset: Dataset, settings: dict[str, Any]) -> np.ndarray:
             f"{dataset.name}: test_examples {wanted} is more than its {there} test examples; "
             "take fewer"
         )
-    rng = np.random.default_rng(settings["validation_seed"])
+    rng = np.random.default_rng(settings.validation_seed)
     return np.sort(rng.choice(there, size=wanted, replace=False))
 
 
-def _split_rows(dataset: Dataset, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _split_rows(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers, in rising order, of the training and validation examples, stratified."""
-    varies = "split" in settings["varies"]
+    varies = "split" in settings.varies
     try:
         train, validation = train_test_split(
             np.arange(len(dataset.y_train)),
-            test_size=settings["validation_fraction"],
-            random_state=settings["seed"] if varies else settings["validation_seed"],
+            test_size=settings.validation_fraction,
+            random_state=settings.seed if varies else settings.validation_seed,
             stratify=dataset.y_train,
         )
     except ValueError as error:
         raise UserError(
-            f"{dataset.name}: validation_fraction {settings['validation_fraction']} leaves no "
+            f"{dataset.name}: validation_fraction {settings.validation_fraction} leaves no "
             f"example of some class ({error}); choose a larger one"
         ) from error
     return np.sort(train), np.sort(validation)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from flatreg.config import DataSettings
+
 
 def stratified(
-    x: np.ndarray, y: np.ndarray, settings: dict[str, Any]
+    x: np.ndarray, y: np.ndarray, settings: DataSettings
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Examples and labels of "train" and "test", each class in its share.
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
+from flatreg.config import DataSettings
 from flatreg.data.prepared import csr_arrays
 
 Split = dict[str, list[str]]
@@ -36,7 +37,7 @@ def count_words(reading: str, texts: Split) -> dict[str, np.ndarray]:
 
 
 def tfidf(
-    train: sparse.csr_array, test: sparse.csr_array, settings: dict[str, Any]
+    train: sparse.csr_array, test: sparse.csr_array, settings: DataSettings
 ) -> tuple[sparse.csr_array, sparse.csr_array, np.ndarray]:
     """TF-IDF of unit length per text; words and frequencies are those of the training texts.
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from flatreg import command, tables
 from flatreg.disk.files import read_json
-from flatreg.evidence.registry import ROWS
-from flatreg.tables.evidence import EVIDENCE, TABLES, read_named
+from flatreg.tables.registry import EVIDENCE, ROWS, TABLES, read_named
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
     names = parser.add_names()
     for name, row in ROWS.items():
-        captions = " ".join(table.caption for table in row.tables.values() if table)
+        captions = " ".join(table.caption for table in row.tables.values() if table.label)
         table = names.add_parser(name, help=captions, description=captions)
         table.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:

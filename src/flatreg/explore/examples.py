@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from flatreg import config, models, tables
+from flatreg.config import Config
 from flatreg.data.dataset import load_dataset
 from flatreg.data.prepared import read_arrays
 from flatreg.disk.files import read_json
@@ -21,20 +22,15 @@ WORDS_SHOWN = 12
 BLOCK = 1000
 
 
-def data_path(study: dict[str, Any], entry: dict[str, Any]) -> Path:
-    """The file that trainings on a data set read.
-
-    Args:
-        study: completed config.
-        entry: the data set's entry in the study, or a run's settings.
-    """
+def data_path(study: Config, source: str, reading: str | None) -> Path:
+    """The file that trainings on a source read; of a text, the features of a reading."""
     results = Path(study["paths"]["results"])
-    if entry["reading"] is None:
-        return results / "data" / f"{entry['source']}.npz"
-    return results / "features" / f"{entry['source']}-{entry['reading']}.npz"
+    if reading is None:
+        return results / "data" / f"{source}.npz"
+    return results / "features" / f"{source}-{reading}.npz"
 
 
-def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> pd.DataFrame:
+def worst_examples(study: Config, metrics: pd.DataFrame, count: int) -> pd.DataFrame:
     """The test examples with the largest loss in the first run that did not diverge.
 
     Args:
@@ -51,9 +47,10 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
         return pd.DataFrame(columns=["row", "loss", "label", "predicted"])
     first = finished.iloc[0]
     run = config.Run(first["protocol"], first["dataset"], first["lambda"], int(first["seed"]))
-    source = load_dataset(data_path(study, config.settings(study, run)))
-    _, settings, data, model, params = load_solution(
-        study, run_dir(Path(study["paths"]["results"]), *run), source
+    settings = config.settings(study, run)
+    dataset = load_dataset(data_path(study, settings.source, settings.reading))
+    *_, data, model, params = load_solution(
+        study, run_dir(Path(study["paths"]["results"]), *run), dataset
     )
     every = np.arange(len(data.test.y))
     # In blocks, as all texts at once, stored densely, would take gigabytes.
@@ -63,7 +60,7 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
     )
     losses = np.asarray(models.task_losses(logits, data.test.y))
     rows = np.argsort(-losses, kind="stable")[:count]
-    names = np.array(class_names(study, settings["source"]))
+    names = np.array(class_names(study, settings.source))
     return pd.DataFrame(
         {
             "row": rows,
@@ -74,18 +71,18 @@ def worst_examples(study: dict[str, Any], metrics: pd.DataFrame, count: int) -> 
     )
 
 
-def class_names(study: dict[str, Any], source: str) -> list[str]:
+def class_names(study: Config, source: str) -> list[str]:
     """The classes of a source, in the order of its labels."""
     manifest = read_json(Path(study["paths"]["results"]) / "data" / f"{source}.json")
     return list(manifest["splits"]["train"]["class_counts"])
 
 
-def show_examples(study: dict[str, Any], dataset: str, rows: list[int]) -> Any:
+def show_examples(study: Config, dataset: str, rows: list[int]) -> Any:
     """Show test examples as pictures, as the words with the largest weights, or as features."""
     entry = next(
         p["datasets"][dataset] for p in study["protocols"].values() if dataset in p["datasets"]
     )
-    path = data_path(study, entry)
+    path = data_path(study, entry["source"], entry["reading"])
     data = load_dataset(path)
     if sparse.issparse(data.x_test):
         words = read_arrays(path)["words"]

@@ -20,7 +20,7 @@ from flatreg.data.prepared import read_arrays
 from flatreg.disk.files import read_json
 from flatreg.figures.registry import FIGURES
 from flatreg.figures.style import STYLE, SUFFIXES, save
-from flatreg.tables.evidence import read_named
+from flatreg.tables.registry import read_named
 
 
 def main() -> None:

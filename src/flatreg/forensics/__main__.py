@@ -1,7 +1,7 @@
-"""What the original's numbers can come from.
+"""Check which test sets and runs the original's numbers can come from.
 
-Only what was printed is used, and the sizes of the data sets. A number that fits a test set may
-still come from another; beside each fit stands how often a random number would fit.
+Only the printed numbers and the sizes of the data sets are used. A number that fits a test set may
+still come from another, so each fit comes with the probability that a random number fits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.forensics import reported
 from flatreg.forensics.inspection import inspect, known_manifests
-from flatreg.tables.evidence import EVIDENCE
+from flatreg.tables.registry import EVIDENCE
 
 
 def main() -> None:

@@ -11,21 +11,21 @@ import pandas as pd
 
 from flatreg.forensics import grim
 from flatreg.forensics.reported import Reported
-from flatreg.tables.evidence import GRIM_TABLE
+from flatreg.tables.reported import GRIM_TABLE
 
 RUNS = (1, 2, 3, 4, 5)
-# Test sets that people take: whole shares of all examples or of the training split, and round
-# numbers of examples.
+# Usual test sets: simple shares of all examples or of the training split, and round numbers.
 SHARES = tuple(Fraction(share) for share in ("1/10", "3/20", "1/5", "1/4", "3/10", "1/3"))
 ROUND_SIZES = (50, 100, 150, 200, 250, 300, 400, 500, 600, 750, 1000, 1500, 2000)
 LARGEST_DENOMINATOR = 10_000
 
 
 def test_sizes(manifest: dict[str, Any]) -> dict[int, str]:
-    """Plausible sizes of a test set, each with what it would be, by size.
+    """Plausible sizes of a test set, each with a description, by size.
 
-    The test split of the manifest; `SHARES` of all examples and of the training split, rounded
-    down and up, as libraries differ; all examples; `ROUND_SIZES`.
+    They are the test split of the manifest; `SHARES` of all examples and of the training split,
+    rounded down and up because libraries differ; all examples; the training split; and
+    `ROUND_SIZES`.
     """
     train, test = (manifest["splits"][name]["examples"] for name in ("train", "test"))
     found: dict[int, list[str]] = {test: ["test split"]}
@@ -43,12 +43,12 @@ def test_sizes(manifest: dict[str, Any]) -> dict[int, str]:
 def grim_table(
     values: list[Reported], manifest: dict[str, Any], scan: pd.DataFrame
 ) -> pd.DataFrame:
-    """The GRIM test of all values of a data set for each plausible test set and number of runs.
+    """The GRIM test of all values of a data set, for each plausible test set and number of runs.
 
     Args:
         values: reported accuracies of the data set.
-        manifest: of the data set.
-        scan: of `denominators_table`, of the same values.
+        manifest: the data set's manifest.
+        scan: result of `denominators_table` for the same values.
     """
     sizes = test_sizes(manifest)
     pairs = pd.DataFrame(
@@ -70,11 +70,11 @@ def grim_table(
 
 
 def denominators_table(values: list[Reported], manifest: dict[str, Any]) -> pd.DataFrame:
-    """How many values each denominator fits: all up to `LARGEST_DENOMINATOR`, and larger products.
+    """How many values fit each denominator up to `LARGEST_DENOMINATOR`, and each larger product.
 
-    `chance` takes the different numbers as random and independent. `chance_any` adds it over all
-    smaller denominators, at the same number of fits: having looked at all of them, one is more
-    likely to find a fit.
+    `chance` treats the distinct numbers as random and independent. `chance_any` sums it over this
+    and all smaller denominators, at the same number of fits, because a search over all of them is
+    more likely to find a fit.
     """
     sizes: dict[int, list[str]] = {}
     for size in test_sizes(manifest):

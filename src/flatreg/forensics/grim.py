@@ -1,8 +1,8 @@
 """The GRIM test: which printed means can come from whole counts.
 
-A mean of `runs` accuracies on `n_test` examples is a whole number over n_test * runs, so of all
-numbers with a few decimals only some can be printed. What is printed of a fraction depends on how
-it is rounded: half up, half to even, or cut off.
+A mean of `runs` accuracies on `n_test` examples is a whole number divided by n_test * runs, so only
+some of the numbers with a few decimals are possible. How a fraction is printed depends on the
+rounding: half up, half to even, or truncated.
 
 References:
     N. J. L. Brown, J. A. J. Heathers. The GRIM test: a simple technique detects numerous anomalies
@@ -17,38 +17,38 @@ import numpy as np
 
 from flatreg.forensics.reported import Printed
 
-# Numerators and denominators [...] and a printed number -> which fractions print so [...].
+# (numerators [...], denominators [...], printed number) -> which fractions print as it [...].
 Rule = Callable[[np.ndarray, np.ndarray, Printed], np.ndarray]
 
 
 def half_up(numerators: np.ndarray, denominators: np.ndarray, printed: Printed) -> np.ndarray:
-    """Which fractions print so where a tie goes up."""
+    """Which fractions print as the number if ties round up."""
     offset = _offset(numerators, denominators, printed)
     return (-denominators <= offset) & (offset < denominators)
 
 
 def half_even(numerators: np.ndarray, denominators: np.ndarray, printed: Printed) -> np.ndarray:
-    """Which fractions print so where a tie goes to the even last digit."""
+    """Which fractions print as the number if ties round to the even digit."""
     offset = np.abs(_offset(numerators, denominators, printed))
     return (offset < denominators) | ((offset == denominators) & (printed.digits % 2 == 0))
 
 
 def rounded(numerators: np.ndarray, denominators: np.ndarray, printed: Printed) -> np.ndarray:
-    """Which fractions print so under either way to round a tie."""
+    """Which fractions print as the number under either rounding of ties."""
     return half_up(numerators, denominators, printed) | half_even(numerators, denominators, printed)
 
 
 def truncated(numerators: np.ndarray, denominators: np.ndarray, printed: Printed) -> np.ndarray:
-    """Which fractions, none below 0, print so where further digits are cut off."""
+    """Which fractions (none below 0) print as the number if further digits are cut off."""
     offset = _offset(numerators, denominators, printed)
     return (offset >= 0) & (offset < 2 * denominators)
 
 
 def fits(printed: Printed, denominators: np.ndarray, rule: Rule) -> np.ndarray:
-    """Which denominators [n] have a whole numerator that prints so.
+    """Which denominators [n] have a whole numerator whose fraction prints as the number.
 
-    The numbers that print so are an interval around the printed one: if there is a numerator in
-    it, then one of the two next to the middle is.
+    The fractions that print as the number form an interval around it. If a numerator lies in it,
+    so does one of the two numerators next to its middle.
     """
     below = printed.digits * denominators // 10**printed.decimals
     return rule(below, denominators, printed) | rule(below + 1, denominators, printed)
@@ -61,10 +61,10 @@ def nearest_numerator(printed: Printed, denominators: np.ndarray) -> np.ndarray:
 
 
 def pass_share(denominators: np.ndarray, decimals: int) -> np.ndarray:
-    """The share [n] of all numbers of [0, 1) with so many decimals that fit a denominator.
+    """The share [n] of the numbers in [0, 1) with so many decimals that fit each denominator.
 
-    It is N / 10^decimals, and 1 from N = 10^decimals on, as in Brown and Heathers; ties, which
-    print as either of two numbers, add a few.
+    For a denominator N it is N / 10^decimals, and 1 from N = 10^decimals on, as in Brown and
+    Heathers; ties, which can print as two numbers, add a few.
     """
     scale = 10**decimals
     shares = np.ones(len(denominators))
@@ -76,13 +76,14 @@ def pass_share(denominators: np.ndarray, decimals: int) -> np.ndarray:
 
 
 def chance_of_fits(shares: Sequence[np.ndarray]) -> np.ndarray:
-    """The chance that at least so many of independent random numbers fit.
+    """The probability that at least k of m independent random numbers fit.
 
     Args:
-        shares: m arrays [n], the chance of each number to fit each denominator.
+        shares: m arrays [n], the probability that each number fits each denominator.
 
     Returns:
-        [m + 1, n], row k the chance that k or more fit: the upper tail of a Poisson binomial.
+        [m + 1, n]; row k is the probability that k or more fit, the upper tail of a Poisson
+        binomial distribution.
     """
     masses = [np.ones_like(shares[0])]
     for share in shares:
@@ -93,11 +94,11 @@ def chance_of_fits(shares: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _offset(numerators: np.ndarray, denominators: np.ndarray, printed: Printed) -> np.ndarray:
-    """Fraction minus printed number, in units of half the last digit over the denominator."""
+    """Fraction minus printed number, in units of half a last digit over the denominator."""
     return 2 * (numerators * 10**printed.decimals - printed.digits * denominators)
 
 
 def _second_prints(denominator: int, scale: int) -> int:
-    """Fractions of [0, 1) that print as two numbers: ties with an even digit before them."""
+    """Number of fractions in [0, 1) that can print as two numbers: ties after an even digit."""
     digits, rest = np.divmod(np.arange(denominator, dtype=np.int64) * scale, denominator)
     return int(np.count_nonzero((2 * rest == denominator) & (digits % 2 == 0)))

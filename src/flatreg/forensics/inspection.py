@@ -1,4 +1,4 @@
-"""All that is held against the original's reported numbers, table by table."""
+"""All tables of checks of the original's reported numbers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pandera.pandas as pa
 
-from flatreg.forensics import checks
+from flatreg.forensics import checks, deviations
 from flatreg.forensics.denominators import denominators_table, grim_table
 from flatreg.forensics.reported import Original
-from flatreg.tables.evidence import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
+from flatreg.tables.reported import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
 
 
 class Found(NamedTuple):
-    """All tables, each by its name among the tables of the evidence."""
+    """All tables, by their names among the tables of the evidence."""
 
     grim: pd.DataFrame
     grim_denominators: pd.DataFrame
@@ -23,11 +23,11 @@ class Found(NamedTuple):
 
 
 def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: float) -> Found:
-    """Hold the reported numbers against all that they may come from.
+    """Check the reported numbers against all their possible origins.
 
     Args:
         original: the reported numbers.
-        manifests: by data set; of none, all tables are empty.
+        manifests: manifests by data set; without any, all tables are empty.
         alpha: intervals cover 1 - alpha.
     """
     scans = [denominators_table(original.accuracies(name), m) for name, m in manifests.items()]
@@ -36,7 +36,7 @@ def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: flo
         for (name, manifest), scan in zip(manifests.items(), scans, strict=True)
     ]
     denominators = _stacked(scans, GRIM_DENOMINATORS_TABLE)
-    triples = checks.triples_table(original, manifests)
+    triples = deviations.triples_table(original, manifests)
     return Found(
         grim=_stacked(means, GRIM_TABLE),
         grim_denominators=denominators,
@@ -50,7 +50,7 @@ def known_manifests(
 ) -> dict[str, dict[str, Any]]:
     """The manifests of the data sets that the original reports on, in its order.
 
-    A study may leave a data set out, or have none of them; then nothing is said of it.
+    A study may leave out some or all of these data sets; they are then not checked.
     """
     by_source = {manifest["source"]: manifest for manifest in manifests}
     names = dict.fromkeys(value.dataset for value in original.values)
@@ -58,6 +58,6 @@ def known_manifests(
 
 
 def _stacked(frames: list[pd.DataFrame], table: pa.DataFrameSchema) -> pd.DataFrame:
-    """One below another; of none, the table's columns alone."""
+    """Stack the frames; without any, return an empty frame with the table's columns."""
     columns = pd.DataFrame(columns=list(table.columns))
     return pd.concat(frames, ignore_index=True) if frames else columns

@@ -1,4 +1,4 @@
-"""The original's reported numbers as they were printed: paper/original.json with its decimals."""
+"""The original's numbers as printed, with their decimals, from paper/original.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = "seconds"
 
 
 class Printed(NamedTuple):
-    """A number as printed: `digits` / 10^`decimals`, so that a zero at its end is kept."""
+    """A number as printed: `digits` / 10^`decimals`, which keeps trailing zeros."""
 
     digits: int
     decimals: int
@@ -26,16 +26,16 @@ class Printed(NamedTuple):
 
     @property
     def half(self) -> float:
-        """Half a unit of its last digit."""
+        """Half a unit of the last digit."""
         return 0.5 / 10**self.decimals
 
     def __str__(self) -> str:
-        """As it was printed."""
+        """Format as printed."""
         return f"{self.value:.{self.decimals}f}"
 
 
 class Reported(NamedTuple):
-    """A number of a table of the original."""
+    """A number in a table of the original."""
 
     dataset: str
     lam: str
@@ -44,7 +44,7 @@ class Reported(NamedTuple):
 
 
 class Training(NamedTuple):
-    """How long a training is, as stated; None where only a bound is."""
+    """The stated length of a training; `least_epochs` is None if only a bound is stated."""
 
     least_epochs: int | None
     most_epochs: int
@@ -53,14 +53,14 @@ class Training(NamedTuple):
 
 
 class Original(NamedTuple):
-    """All that the original reports of its trainings.
+    """Everything that the original reports about its trainings.
 
     Attributes:
-        runs: trainings behind each mean.
-        values: the means of its tables, and the times.
+        runs: number of trainings behind each mean.
+        values: the means in its tables, and the times.
         deviations: standard deviations over the runs.
-        time_ratios: of training with the penalty to training without, by data set.
-        training: by data set.
+        time_ratios: training time with the penalty relative to without, by data set.
+        training: stated lengths of trainings, by data set.
     """
 
     runs: int
@@ -78,10 +78,10 @@ class Original(NamedTuple):
         return [v for v in self.values if (v.dataset, v.column) == (dataset, column)]
 
     def baseline(self, dataset: str, column: str) -> Printed:
-        """What a column has at lambda 0.
+        """The value of a column at lambda 0.
 
         Raises:
-            UserError: its table has no row of lambda 0.
+            UserError: the table has no row for lambda 0.
         """
         for value in self.of(dataset, column):
             if value.lam == BASELINE:
@@ -90,10 +90,10 @@ class Original(NamedTuple):
 
 
 def printed(value: float, decimals: int) -> Printed:
-    """A number that was printed with so many decimals.
+    """A number that was printed with this many decimals.
 
     Raises:
-        UserError: it has more.
+        UserError: the number has more decimals.
     """
     digits = round(value * 10**decimals)
     if abs(digits / 10**decimals - value) > 1e-9 * max(1.0, abs(value)):
@@ -105,17 +105,17 @@ def read(path: Path) -> Original:
     """Read paper/original.json.
 
     Raises:
-        UserError: it is missing or broken, or a number and its decimals do not go together.
+        UserError: the file is missing or broken, or a number does not match its decimals.
     """
     return parse(read_json(path), str(path))
 
 
 def parse(content: dict[str, Any], where: str) -> Original:
-    """The content of paper/original.json.
+    """Parse the content of paper/original.json.
 
     Raises:
-        UserError: a part is missing, or a number and its decimals do not go together; the line
-            begins with `where`.
+        UserError: a part is missing, or a number does not match its decimals; the message begins
+            with `where`.
     """
     try:
         return Original(

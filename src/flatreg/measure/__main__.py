@@ -5,26 +5,32 @@ from __future__ import annotations
 import argparse
 
 from flatreg import command, machine
+from flatreg.config import measure_settings
 from flatreg.data.dataset import load_dataset
 from flatreg.disk.files import read_json, write_sealed
 from flatreg.measure.curvature import measure_curvature
-from flatreg.measure.solution import has_diverged, load_solution, probe_key, read_record, subsets
+from flatreg.measure.solution import (
+    has_diverged,
+    load_solution,
+    measured_examples,
+    probe_key,
+    read_record,
+)
 
 
 def main() -> None:
     """Measure on training and on test examples and write curvature.json."""
     arguments = _parse()
     machine.set_up(arguments)
-    resolved = read_json(arguments.config)
+    study = read_json(arguments.config)
     record = read_record(arguments.run)
     result = {"key": record["key"], "status": record["status"], "train": None, "test": None}
     if not has_diverged(record):
-        done = load_solution(resolved, arguments.run, load_dataset(arguments.data))
-        for split, (x, y) in subsets(done.data, resolved["measure"]).items():
-            key = probe_key(resolved["measure"]["subset_seed"], split, done.run.seed)
-            result[split] = measure_curvature(
-                done.model, done.params, x, y, key, resolved["measure"]
-            )
+        solution = load_solution(study, arguments.run, load_dataset(arguments.data))
+        settings = measure_settings(study)
+        for split, (x, y) in measured_examples(solution.data, settings).items():
+            key = probe_key(settings.subset_seed, split, solution.run.seed)
+            result[split] = measure_curvature(solution.model, solution.params, x, y, key, settings)
     write_sealed(arguments.out, result)
 
 

@@ -23,8 +23,9 @@ from matfree import decomp, stochtrace
 from scipy.linalg import eigvalsh_tridiagonal
 
 from flatreg import models
+from flatreg.config import MeasureSettings
 from flatreg.penalty import ModelError, linen
-from flatreg.penalty.gram import gram_factor
+from flatreg.penalty.estimators.gram import gram_factor
 
 Params = Any
 Loss = Callable[[Params], jax.Array]
@@ -151,7 +152,7 @@ def measure_curvature(
     x: np.ndarray,
     y: np.ndarray,
     key: jax.Array,
-    settings: dict[str, Any],
+    settings: MeasureSettings,
 ) -> dict[str, float | int | bool]:
     """tr(H), tr(H^2) and the largest eigenvalue of the mean task loss, dropout off.
 
@@ -161,39 +162,35 @@ def measure_curvature(
         x: inputs [n, d].
         y: labels [n].
         key: of probes and start vectors.
-        settings: the config's `measure`.
+        settings: of the probes and of Lanczos.
     """
     probe_key, start_key = jax.random.split(key)
     loss, origin, at = reduced(model, params, x, y)
     samples = jax.jit(
-        lambda origin, at, key: trace_samples(
-            partial(loss, at), origin, key, settings["block_probes"]
-        )
+        lambda origin, at, key: trace_samples(partial(loss, at), origin, key, settings.block_probes)
     )
     blocks = (
         jax.device_get(samples(origin, at, jax.random.fold_in(probe_key, block)))
         for block in itertools.count()
     )
-    found = traces(
-        blocks, target=settings["target_relative_error"], max_probes=settings["max_probes"]
+    estimates = traces(
+        blocks, target=settings.target_relative_error, max_probes=settings.max_probes
     )
     lanczos = jax.jit(
-        lambda origin, at, key: tridiagonal(
-            partial(loss, at), origin, key, settings["lanczos_steps"]
-        )
+        lambda origin, at, key: tridiagonal(partial(loss, at), origin, key, settings.lanczos_steps)
     )
-    starts = jax.random.split(start_key, settings["lanczos_repeats"])
+    starts = jax.random.split(start_key, settings.lanczos_repeats)
     largest = largest_eigenvalue([jax.device_get(lanczos(origin, at, start)) for start in starts])
     return {
         "examples": len(y),
-        "tr_h": found.tr_h.value,
-        "tr_h_stderr": found.tr_h.stderr,
-        "tr_h2": found.tr_h2.value,
-        "tr_h2_stderr": found.tr_h2.stderr,
+        "tr_h": estimates.tr_h.value,
+        "tr_h_stderr": estimates.tr_h.stderr,
+        "tr_h2": estimates.tr_h2.value,
+        "tr_h2_stderr": estimates.tr_h2.stderr,
         "lambda_max": largest.value,
         "lambda_max_stderr": largest.stderr,
-        "probes": found.probes,
-        "reached": found.reached,
+        "probes": estimates.probes,
+        "reached": estimates.reached,
     }
 
 
@@ -202,9 +199,9 @@ def reduced(
 ) -> tuple[Callable[[Any, Any], jax.Array], Any, Any]:
     """The loss along directions in which its Hessian has all eigenvalues of H that are not zero.
 
-    With F of `flatreg.penalty.gram` the Hessian of e -> L(zeta + F e) is F^T H_zeta F, whose
-    spectrum is that of H = J^T H_zeta J, F F^T = J J^T, but for zeros. A model whose first layer
-    does not allow it is taken in its own parameters.
+    With F of `flatreg.penalty.estimators.gram`, the Hessian of e -> L(zeta + F e) is F^T H_zeta F.
+    Its spectrum is that of H = J^T H_zeta J, F F^T = J J^T, except for zeros. If the first layer
+    does not allow it, the model is taken in its own parameters.
 
     Returns:
         `loss(at, e) -> []`, the origin e = 0, and what the loss is taken at.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from flatreg import command, machine, objective, tables
-from flatreg.config import Config
+from flatreg.config import Config, Settings
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.disk.files import read_json
@@ -46,39 +46,45 @@ def check_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
     Raises:
         UserError: the run's files were changed, or its model has no closed form.
     """
-    done, asked = load_solution(study, folder, dataset), study["estimates"]
-    batches = draw_batches(done.data.train, done.settings, asked["batches"])
-    found = np.array([compare(done, *batch, asked["draws"]) for batch in batches])
-    estimated, exact = found.sum(axis=0)
+    solution, estimates = load_solution(study, folder, dataset), study["estimates"]
+    batches = draw_batches(solution.data.train, solution.settings, estimates["batches"])
+    pairs = np.array([compare(solution, *batch, estimates["draws"]) for batch in batches])
+    estimated, exact = pairs.sum(axis=0)
     return {
         **run_columns(read_record(folder)),
-        "batches": asked["batches"],
-        "draws": asked["draws"],
-        "exact": exact / len(found),
+        "batches": estimates["batches"],
+        "draws": estimates["draws"],
+        "exact": exact / len(pairs),
         "estimate_ratio": estimated / exact,
     }
 
 
 def draw_batches(
-    split: splits.Split, settings: Config, count: int
+    split: splits.Split, settings: Settings, count: int
 ) -> list[tuple[np.ndarray, np.ndarray, jax.Array]]:
     """Inputs [B, d], labels [B] and a key for each of `count` mini-batches, by the run's seed."""
-    rng = np.random.default_rng(settings["seed"])
-    keys = jax.random.split(jax.random.key(settings["seed"]), count)
-    rows = [rng.choice(len(split.y), settings["batch"], replace=False) for _ in range(count)]
+    rng = np.random.default_rng(settings.seed)
+    keys = jax.random.split(jax.random.key(settings.seed), count)
+    rows = [rng.choice(len(split.y), settings.batch, replace=False) for _ in range(count)]
     return [(split.inputs(r), split.y[r], key) for r, key in zip(rows, keys, strict=True)]
 
 
 def compare(
-    done: Solution, x: np.ndarray, y: np.ndarray, key: jax.Array, draws: int
+    solution: Solution, x: np.ndarray, y: np.ndarray, key: jax.Array, draws: int
 ) -> tuple[float, float]:
     """The mean of `draws` estimates of tr(H^2) of one mini-batch, and the exact value.
 
     Each estimate is by automatic differentiation from the protocol's probes, as the original's.
     """
-    chosen = done.settings["penalty"]
+    penalty = solution.settings.penalty
     by_probes, exact = (
-        objective.build(done.model, jnp.asarray(x), chosen | {"estimator": name}).estimator
+        objective.build(
+            solution.model,
+            jnp.asarray(x),
+            estimator=name,
+            probes=penalty.probes,
+            distribution=penalty.distribution,
+        ).estimator
         for name in ("autodiff", "exact")
     )
 
@@ -86,9 +92,9 @@ def compare(
     def mean(params: Any, x: jax.Array, y: jax.Array, keys: jax.Array) -> jax.Array:
         return jnp.mean(jax.lax.map(lambda key: by_probes(params, x, y, key=key), keys))
 
-    estimated = mean(done.params, x, y, jax.random.split(key, draws))
+    estimated = mean(solution.params, x, y, jax.random.split(key, draws))
     with jax.enable_x64(True):
-        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), done.params)
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), solution.params)
         truth = exact(wide, jnp.asarray(x, jnp.float64), jnp.asarray(y), key=key)
     return float(estimated), float(truth)
 

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from flatreg import command, machine
-from flatreg.config import Config
+from flatreg.config import Config, measure_settings
 from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.disk.files import read_json, write_sealed
 from flatreg.measure import sharpness
-from flatreg.measure.solution import has_diverged, load_solution, read_record, run_columns, subsets
+from flatreg.measure.solution import (
+    has_diverged,
+    load_solution,
+    measured_examples,
+    read_record,
+    run_columns,
+)
 
 
 def main() -> None:
@@ -19,8 +25,8 @@ def main() -> None:
     arguments = _parse()
     machine.set_up(arguments)
     study, dataset = read_json(arguments.config), load_dataset(arguments.data)
-    found = [of_run(study, folder, dataset) for folder in arguments.runs]
-    write_sealed(arguments.out, {"runs": found})
+    runs = [of_run(study, folder, dataset) for folder in arguments.runs]
+    write_sealed(arguments.out, {"runs": runs})
 
 
 def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
@@ -37,10 +43,10 @@ def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
     record = read_record(folder)
     if has_diverged(record):
         return run_columns(record) | {"measures": {}}
-    done = load_solution(study, folder, dataset)
-    x, y = subsets(done.data, study["measure"])["train"]
-    found = sharpness.of_model(done.model, done.params, x, y, study["measure"])
-    return run_columns(record) | {"measures": found}
+    solution, settings = load_solution(study, folder, dataset), measure_settings(study)
+    x, y = measured_examples(solution.data, settings)["train"]
+    measures = sharpness.of_model(solution.model, solution.params, x, y, settings)
+    return run_columns(record) | {"measures": measures}
 
 
 def _parse() -> argparse.Namespace:

@@ -22,7 +22,7 @@ import optax
 import pandas as pd
 
 from flatreg import command, machine, models, tables
-from flatreg.config import Config
+from flatreg.config import Config, MeasureSettings, measure_settings
 from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
@@ -31,10 +31,10 @@ from flatreg.measure.curvature import measure_curvature
 from flatreg.measure.solution import (
     has_diverged,
     load_solution,
+    measured_examples,
     probe_key,
     read_record,
     run_columns,
-    subsets,
 )
 from flatreg.tables.evidence import REPARAMETRIZATION_TABLE
 
@@ -50,8 +50,8 @@ def main() -> None:
     arguments = _parse()
     machine.set_up(arguments)
     study = read_json(arguments.config)
-    done = rescale_run(study, arguments.run, load_dataset(arguments.data))
-    tables.write(arguments.out, done, REPARAMETRIZATION_TABLE)
+    table = rescale_run(study, arguments.run, load_dataset(arguments.data))
+    tables.write(arguments.out, table, REPARAMETRIZATION_TABLE)
 
 
 def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
@@ -66,23 +66,24 @@ def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
         UserError: the run diverged, its model has no hidden layer, or its files were changed.
     """
     record = read_record(folder)
-    done = None if has_diverged(record) else load_solution(study, folder, dataset)
-    if done is None or not done.settings["model"].get("hidden"):
+    solution = None if has_diverged(record) else load_solution(study, folder, dataset)
+    if solution is None or not solution.settings.model.get("hidden"):
         raise UserError(
             f"{folder}: no layers to rescale, as it diverged or has no hidden one; let the "
             "config's `surface` name a seed and protocol with a trained mlp"
         )
-    x, y = subsets(done.data, study["measure"])["train"]
-    key = probe_key(study["measure"]["subset_seed"], "train", done.run.seed)
-    found = {
-        factor: of_params(done.model, rescaled(done.params, factor), x, y, key, study["measure"])
+    settings = measure_settings(study)
+    x, y = measured_examples(solution.data, settings)["train"]
+    key = probe_key(settings.subset_seed, "train", solution.run.seed)
+    measures = {
+        factor: of_params(solution.model, rescaled(solution.params, factor), x, y, key, settings)
         for factor in FACTORS
     }
     named = run_columns(record)
     rows = [
         named | {"factor": factor, "measure": name, "value": value, "ratio": _ratio(value, own)}
-        for factor, values in found.items()
-        for (name, value), own in zip(values.items(), found[1.0].values(), strict=True)
+        for factor, values in measures.items()
+        for (name, value), own in zip(values.items(), measures[1.0].values(), strict=True)
     ]
     return pd.DataFrame(rows, columns=list(REPARAMETRIZATION_TABLE.columns))
 
@@ -106,13 +107,13 @@ def of_params(
     x: np.ndarray,
     y: np.ndarray,
     key: jax.Array,
-    settings: dict[str, Any],
+    settings: MeasureSettings,
 ) -> dict[str, float]:
     """Loss, curvature, norm and all other measures by name; arguments as of `measure_curvature`."""
-    measured = measure_curvature(model, params, x, y, key, settings)
+    curvature = measure_curvature(model, params, x, y, key, settings)
     return {
         "loss": float(models.loss_without_dropout(model, params, x, y)),
-        **{name: measured[name] for name in CURVATURE},
+        **{name: curvature[name] for name in CURVATURE},
         "parameter_norm": float(optax.tree.norm(params)),
         **sharpness.of_model(model, params, x, y, settings),
     }

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from flatreg import models
+from flatreg.config import MeasureSettings
 
 Params = Any
 Loss = Callable[[Params], jax.Array]
@@ -34,7 +35,7 @@ ASCENT_STEPS = 20
 
 
 def of_model(
-    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, settings: dict[str, Any]
+    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, settings: MeasureSettings
 ) -> dict[str, float]:
     """All measures by name, a radius after its last underscore.
 
@@ -43,21 +44,21 @@ def of_model(
         params: its parameters.
         x: inputs [n, d].
         y: labels [n].
-        settings: `sharpness_radii` and `adaptive_radii` of the config's `measure`.
+        settings: whose radii are measured at.
     """
     ones, sizes = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.abs, params)
     balls = {
-        "sam_sharpness": (ones, settings["sharpness_radii"]),
-        "asam_sharpness": (sizes, settings["adaptive_radii"]),
+        "sam_sharpness": (ones, settings.sharpness_radii),
+        "asam_sharpness": (sizes, settings.adaptive_radii),
     }
-    found = {
+    measures = {
         f"{name}_{radius:g}": _sharpness_of_model(model, params, scale, x, y, radius)
         for name, (scale, radii) in balls.items()
         for radius in radii
     }
-    found["relative_flatness"] = relative_flatness(model, params, x)
-    found["fisher_rao_norm"] = fisher_rao_norm(model, params, x, y)
-    return {name: float(value) for name, value in found.items()}
+    measures["relative_flatness"] = relative_flatness(model, params, x)
+    measures["fisher_rao_norm"] = fisher_rao_norm(model, params, x, y)
+    return {name: float(value) for name, value in measures.items()}
 
 
 # Compiled once for all runs of a cell, whose models are equal.

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from flatreg import config, models
-from flatreg.config import Config, Run
+from flatreg.config import Config, MeasureSettings, Run, Settings
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.data.splits import Splits
 from flatreg.disk.files import check_sha256, read_sealed
 from flatreg.disk.runs import load_params
+from flatreg.disk.statuses import DIVERGED
 
 # What names a run in its record, in the order of `config.Run`.
 NAME = ("protocol", "dataset", "lambda", "seed")
@@ -33,7 +34,7 @@ class Solution(NamedTuple):
     """
 
     run: Run
-    settings: Config
+    settings: Settings
     data: Splits
     model: nn.Module
     params: dict[str, Any]
@@ -50,7 +51,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def has_diverged(record: dict[str, Any]) -> bool:
     """Whether a run stopped before it had parameters to keep."""
-    return record["status"] == "diverged"
+    return record["status"] == DIVERGED
 
 
 def run_columns(record: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def load_solution(study: Config, folder: Path, dataset: Dataset) -> Solution:
     run = Run(*(record[name] for name in NAME))
     settings = config.settings(study, run)
     data = splits.prepare(dataset, settings)
-    model = models.build(settings["model"], data.classes)
+    model = models.build(settings.model, data.classes)
     return Solution(run, settings, data, model, kept_params(folder, record))
 
 
@@ -93,21 +94,29 @@ STREAMS = {"train": 0, "test": 1}
 
 
 def subsets(
-    data: splits.Splits, settings: dict[str, Any]
+    data: Splits, *, examples: int, subset_seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The fixed examples [n, d] and labels [n] that the Hessian is of, by split.
 
     Args:
         data: of the run.
-        settings: `examples` (fewer are taken where a split has fewer) and `subset_seed`.
+        examples: of each split; fewer are taken where a split has fewer.
+        subset_seed: of their choice.
     """
-    chosen = {}
+    subset = {}
     for name, split in {"train": data.train, "test": data.test}.items():
-        rng = np.random.default_rng([settings["subset_seed"], STREAMS[name]])
-        size = min(settings["examples"], len(split.y))
+        rng = np.random.default_rng([subset_seed, STREAMS[name]])
+        size = min(examples, len(split.y))
         rows = np.sort(rng.choice(len(split.y), size=size, replace=False))
-        chosen[name] = (split.inputs(rows), split.y[rows])
-    return chosen
+        subset[name] = (split.inputs(rows), split.y[rows])
+    return subset
+
+
+def measured_examples(
+    data: Splits, settings: MeasureSettings
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The examples and labels that a trained model's flatness is measured on: see `subsets`."""
+    return subsets(data, examples=settings.examples, subset_seed=settings.subset_seed)
 
 
 def probe_key(subset_seed: int, split: str, seed: int) -> jax.Array:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flatreg import command, machine, models
+from flatreg.config import SurfaceSettings, measure_settings, surface_settings
 from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.data.prepared import write_arrays
@@ -29,26 +30,26 @@ def main() -> None:
     """Write the surfaces of one data set."""
     arguments = _parse()
     machine.set_up(arguments)
-    resolved = read_json(arguments.config)
+    study = read_json(arguments.config)
     folders = {PLAIN: arguments.plain, PENALIZED: arguments.penalized}
     records = {name: read_record(folder) for name, folder in folders.items()}
     diverged = [name for name, record in records.items() if has_diverged(record)]
     if diverged:
         write_arrays(arguments.out, {"diverged": np.array(diverged)})
         return
-    plain = load_solution(resolved, arguments.plain, load_dataset(arguments.data))
+    plain = load_solution(study, arguments.plain, load_dataset(arguments.data))
     penalized = kept_params(arguments.penalized, records[PENALIZED])
     solutions = {PLAIN: plain.params, PENALIZED: penalized}
-    write_arrays(
-        arguments.out, surfaces(plain.data, plain.model, solutions, _subset_settings(resolved))
-    )
+    settings, subset_seed = surface_settings(study), measure_settings(study).subset_seed
+    write_arrays(arguments.out, surfaces(plain.data, plain.model, solutions, settings, subset_seed))
 
 
 def surfaces(
     data: splits.Splits,
     model: Any,
     solutions: dict[str, Any],
-    settings: dict[str, Any],
+    settings: SurfaceSettings,
+    subset_seed: int,
 ) -> dict[str, np.ndarray]:
     """Loss (nats) and accuracy along the line and loss on the planes.
 
@@ -56,17 +57,18 @@ def surfaces(
         data: of both runs.
         model: of both.
         solutions: parameters of "plain" and "penalized".
-        settings: the config's `surface`, and `subset_seed`.
+        settings: how finely they are drawn.
+        subset_seed: of the choice of examples.
 
     Returns:
         `diverged` (no names); `alphas` [a] with 0 at plain and 1 at penalized; `train_loss`,
         `train_accuracy`, `test_loss`, `test_accuracy` [a]; `coordinates` [c]; `plain_surface` and
         `penalized_surface` [c, c], loss of the training examples.
     """
-    examples = subsets(data, settings)
-    reach = settings["reach_1d"]
-    alphas = jnp.linspace(-reach, 1 + reach, settings["points_1d"])
-    coordinates = jnp.linspace(-settings["radius"], settings["radius"], settings["points_2d"])
+    examples = subsets(data, examples=settings.examples, subset_seed=subset_seed)
+    reach = settings.reach_1d
+    alphas = jnp.linspace(-reach, 1 + reach, settings.points_1d)
+    coordinates = jnp.linspace(-settings.radius, settings.radius, settings.points_2d)
     arrays = {
         "diverged": np.array([], dtype=str),
         "alphas": alphas,
@@ -77,7 +79,7 @@ def surfaces(
         arrays |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
     for name, params in solutions.items():
         arrays[f"{name}_surface"] = _plane(
-            model, params, *examples["train"], coordinates, settings["direction_seed"]
+            model, params, *examples["train"], coordinates, settings.direction_seed
         )
     return {name: np.asarray(array) for name, array in arrays.items()}
 
@@ -117,10 +119,6 @@ def _plane(
         return landscape.on_plane(loss, params, first, second, coordinates)
 
     return run(params, x, y)
-
-
-def _subset_settings(resolved: dict[str, Any]) -> dict[str, Any]:
-    return resolved["surface"] | {"subset_seed": resolved["measure"]["subset_seed"]}
 
 
 def _parse() -> argparse.Namespace:

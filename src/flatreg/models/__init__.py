@@ -7,6 +7,7 @@ softmax.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +23,7 @@ from flatreg.errors import UserError
 NAMES = tuple(code.members("models"))
 
 
-def build(model: dict[str, Any], classes: int) -> nn.Module:
+def build(model: Mapping[str, Any], classes: int) -> nn.Module:
     """The Flax module that a config's `model` section describes.
 
     Args:

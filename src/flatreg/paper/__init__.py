@@ -1,1 +1,1 @@
-"""The paper: numbers, tables and flow charts in LaTeX, and the PDF of them."""
+"""The paper: numbers, tables and flow charts in LaTeX, and the PDF."""

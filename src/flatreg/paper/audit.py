@@ -1,9 +1,9 @@
-r"""Hold the paper to its word: a number in it was generated, or it is no result.
+r"""Check that every result in the paper is generated.
 
-In the text of main.tex no decimal and no percentage may be typed. In the PDF every decimal must be
-one that an item of the generated files prints (`flatreg.paper.provenance`) or that the references
-have; every whole number likewise, or one that stands in main.tex, or that counts pages, sections,
-captions and lines of algorithms. What is drawn in the figures is left out.
+In main.tex no decimal and no percentage may be typed. In the PDF every decimal must be printed by
+an item of the generated files (`flatreg.paper.provenance`) or stand in the references. A whole
+number may also stand in main.tex, or count pages, sections, captions or lines of algorithms.
+Numbers drawn in figures are not checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pypdf.generic import DictionaryObject, StreamObject
 from flatreg.paper import latex
 from flatreg.paper.provenance import Item
 
-# What may hold digits that are not printed as they stand.
+# Commands whose digits are not printed.
 _UNPRINTED = re.compile(
     r"\\(?:val|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
     r"|\\(?:label|ref|eqref|cite\w*|input|when|resulttable)\*?\{[^}]*\}"
@@ -34,28 +34,28 @@ _COUNTED = re.compile(
 
 
 def typed(text: str) -> str | None:
-    """The first result that is typed in the text of main.tex, in one line."""
+    """Describe the first typed result in the text of main.tex, or return None."""
     inside = False
     for row, line in enumerate(text.splitlines(), start=1):
         if inside and (found := _RESULT.search(_UNPRINTED.sub("", latex.without_comment(line)))):
             return rf"a number is typed: line {row}: {found[0]}; name its place with \val"
-        # What the preamble prints is found in the PDF.
+        # Numbers that the preamble prints are found in the PDF.
         inside = inside or r"\begin{document}" in line
     return None
 
 
 def unexplained(pdf: Path, text: str, references: str, items: list[Item]) -> str | None:
-    """The first number in the PDF that comes from nowhere, in one line.
+    """Describe the first number in the PDF without a known origin, or return None.
 
     Args:
         pdf: the compiled paper.
-        text: of main.tex.
-        references: of references.bib.
-        items: of all generated files.
+        text: content of main.tex.
+        references: content of references.bib.
+        items: items of all generated files.
     """
     pages = printed_pages(pdf)
     known = {number for item in items for number in forms(item.printed)} | set(numbers(references))
-    # Of main.tex whole numbers alone: a decimal that its preamble typed is a result.
+    # Only whole numbers of main.tex: a decimal typed in its preamble is a result.
     known |= {number for number in numbers(text) if "." not in number}
     known |= {str(n) for n in range(max(len(pages), len(_COUNTED.findall(text))) + 1)}
     for page, words in enumerate(pages, start=1):
@@ -72,12 +72,12 @@ def numbers(text: str) -> list[str]:
 
 
 def forms(printed: str) -> set[str]:
-    """The numbers of an item as a PDF's text may have them: of 7.09·10^8 it makes 7.09 and 108."""
+    """The numbers of an item as extracted from a PDF: 7.09·10^8 becomes 7.09 and 108."""
     return {*numbers(printed), *(f"10{power}" for power in re.findall(r"10\^(\d+)", printed))}
 
 
 def printed_pages(pdf: Path) -> list[str]:
-    """The text of each page, without what is drawn in the figures."""
+    """The text of each page, without the text in figures."""
     pages = PdfReader(pdf).pages
     for page in pages:
         drawn = page["/Resources"].get("/XObject", DictionaryObject()).get_object()

@@ -1,8 +1,8 @@
-"""Compile the paper and hold it to its word.
+"""Compile the paper and check it.
 
-LaTeX runs without a shell, in a folder of its own. An undefined or unused number, an undefined
-reference or citation, an overfull box, a missing character, or a number that was typed or comes
-from nowhere (`flatreg.paper.audit`) fails, and no PDF is written.
+LaTeX runs without shell escape, in a temporary folder. No PDF is written if a number is undefined
+or unused, a reference or citation is undefined, a box is overfull, a character is missing, or a
+number was typed or has no known origin (`flatreg.paper.audit`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from flatreg.errors import UserError
 from flatreg.paper import audit, provenance
 
 COMMAND = ("latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
-# A date that stays: the same inputs give the same PDF.
+# A fixed date, so that the same inputs give the same PDF.
 EPOCH = "1735689600"
 
-# The gravest first: what stops LaTeX leaves references undefined too.
+# Most serious first: an error that stops LaTeX also leaves references undefined.
 _COMPLAINTS = {
     "LaTeX stops": r"! (.*)",
     "a reference is undefined or doubled": r"LaTeX Warning: ((?:Reference|Label) .*)",
@@ -35,7 +35,7 @@ _COMPLAINTS = {
 
 
 def main() -> None:
-    """Compile main.tex and put the PDF where it belongs."""
+    """Compile main.tex, check the result, and write the PDF."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_argument("--text", type=Path, required=True, help="main.tex")
     parser.add_argument("--references", type=Path, required=True, help="references.bib")
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def compile_in(folder: Path) -> str:
-    """Run latexmk on main.tex in a folder and give back LaTeX's log."""
+    """Run latexmk on main.tex in a folder and return LaTeX's log."""
     environment = os.environ | {
         "SOURCE_DATE_EPOCH": EPOCH,
         "FORCE_SOURCE_DATE": "1",
@@ -95,7 +95,7 @@ def compile_in(folder: Path) -> str:
 
 
 def complain(log: str) -> str | None:
-    """The gravest thing in LaTeX's log that the paper must not have, in one line."""
+    """Describe the most serious problem in LaTeX's log in one line, or return None."""
     lines = log.splitlines()
     for what, pattern in _COMPLAINTS.items():
         for row, line in enumerate(lines):
@@ -106,12 +106,12 @@ def complain(log: str) -> str | None:
 
 
 def _place(lines: list[str]) -> str:
-    """Where LaTeX stopped, as it tells a few lines below its error."""
+    """The line at which LaTeX stopped, printed a few lines below its error."""
     return next((f" ({line.strip()})" for line in lines if re.match(r"l\.\d", line)), "")
 
 
 def unused(text: Path, numbers: Path) -> str | None:
-    """The first number that is defined and nowhere used, in one line."""
+    """Describe the first number that is defined but not used, or return None."""
     used = set()
     for pattern, place in re.findall(r"\\val(?:\[([^\]]*)\])?\{([^}]*)\}", text.read_text("utf-8")):
         used.add(f"{pattern}@{place}")
@@ -122,7 +122,7 @@ def unused(text: Path, numbers: Path) -> str | None:
 
 
 def _gather(folder: Path, arguments: argparse.Namespace) -> None:
-    """Copy what LaTeX reads into one folder, laid out as beside main.tex."""
+    """Copy the inputs of LaTeX into one folder, in the layout that main.tex expects."""
     shutil.copyfile(arguments.text, folder / "main.tex")
     shutil.copyfile(arguments.references, folder / "references.bib")
     for name, paths in (("generated", arguments.generated), ("figures", arguments.figures)):

@@ -14,7 +14,7 @@ from flatreg.paper.provenance import Fact, Printed
 
 
 def main() -> None:
-    """Write the flow charts of the models and of a training step, and what made their numbers."""
+    """Write the flow charts of the models and of a training step, with provenance."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
     parser.add_argument("--manifests", type=Path, required=True, nargs="+")
@@ -35,12 +35,15 @@ def main() -> None:
 
 
 def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> Printed:
-    """A row of boxes a data set, input to loss; the main protocols have it alike or in rows apart.
+    """Draw one row of boxes per data set, from input to loss.
+
+    Data sets with the same model share a row; a data set whose model differs between the main
+    protocols has several.
 
     Args:
-        study: resolved config.
-        classes: of each source.
-        file: that the config was read from.
+        study: completed config.
+        classes: number of classes, by source.
+        file: path that the config was read from.
     """
     rows: dict[tuple[str, ...], list[str]] = {}
     boxes: dict[tuple[str, ...], list[Printed | str]] = {}
@@ -70,11 +73,11 @@ def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> 
 
 
 def step_chart(study: dict[str, Any], file: str) -> Printed:
-    """One training step, with the numbers that all trainings share; the others are named.
+    """Draw one training step, with numbers that all trainings share and symbols for the others.
 
     Args:
-        study: resolved config.
-        file: that the config was read from.
+        study: completed config.
+        file: path that the config was read from.
     """
     shown = [study["protocols"][name] for name in main_protocols(study)]
     trainings = [d for protocol in shown for d in protocol["datasets"].values()]
@@ -111,7 +114,7 @@ def step_chart(study: dict[str, Any], file: str) -> Printed:
 
 
 def _layers(place: str, model: dict[str, Any], classes: Fact, file: str) -> list[Printed | str]:
-    """The boxes of a model, each with its numbers."""
+    """The boxes of a model's layers, each with its numbers."""
     boxes: list[Printed | str] = ["input"]
     for index, width in enumerate(model.get("hidden", [])):
         units = Fact(width, "units of a hidden layer, as the config says", [], [file])

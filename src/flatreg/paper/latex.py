@@ -14,7 +14,7 @@ _ESCAPES = {
 
 MISSING = "--"
 
-# What stands for a sign in LaTeX, and the sign; math's dollars are none.
+# LaTeX spellings and the characters that they print; math dollars print nothing.
 _SIGNS = {
     **{written: character for character, written in _ESCAPES.items()},
     r"\cdot": "·",
@@ -27,17 +27,17 @@ _SIGNS = {
 }
 _SIGN = re.compile("|".join(map(re.escape, sorted(_SIGNS, key=len, reverse=True))))
 
-# As `plain` has it: 11,314 and 7.09·10^8 are one number each.
+# In the output of `plain`, 11,314 and 7.09·10^8 are one number each.
 _NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:·10\^-?\d+)?")
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
+    """Escape a text so that LaTeX prints it literally."""
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
 def prose(text: str) -> str:
-    """A sentence as `escape` has it, the study's symbols as mathematics."""
+    """Escape a sentence, with the study's symbols in math mode."""
     return (
         escape(text)
         .replace(escape("tr(H^2)"), r"$\mathrm{tr}(H^2)$")
@@ -46,11 +46,11 @@ def prose(text: str) -> str:
 
 
 def number(value: float | None, pattern: str = ".3g") -> str:
-    """A number in math mode's signs; a missing one is a dash.
+    """Format a number for LaTeX; a missing one is a dash.
 
     Args:
-        value: NaN and None are missing.
-        pattern: as of `format`; what comes out in powers of ten is written with a dot.
+        value: NaN and None mean missing.
+        pattern: a pattern for `format`; an exponent is written as a power of ten.
     """
     if value is None or math.isnan(value):
         return MISSING
@@ -62,14 +62,14 @@ def number(value: float | None, pattern: str = ".3g") -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p value to three places, never 0.000."""
+    """Format a p value to three places, never as 0.000."""
     if p is None or math.isnan(p):
         return MISSING
     return "$<$0.001" if p < 0.0005 else format(p, ".3f")
 
 
 def plain(text: str) -> str:
-    """Numbers and clauses of this module's LaTeX, as a reader sees them: `7.09·10^8`."""
+    """Convert this module's LaTeX to the text that a reader sees, such as `7.09·10^8`."""
     return _SIGN.sub(lambda found: _SIGNS[found[0]], re.sub(r"\^\{([^{}]*)\}", r"^\1", text))
 
 
@@ -79,5 +79,5 @@ def without_comment(line: str) -> str:
 
 
 def numbers_in(text: str) -> list[str]:
-    """The numbers that stand in plain text, signs included."""
+    """The numbers in a plain text, with signs."""
     return _NUMBER.findall(text)

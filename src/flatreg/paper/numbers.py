@@ -1,13 +1,13 @@
 r"""The numbers in the paper's text.
 
-The text names a number by where it is, `\val{PLACE}` or `\val[FORMAT]{PLACE}`, FORMAT as of
-Python's `format`, or `percent`. What it names is looked up and written as a macro; a place that
-does not exist is an error that names file and line; `--help`
-lists the kinds of places.
+The text cites a number by its place: `\val{PLACE}` or `\val[FORMAT]{PLACE}`, where FORMAT is a
+format of Python's `format`, or `percent`. This command looks up each place and writes its number as
+a macro. A place that does not exist is an error that names file and line. `--help` lists all kinds
+of places.
 
-Text inside `\when{NAME}{...}` is printed only where the study has the part NAME: a data set, a
-protocol, a claim or a table of the evidence. Places inside it are looked up only then. Beside the
-macros stands a list, numbers.json, of what made each number: see `flatreg.paper.provenance`.
+Text inside `\when{NAME}{...}` is printed only if the study has the part NAME: a data set, a
+protocol, a claim or a table of the evidence. Places inside it are looked up only then. numbers.json,
+beside the macros, lists the provenance of each number: see `flatreg.paper.provenance`.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def main() -> None:
 
 
 def macros(text: Path, found: Sources) -> Printed:
-    r"""The definitions of all numbers that a text names, of `\when` and `\datalink`.
+    r"""The definitions of all numbers that a text cites, and those for `\when` and `\datalink`.
 
     Raises:
-        UserError: a place does not exist; names file and line.
+        UserError: a place does not exist; the message names file and line.
     """
     known = parts(found)
     values: dict[str, Printed] = {}
@@ -103,7 +103,7 @@ def references(text: str) -> Iterator[Reference]:
 
 
 def data_files(found: Sources) -> dict[str, str]:
-    """The files that captions link to, by name, relative to the PDF's folder."""
+    """The files that captions link to, by name; paths are relative to the PDF's folder."""
     results, pdf = (Path(found.config["paths"][name]) for name in ("results", "pdf"))
     paths = {name: found.paths[name] for name in (*sources.FLAGS, *found.evidence)}
     paths |= {"epochs": results / "tables" / "epochs.csv", "surfaces": results / "surfaces"}
@@ -113,7 +113,7 @@ def data_files(found: Sources) -> dict[str, str]:
 
 
 def parts(found: Sources) -> set[str]:
-    """What a text may speak of only where it is there: data sets, protocols, claims, tables."""
+    """The names for `when`: the study's data sets, protocols, claims and tables."""
     claims = set(found.evidence["claims"]["claim"]) if "claims" in found.evidence else set()
     return datasets(found.config) | set(found.config["protocols"]) | claims | set(found.evidence)
 
@@ -124,7 +124,7 @@ def datasets(config: dict[str, Any]) -> set[str]:
 
 
 def resolve(place: str, pattern: str, found: Sources) -> Printed:
-    """What a place holds, as LaTeX, with what made it."""
+    """The content of a place as LaTeX, with provenance."""
     fact = places.look_up(place, found)
     kind, column = place.split("/")[0], place.split("/")[-1]
     if kind == "verdict":
@@ -137,11 +137,11 @@ def resolve(place: str, pattern: str, found: Sources) -> Printed:
 
 
 def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
-    """One clause on all lambdas above 0 of a data set: which differ from 0, or that none does.
+    """A clause about all lambdas above 0 of a data set: which differ from 0, or that none does.
 
     Args:
-        family: of `places.of_verdict`.
-        alpha: level of the tests.
+        family: value of `places.of_verdict`.
+        alpha: significance level of the tests.
     """
     tested = {lam: row for lam, row in family.items() if pd.notna(row["welch_p_holm"])}
     untested = len(family) - len(tested)
@@ -169,7 +169,7 @@ def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
 
 
 def _equals(p: float) -> str:
-    """What p is, or below which number."""
+    """The clause p = number, or p < bound."""
     written = latex.p_value(p)
     return f"$p$ {written}" if "<" in written else f"$p$ = {written}"
 

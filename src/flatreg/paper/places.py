@@ -1,4 +1,4 @@
-"""Look up what a place of the results holds, and what made it: one function a kind of place."""
+"""Look up the content and provenance of a place in the results: one function per kind of place."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources, lookup
 from flatreg.tables.evidence import (
     CALIBRATION_TABLE,
-    CHECKS_TABLE,
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
-    GRIM_TABLE,
     OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
     TEST_SETS_TABLE,
     VARIANCE_TABLE,
     VERDICTS,
 )
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_TABLE
 
 Lookup = Callable[..., Fact]
 
@@ -70,7 +69,7 @@ def look_up(name: str, found: Sources) -> Fact:
     """What stands at a place.
 
     Raises:
-        UserError: there is no such kind of place, or nothing there.
+        UserError: the kind of place is unknown, or the place is empty.
         KeyError, IndexError, TypeError, ValueError: a part of the place is wrong.
     """
     kind, *parts = name.split("/")
@@ -94,20 +93,20 @@ def of_data(found: Sources, source: str, *path: str) -> Fact:
 
 @place("bench/KEY/...", written=".1f")
 def of_bench(found: Sources, *path: str) -> Fact:
-    """A field of what `make bench` measured."""
+    """A field of the results of `make bench`."""
     return _field(found, "bench", found.bench, path, "as `make bench` measured it")
 
 
 @place("original/DATASET/LAMBDA/COLUMN")
 def of_original(found: Sources, dataset: str, lam: str, column: str) -> Fact:
-    """A number of the original paper."""
+    """A number of the original."""
     said = f"{column} as the original paper reports it"
     return Fact(found.original[dataset][lam][column], said, [], _files(found, "original"))
 
 
 @place("original_ratio/DATASET/LAMBDA")
 def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
-    """The original's time of training over its time at lambda 0."""
+    """The original's training time relative to its training time at lambda 0."""
     seconds = [found.original[dataset][name]["seconds"] for name in (lam, BASELINE)]
     said = f"the original paper's seconds at lambda {lam} over those at lambda {BASELINE}"
     return Fact(seconds[0] / seconds[1], said, [], _files(found, "original"))
@@ -115,10 +114,10 @@ def of_original_ratio(found: Sources, dataset: str, lam: str) -> Fact:
 
 @place("lambda/PROTOCOL/DATASET/LAMBDA")
 def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
-    """A strength of the penalty that a data set has.
+    """A lambda of a data set.
 
     Raises:
-        UserError: the config has none such there.
+        UserError: the data set has no such lambda in the config.
     """
     known = found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]
     if lam not in known:
@@ -130,7 +129,7 @@ def of_lambda(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
 def of_summary(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
-    """A statistic over the runs of a cell; `diverged` is made by the runs that did."""
+    """A statistic over the runs of a cell; `diverged` comes from the diverged runs."""
     value = lookup(found.summary, (protocol, dataset, lam, metric))[column]
     cell = _chosen(found.metrics, protocol=protocol, dataset=dataset, **{"lambda": lam})
     if column == "diverged":
@@ -152,7 +151,7 @@ def of_key(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
 def of_tests(
     found: Sources, protocol: str, dataset: str, lam: str, metric: str, column: str
 ) -> Fact:
-    """A statistic of a cell against that of lambda 0; an adjusted p is made by all lambdas."""
+    """A statistic of a cell against lambda 0; an adjusted p comes from all lambdas."""
     value = lookup(found.tests, (protocol, dataset, lam, metric))[column]
     runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), metric)
     if not column.endswith("_holm"):
@@ -163,7 +162,7 @@ def of_tests(
 
 @place("cost/PROTOCOL/DATASET/LAMBDA", written=".1f")
 def of_cost(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
-    """The time of a step over that at lambda 0."""
+    """The time of a step relative to that at lambda 0."""
     value = lookup(found.ratios, (protocol, dataset, lam))
     runs = _chosen(found.metrics, protocol=protocol, dataset=dataset)
     runs = runs[runs["lambda"].isin([lam, BASELINE]) & (runs["steps"] > 0)]
@@ -173,7 +172,7 @@ def of_cost(found: Sources, protocol: str, dataset: str, lam: str) -> Fact:
 
 @place("count/[PROTOCOL/[DATASET/]]WHAT", written=",")
 def of_count(found: Sources, *path: str) -> Fact:
-    """Runs, or diverged runs, of the study or of one protocol (and data set)."""
+    """The number of runs, or diverged runs, of the study or of one protocol (and data set)."""
     *chosen, what = path
     runs = _chosen(found.metrics, **dict(zip(("protocol", "dataset"), chosen, strict=False)))
     if what == "diverged":
@@ -186,7 +185,7 @@ def of_count(found: Sources, *path: str) -> Fact:
 
 @place("detectable/PROTOCOL/DATASET", written=".1f")
 def of_detectable(found: Sources, protocol: str, dataset: str) -> Fact:
-    """The smallest effect on test accuracy that the seeds of all lambdas can show."""
+    """The smallest effect on test accuracy that the seeds of all lambdas can detect."""
     family = _family(found, protocol, dataset, "test_accuracy")
     runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), "test_accuracy")
     said = f"largest over the lambdas: {_described(tables.TESTS_TABLE, 'detectable')}"
@@ -196,7 +195,7 @@ def of_detectable(found: Sources, protocol: str, dataset: str) -> Fact:
 
 @place("verdict/PROTOCOL/DATASET/METRIC")
 def of_verdict(found: Sources, protocol: str, dataset: str, metric: str) -> Fact:
-    """Of each lambda above 0: difference, adjusted p, and sizes."""
+    """Difference, adjusted p and sample sizes, for each lambda above 0."""
     family = _family(found, protocol, dataset, metric)
     columns = ["difference", "welch_p_holm", "n", "n_baseline"]
     runs = _with_value(_chosen(found.metrics, protocol=protocol, dataset=dataset), metric)
@@ -207,7 +206,7 @@ def of_verdict(found: Sources, protocol: str, dataset: str, metric: str) -> Fact
 
 @place("claim/CLAIM/PROTOCOL/COLUMN")
 def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
-    """What was found of a claim of the original."""
+    """A result for a claim of the original."""
     value = _row(found, "claims", claim=claim, protocol=protocol)[column]
     said = f"claim {claim} under {protocol}: {_described(CLAIMS_TABLE, column)}"
     behind = found.evidence.get("claim_runs")
@@ -219,7 +218,7 @@ def of_claim(found: Sources, claim: str, protocol: str, column: str) -> Fact:
 
 @place("claims/WHAT")
 def of_claims(found: Sources, what: str) -> Fact:
-    """How many claims there are (all), have a verdict (decided), or this verdict.
+    """The number of claims: all, with a verdict (decided), or with one given verdict.
 
     The first protocol of a claim decides.
     """
@@ -278,7 +277,7 @@ def of_coverage(found: Sources, interval: str, distribution: str, n: str, column
 
 @place("rescaled/FACTOR/MEASURE/COLUMN")
 def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
-    """A measure of flatness of one run whose layers were rescaled."""
+    """A measure of flatness of one run with rescaled layers."""
     row = _row(found, "reparametrization", factor=float(factor), measure=measure)
     said = f"{measure}, layers rescaled by {factor}: "
     said += _described(REPARAMETRIZATION_TABLE, column)
@@ -287,7 +286,7 @@ def of_rescaled(found: Sources, factor: str, measure: str, column: str) -> Fact:
 
 @place("overall/PROTOCOL/LAMBDA/COLUMN")
 def of_overall(found: Sources, protocol: str, lam: str, column: str) -> Fact:
-    """What a lambda does over all data sets of a protocol."""
+    """The effect of a lambda over all data sets of a protocol."""
     value = _row(found, "overall", protocol=protocol, **{"lambda": lam})[column]
     runs = _with_value(_chosen(found.metrics, protocol=protocol), "test_accuracy")
     runs = runs[runs["lambda"].isin([lam, BASELINE])]
@@ -297,7 +296,7 @@ def of_overall(found: Sources, protocol: str, lam: str, column: str) -> Fact:
 
 @place("test_set/PROTOCOL/DATASET/LAMBDA/COLUMN")
 def of_test_set(found: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
-    """What the size of a test set leaves open of a cell's accuracy."""
+    """The uncertainty of a cell's accuracy from the size of the test set."""
     cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
     value = _row(found, "test_sets", **cell)[column]
     runs = _with_value(_chosen(found.metrics, **cell), "test_accuracy")
@@ -307,7 +306,7 @@ def of_test_set(found: Sources, protocol: str, dataset: str, lam: str, column: s
 
 @place("variance/DATASET/METRIC/CAUSE/COLUMN")
 def of_variance(found: Sources, dataset: str, metric: str, source: str, column: str) -> Fact:
-    """How much of the spread over runs one source of randomness makes."""
+    """The share of the spread over runs that one cause of randomness makes."""
     row = _row(found, "variance", dataset=dataset, metric=metric, source=source)
     cell = {"protocol": row["protocol"], "dataset": dataset, "lambda": row["lambda"]}
     runs = _with_value(_chosen(found.metrics, **cell), metric)
@@ -341,7 +340,7 @@ def _table(found: Sources, name: str) -> pd.DataFrame:
     """A table of the evidence.
 
     Raises:
-        UserError: it was not given.
+        UserError: the table was not given.
     """
     if name not in found.evidence:
         raise UserError(f"{name}.csv was not given; add --{name.replace('_', '-')}")
@@ -352,7 +351,7 @@ def _row(found: Sources, name: str, **where: str | float) -> pd.Series:
     """The row of a table of the evidence.
 
     Raises:
-        UserError: the study has no such table, or the table no such row.
+        UserError: the study has no such table, or the table has no such row.
     """
     rows = _chosen(_table(found, name), **where)
     if rows.empty:
@@ -365,14 +364,14 @@ def _family(found: Sources, protocol: str, dataset: str, metric: str) -> pd.Data
 
 
 def _chosen(table: pd.DataFrame, **values: str | float) -> pd.DataFrame:
-    """The rows that have these values."""
+    """The rows with these values."""
     for column, value in values.items():
         table = table[table[column] == value]
     return table
 
 
 def _with_value(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The runs that a statistic is made of: a diverged one counts in none."""
+    """The runs behind a statistic; diverged runs are in none."""
     return runs[(runs["status"] != tables.DIVERGED) & runs[metric].notna()]
 
 

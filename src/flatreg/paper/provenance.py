@@ -1,4 +1,4 @@
-"""Where each printed number came from: items, kept as JSON beside the LaTeX that prints them."""
+"""Provenance of printed numbers: items, kept as JSON beside the LaTeX that prints them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from flatreg.paper import latex
 
 
 class Fact(NamedTuple):
-    """What one place of the results holds, and what made it.
+    """The content of one place in the results, and its provenance.
 
     Attributes:
-        value: a number as it was computed, a text, or a mapping of such; None is missing.
-        statistic: what it is, in words.
-        runs: keys (of metrics.csv) of the runs that it was computed from; none where it was
-            read from the files alone.
-        files: the files it was read from.
+        value: a number as computed, a text, or a mapping of these; None means missing.
+        statistic: a description of the value.
+        runs: keys (in metrics.csv) of the runs behind it; empty if it comes from files only.
+        files: the files that it was read from.
     """
 
     value: Any
@@ -34,16 +33,16 @@ class Fact(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One number of the paper: a fact, what it is called and how it is printed.
+    """One number of the paper: a fact with its name and printed form.
 
     Attributes:
         id: a place (see `flatreg.paper.numbers`) or a cell, TABLE/PROTOCOL/LAMBDA/METRIC/COLUMN.
-        printed: as a reader sees it.
-        value: unrounded.
-        statistic: in words.
-        runs: keys of the runs that made it.
-        files: the files it was read from.
-        command: what wrote it, and writes it again.
+        printed: the text that a reader sees.
+        value: the unrounded value.
+        statistic: a description of the value.
+        runs: keys of the runs behind it.
+        files: the files that it was read from.
+        command: the command that wrote it.
     """
 
     id: str
@@ -56,38 +55,38 @@ class Item(NamedTuple):
 
 
 class Printed(NamedTuple):
-    """LaTeX, and the items whose numbers stand in it."""
+    """LaTeX, with the items whose numbers it prints."""
 
     text: str
     items: list[Item]
 
 
 def printed(name: str, fact: Fact, text: str) -> Printed:
-    """A fact in print.
+    """Print a fact.
 
     Args:
         name: the item's id.
-        fact: what is printed.
-        text: how, as LaTeX.
+        fact: the fact to print.
+        text: its printed form as LaTeX.
     """
     plain_fact = fact._replace(value=plain(fact.value))
     return Printed(text, [Item(name, latex.plain(text), *plain_fact, command_line())])
 
 
 def join(parts: Iterable[Printed | str], between: str = "") -> Printed:
-    """Printed parts and bare LaTeX, one after another."""
+    """Join printed parts and bare LaTeX."""
     parts = list(parts)
     text = between.join(part if isinstance(part, str) else part.text for part in parts)
     return Printed(text, [i for part in parts if isinstance(part, Printed) for i in part.items])
 
 
 def command_line() -> str:
-    """The command that this process is, as one types it."""
+    """This process as a command that a person can type."""
     return shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: numpy's and pandas' numbers as Python's, a missing one as None."""
+    """A value for JSON: numbers of numpy and pandas as Python's, missing ones as None."""
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -100,21 +99,21 @@ def plain(value: Any) -> Any:
 
 
 def sidecar(path: Path) -> Path:
-    """Where the items of a LaTeX file are kept."""
+    """The path of the items of a LaTeX file."""
     return path.with_suffix(".json")
 
 
 def write(path: Path, items: list[Item]) -> None:
-    """Write the items of the LaTeX file `path` beside it; what is printed twice alike, once."""
+    """Write the items of the LaTeX file `path` beside it, without duplicates."""
     distinct = {(item.id, item.printed): item for item in items}
     write_checked_json(sidecar(path), [item._asdict() for item in distinct.values()])
 
 
 def read(path: Path) -> list[Item]:
-    """Read one sidecar (JSON).
+    """Read the items of one sidecar (JSON).
 
     Raises:
-        UserError: it is missing or holds something else.
+        UserError: the file is missing or has other content.
     """
     try:
         return [Item(**item) for item in read_json(path)]

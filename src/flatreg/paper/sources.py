@@ -11,28 +11,28 @@ import pandas as pd
 from flatreg import tables
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
-from flatreg.tables import evidence
+from flatreg.tables import registry
 from flatreg.tables.derived import cost_ratios
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
 # Tables of the evidence that may be cited; a study may do without some.
-EVIDENCE = {n: t for n, t in evidence.EVIDENCE.items() if n not in evidence.WORKINGS}
+EVIDENCE = {n: t for n, t in registry.EVIDENCE.items() if n not in registry.WORKINGS}
 
 
 class Sources(NamedTuple):
-    """The result tables, the config they were made from and the original's numbers.
+    """The result tables, the config that they were made from, and the original's numbers.
 
     Attributes:
-        config: resolved config.
-        metrics: a row a run.
-        summary: a row a cell and metric, by (protocol, dataset, lambda, metric).
-        tests: likewise, lambda above 0.
-        ratios: time of training over that of lambda 0, by (protocol, dataset, lambda).
-        manifests: by source.
-        original: by data set, rows by lambda.
-        bench: what `make bench` measured.
-        evidence: tables of `EVIDENCE` that were given, by name.
-        paths: where each was read from, by flag; a manifest by its source.
+        config: completed config.
+        metrics: one row per run.
+        summary: one row per cell and metric, by (protocol, dataset, lambda, metric).
+        tests: likewise, for every lambda above 0.
+        ratios: time of a step relative to lambda 0, by (protocol, dataset, lambda).
+        manifests: manifests by source.
+        original: rows by lambda, by data set.
+        bench: results of `make bench`.
+        evidence: the given tables of `EVIDENCE`, by name.
+        paths: path of each file, by flag; of a manifest, by source.
     """
 
     config: dict[str, Any]
@@ -48,7 +48,7 @@ class Sources(NamedTuple):
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Name the files of `read` on a command line."""
+    """Add the flags for the files that `read` reads."""
     for flag in FLAGS:
         parser.add_argument(f"--{flag}", type=Path, required=True)
     parser.add_argument("--manifests", type=Path, required=True, nargs="+")
@@ -57,10 +57,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def read(arguments: argparse.Namespace) -> Sources:
-    """Read all files of `add_flags`.
+    """Read all files that the flags of `add_flags` name.
 
     Raises:
-        UserError: one is missing or broken.
+        UserError: a file is missing or broken.
     """
     by_metric = [*tables.CELL, "metric"]
     given = {name: getattr(arguments, name) for name in [*FLAGS, *EVIDENCE]}
@@ -85,10 +85,10 @@ def read(arguments: argparse.Namespace) -> Sources:
 
 
 def lookup(table: pd.DataFrame | pd.Series, place: tuple[str, ...]) -> Any:
-    """The row (or value) of one place of a table.
+    """The row (or value) at one place of a table.
 
     Raises:
-        UserError: there is none.
+        UserError: the place does not exist.
     """
     try:
         return table.loc[place]

@@ -1,6 +1,6 @@
-"""Where a number of the paper comes from.
+"""Trace a number of the paper to its runs, files, commit and command.
 
-NUMBER is a number as it is printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
+NUMBER is a number as printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
 (summary/tuned/cifar100/0/test_accuracy/mean), a cell of a table
 (table_cifar100/tuned/0.01/test_accuracy/mean), or the beginning of a place (summary/tuned).
 Without a study in results/ the answer is from results/reference, whose numbers the project prints.
@@ -61,7 +61,7 @@ class Origin(NamedTuple):
 
 
 def main() -> None:
-    """Print what made each item that matches."""
+    """Print the provenance of each matching item."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_argument("number", metavar="NUMBER", help="a number, a macro or a place")
     where = f"completed config (JSON) of a study; {STUDY}, or else {REFERENCE}, where left out"
@@ -122,7 +122,7 @@ def read_items(generated: Path) -> list[Item]:
     """The items of all sidecars in the paper's folder of generated files.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no sidecars.
     """
     paths = sorted(generated.glob("*.json"))
     if not paths:
@@ -131,7 +131,7 @@ def read_items(generated: Path) -> list[Item]:
 
 
 def matching(wanted: str, items: list[Item]) -> list[Item]:
-    """The items that a place names or begins, or else that print the number."""
+    """The items whose place equals or begins with the query, or else those that print it."""
     place = _place(wanted)
     named = [item for item in items if item.id == place or item.id.startswith(f"{place}/")]
     number = _number(wanted)
@@ -139,9 +139,9 @@ def matching(wanted: str, items: list[Item]) -> list[Item]:
 
 
 def nearest(wanted: str, items: list[Item]) -> list[str]:
-    """A few places, or numbers, that come near to what was asked for."""
+    """A few places, or numbers, similar to the query."""
     printed = {number.lstrip("+-") for item in items for number in latex.numbers_in(item.printed)}
-    # Digits of a run's key are no number.
+    # Digits in a run's key are not a number.
     printed -= {number for number in printed if number[:1] == "0" and number[1:2].isdigit()}
     try:
         value = _value(_number(wanted))
@@ -162,7 +162,7 @@ def read_runs(origin: Origin) -> pd.DataFrame:
 def describe(
     item: Item, origin: Origin, runs: pd.DataFrame, shown: int | None
 ) -> list[tuple[str, list[str]]]:
-    """What is said of an item: a name and its lines each.
+    """The description of an item: pairs of a heading and its lines.
 
     Args:
         item: of a sidecar.
@@ -209,7 +209,7 @@ def of_facts(runs: pd.DataFrame, origin: Origin) -> list[str]:
 
 
 def of_training(folder: Path) -> list[str]:
-    """The command that trained a run, where its facts are kept."""
+    """The command that trained a run, if its facts are available."""
     path = folder / "facts.json"
     return [shlex.join(read_json(path)["command"])] if path.exists() else []
 
@@ -250,7 +250,7 @@ def _place(wanted: str) -> str:
 
 
 def _number(wanted: str) -> str:
-    """A number as the sidecars print it; powers of ten may be typed with an e."""
+    """A typed number in the form of the sidecars; powers of ten may be typed with an e."""
     text = latex.plain(wanted).strip().replace("\N{MINUS SIGN}", "-").lstrip("<†")
     powers = re.fullmatch(r"([-+]?[\d.]+)e\+?(-?)0*(\d+)", text)
     return "{}·10^{}{}".format(*powers.groups()) if powers else text

@@ -1,20 +1,19 @@
-"""The penalty: lambda / B * tr(H^2) of one mini-batch, cheap, unbiased, in any training.
+"""The penalty lambda / B * tr(H^2) on one mini-batch: cheap, unbiased, for any training.
 
-H is the Hessian of the mini-batch's mean task loss in the parameters, dropout off, weight decay
-left out, and tr(H^2) = ||H||_F^2. An *estimator* is built once:
+H is the Hessian of the mini-batch's mean task loss with respect to the parameters, dropout off,
+weight decay left out; tr(H^2) = ||H||_F^2. An *estimator* is built once,
 
     autodiff(loss)      any loss, by Hessian-vector products
-    gram(layer)         a first layer that is linear on the input: probes in few dimensions
+    gram(layer)         a first layer that is linear in its parameters: probes in few dimensions
     exact(layer)        softmax and logistic regression: no probes, no variance
 
 and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
-`value_and_grad` puts it into a training step; `flatreg.penalty.linen` derives the first layer of
-a Flax module.
+`value_and_grad` adds the penalty to a training step; `flatreg.penalty.linen` derives the first
+layer of a Flax module.
 """
 
 from __future__ import annotations
 
-from flatreg.penalty.autodiff import autodiff
 from flatreg.penalty.checking import check
 from flatreg.penalty.devices import shard_batch
 from flatreg.penalty.errors import (
@@ -29,9 +28,10 @@ from flatreg.penalty.errors import (
     WeightError,
 )
 from flatreg.penalty.estimator import Estimator
-from flatreg.penalty.exact import exact
+from flatreg.penalty.estimators.autodiff import autodiff
+from flatreg.penalty.estimators.exact import exact
+from flatreg.penalty.estimators.gram import gram
 from flatreg.penalty.first_layer import FirstLayer
-from flatreg.penalty.gram import gram
 from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
 
 __all__ = [

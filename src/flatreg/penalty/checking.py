@@ -1,4 +1,4 @@
-"""What no shape or type can tell: a batch that is not finite, a gradient that does not flow."""
+"""Checks of values: a batch that is not finite, a gradient that does not flow."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import jax.numpy as jnp
 from flatreg.penalty.errors import BatchError, DetachedError, LossError
 from flatreg.penalty.estimator import Estimator, Params, check_arguments
 
-# Of the parameters' norm: far above rounding in single precision, small against them.
+# Relative step: far above rounding in single precision, small against the parameters.
 _STEP = 1e-2
 
 
 def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.Array) -> None:
-    """Try an estimator on one batch, outside of jit, before a training relies on it.
+    """Check an estimator on one batch, outside of jit, before a training relies on it.
 
     Raises:
-        ParameterError, LossError, BatchError: as `estimator` itself.
+        ParameterError, LossError, BatchError: as raised by `estimator`.
         BatchError: x or the labels are not finite.
         LossError: the loss or tr(H^2), or its gradient, is not finite.
-        DetachedError: the loss or tr(H^2) changes with the parameters and its gradient is zero
-            everywhere: some part of it was cut off, say by `stop_gradient`.
-        ModelError: the loss is not what the estimator takes it for.
+        DetachedError: the loss or tr(H^2) changes with the parameters, but its gradient is zero
+            everywhere: some part of it was cut off, for example by `stop_gradient`.
+        ModelError: the loss is not the one that the estimator assumes.
     """
     check_arguments(estimator, params, x, *labels)
     for name, part in [("x", x), *((f"labels[{i}]", part) for i, part in enumerate(labels))]:
@@ -56,7 +56,7 @@ def _is_finite(tree: Any) -> bool:
 
 
 def _is_detached(here: tuple[jax.Array, Params], there: tuple[jax.Array, Params]) -> bool:
-    """Whether value and gradient of two places say so: alone, one may be an extremum."""
+    """Whether the value changes with zero gradient; one point alone may be an extremum."""
     (value, slope), (other_value, other_slope) = here, there
     if any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves((slope, other_slope))):
         return False

@@ -1,4 +1,4 @@
-"""A batch spread over several devices."""
+"""Sharding of a batch over several devices."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from flatreg.penalty.errors import BatchError
 
 
 def shard_batch(mesh: Mesh, *batch: Any) -> tuple[Any, ...]:
-    """Spread the examples of a batch evenly over a mesh's first axis; jit does the rest.
+    """Shard the examples of a batch evenly over the first axis of a mesh; jit does the rest.
 
     Args:
-        mesh: of `jax.make_mesh`, its axes of type Auto: the compiler places what the estimators
-            compute of all examples together.
+        mesh: from `jax.make_mesh`, with axes of type Auto, so that the compiler places what the
+            estimators compute from all examples together.
         *batch: inputs and labels, examples along the first axis.
 
     Raises:
-        BatchError: the axis is of another type, or the number of examples is no multiple of its
-            devices.
+        BatchError: the axis is of another type, or the number of examples is not a multiple of
+            its devices.
     """
     axis = mesh.axis_names[0]
     if mesh.axis_types[0] is not AxisType.Auto:

@@ -1,47 +1,47 @@
-"""What is wrong with an argument: its name, what it is, and what was expected."""
+"""Errors about arguments: name, value, and what was expected."""
 
 from __future__ import annotations
 
 
 class ArgumentError(ValueError):
-    """An argument that the penalty cannot work with.
+    """An argument that the penalty cannot use.
 
     Attributes:
-        argument: its name.
+        argument: name of the argument.
     """
 
     def __init__(self, argument: str, found: str, expected: str) -> None:
-        """Say it in one line."""
+        """Put name, value and expectation in one line."""
         super().__init__(f"{argument} is {found}; expected {expected}")
         self.argument = argument
 
 
 class LossError(ArgumentError):
-    """A loss that is not one real number."""
+    """A loss that is not a single real number."""
 
 
 class ParameterError(ArgumentError):
-    """Parameters that are missing or cannot be differentiated in."""
+    """Parameters that are missing or not differentiable."""
 
 
 class ProbeError(ArgumentError):
-    """A number of probes below 1, or a distribution that is not there."""
+    """Fewer than one probe, or an unknown distribution."""
 
 
 class ModelError(ArgumentError):
-    """A model that an estimator does not fit."""
+    """A model that does not fit the estimator."""
 
 
 class BatchError(ArgumentError):
-    """A batch that is empty, not finite, or does not divide the devices."""
+    """A batch that is empty, not finite, or not divisible by the devices."""
 
 
 class StepError(ArgumentError):
-    """A step that is missing, or an interval that is no whole number above 0."""
+    """A missing step, or an interval that is not a whole number above 0."""
 
 
 class WeightError(ArgumentError):
-    """What the penalty's weight cannot be made of."""
+    """An argument that gives no valid weight of the penalty."""
 
 
 class DetachedError(ArgumentError):

@@ -1,4 +1,4 @@
-"""What all estimators of tr(H^2) are: one interface, and what its arguments must be."""
+"""The interface of all estimators of tr(H^2), and the checks of their arguments."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Coordinates = Any
 
 @dataclass(frozen=True)
 class Estimator:
-    """tr(H^2) of a loss, differentiable in the parameters: `estimate(params, x, ..., key=key)`.
+    """tr(H^2) of a loss, differentiable in the parameters: `estimator(params, x, ..., key=key)`.
 
-    The work is done in coordinates zeta, linear in the parameters: `enter` is all that touches
-    the parameters themselves, so that whoever differentiates loss and penalty as one function of
-    zeta goes back through it once.
+    The work is done in coordinates zeta that are linear in the parameters. Only `enter` uses the
+    parameters themselves, so that loss and penalty, differentiated as one function of zeta,
+    need only one backward pass through it.
 
     Attributes:
         name: "autodiff", "gram" or "exact".
         enter: `enter(params, x) -> zeta`.
         loss: mean task loss, `loss(zeta, x, *labels) -> []`.
         trace: `trace(zeta, x, *labels, key=key) -> []`, in units of loss^2 / params^4.
-        verify: `verify(zeta, x, *labels, key=key)`, of an estimator that takes something of the
-            loss for granted: raises ModelError where this batch shows that it does not hold.
+        verify: `verify(zeta, x, *labels, key=key)`, for an estimator that assumes something about
+            the loss: raises ModelError if the assumption fails on this batch.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Estimator:
     verify: Callable[..., None] | None = None
 
     def __call__(self, params: Params, x: Any, *labels: Any, key: jax.Array) -> jax.Array:
-        """tr(H^2) of the batch's mean loss; unbiased.
+        """Unbiased estimate of tr(H^2) of the batch's mean loss.
 
         Raises:
-            ParameterError: there are none, or some are not real numbers.
+            ParameterError: there are no parameters, or some are not real numbers.
             BatchError: the batch has no examples.
-            LossError: the loss is not one real number.
-            ModelError: the model is not what the estimator takes it for.
+            LossError: the loss is not a single real number.
+            ModelError: the model does not fit the estimator.
         """
         check_arguments(self, params, x, *labels)
         return self.trace(self.enter(params, x), x, *labels, key=key)
@@ -56,9 +56,9 @@ def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) 
     """Check shapes and types; costs nothing once compiled.
 
     Raises:
-        ParameterError: there are none, or some are not real numbers.
+        ParameterError: there are no parameters, or some are not real numbers.
         BatchError: the batch has no examples.
-        LossError: the loss is not one real number.
+        LossError: the loss is not a single real number.
     """
     leaves = jax.tree.leaves_with_path(params)
     if not leaves:
@@ -67,7 +67,7 @@ def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) 
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = f"params{jax.tree_util.keystr(path)}"
             raise ParameterError(name, described(leaf), "an array of floating-point numbers")
-    # A sparse batch has a shape of its own, apart from that of its leaves.
+    # The shape of a sparse batch differs from those of its leaves.
     for part in [x] if hasattr(x, "shape") else jax.tree.leaves(x):
         if getattr(part, "shape", ())[:1] == (0,):
             raise BatchError("x", described(part), "at least one example")
@@ -80,17 +80,17 @@ def check_arguments(estimator: Estimator, params: Params, x: Any, *labels: Any) 
 
 
 def is_real_number(value: Any) -> bool:
-    """Whether it is an array of no dimensions and of a floating-point type."""
+    """Whether a value is a floating-point array of shape []."""
     return _is_array(value) and value.shape == () and jnp.issubdtype(value.dtype, jnp.floating)
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number of at least 1."""
+    """Whether a value is a whole number of at least 1."""
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def described(value: Any) -> str:
-    """Type and shape of an array, the type of anything else."""
+    """Type and shape of an array, or the type of any other value."""
     return f"{value.dtype}{list(value.shape)}" if _is_array(value) else type(value).__name__
 
 

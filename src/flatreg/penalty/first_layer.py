@@ -1,4 +1,4 @@
-"""How a model begins: with a layer that is linear in its parameters, on a fixed input."""
+"""Models whose first layer is linear in its parameters, on a fixed input."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from flatreg.penalty.estimator import Params, described
 
 
 class FirstLayer(NamedTuple):
-    """z = x kernel + bias, and the loss as a function of z and of what is left.
+    """The layer z = x kernel + bias, and the loss as a function of z and the other parameters.
 
     A convolution is linear in its parameters too, but gains nothing: a picture has more
     positions than a filter has weights.
 
     Attributes:
-        split: `split(params) -> (kernel [d, h], bias [h] or None, rest)`. It rearranges: each
-            parameter is in one of these, once and as it is. A kernel that is a function of the
-            parameters (masked, scaled) has another Hessian.
+        split: `split(params) -> (kernel [d, h], bias [h] or None, rest)`. It only rearranges: each
+            parameter is in exactly one part, unchanged. With a kernel that is a function of the
+            parameters (masked, scaled), the Hessian would be another.
         loss: mean task loss of a batch, `loss((z, rest), x, *labels) -> []`, z [B, h].
-        bias: whether the layer has one.
+        bias: whether the layer has a bias.
     """
 
     split: Callable[[Params], tuple[jax.Array, jax.Array | None, Any]]
@@ -33,11 +33,11 @@ class FirstLayer(NamedTuple):
     bias: bool = True
 
     def enter(self, params: Params, x: Any) -> tuple[jax.Array, Any]:
-        """The coordinates (z, rest) of parameters on inputs x [B, d].
+        """The coordinates (z, rest) of the parameters on inputs x [B, d].
 
         Raises:
-            BatchError: x is no matrix.
-            ModelError: the parts of `split` are not as it says, or not all of the parameters.
+            BatchError: x is not a matrix.
+            ModelError: the parts of `split` have wrong shapes, or do not cover the parameters.
         """
         kernel, bias, rest = self.split(params)
         if x.ndim != 2:
@@ -64,7 +64,7 @@ class FirstLayer(NamedTuple):
 
 
 def dense(x: Any) -> Any:
-    """A batch [B, d] as an array, whatever it is."""
+    """A batch [B, d], sparse or dense, as a dense array."""
     return x.todense() if isinstance(x, BCOO) else x
 
 

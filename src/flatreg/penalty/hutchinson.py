@@ -1,7 +1,7 @@
-"""Hutchinson's estimate of tr(A^2) for a symmetric A given by its products.
+"""Hutchinson's estimate of tr(A^2) for a symmetric matrix A, given by its products.
 
-E ||A v||^2 = tr(A^2) for E v = 0, E v v^T = I. With S = A^2 one probe has variance
-2 (||S||_F^2 - sum_i S_ii^2) if Rademacher and 2 ||S||_F^2 if normal.
+E ||A v||^2 = tr(A^2) for E v = 0, E v v^T = I. With S = A^2, one probe has variance
+2 (||S||_F^2 - sum_i S_ii^2) if it is Rademacher, and 2 ||S||_F^2 if it is normal.
 
 References:
     M. F. Hutchinson. A stochastic estimator of the trace of the influence matrix for Laplacian
@@ -24,14 +24,14 @@ from flatreg.penalty.estimator import is_count
 def trace_of_square(
     product: Callable[[Any], Any], like: Any, key: jax.Array, *, probes: int, distribution: str
 ) -> jax.Array:
-    """Mean of ||A v||^2 over probes v.
+    """Mean of ||A v||^2 over the probes v.
 
     Args:
         product: the map v -> A v.
-        like: any tree with the structure, shapes and types of v.
-        key: of the probes.
-        probes: how many.
-        distribution: of their entries.
+        like: a tree with the structure, shapes and types of v.
+        key: random key for the probes.
+        probes: number of probes.
+        distribution: distribution of their entries.
     """
     norms = [
         _squared_norm(product(draw(like, k, distribution))) for k in jax.random.split(key, probes)
@@ -48,7 +48,7 @@ _WORD = 32
 
 
 def signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Rademacher entries, 32 from each random word: words cost more than arithmetic."""
+    """Rademacher entries, 32 per random word: drawing words costs more than arithmetic."""
     size = 1
     for length in shape:
         size *= length
@@ -61,7 +61,7 @@ DISTRIBUTIONS: dict[str, Draw] = {"rademacher": signs, "normal": jax.random.norm
 
 
 def draw(tree: Any, key: jax.Array, distribution: str) -> Any:
-    """One probe with the structure, shapes and types of `tree`."""
+    """Draw one probe with the structure, shapes and types of `tree`."""
     leaves, structure = jax.tree.flatten(tree)
     entries = DISTRIBUTIONS[distribution]
     keys = jax.random.split(key, len(leaves))
@@ -73,10 +73,10 @@ def draw(tree: Any, key: jax.Array, distribution: str) -> Any:
 
 
 def check_probes(probes: int, distribution: str) -> None:
-    """Check what the estimators are told of their probes.
+    """Check the number and distribution of probes.
 
     Raises:
-        ProbeError: fewer than one, or an unknown distribution.
+        ProbeError: fewer than one probe, or an unknown distribution.
     """
     if not is_count(probes):
         raise ProbeError("probes", repr(probes), "a whole number of at least 1")

@@ -18,17 +18,17 @@ Path = tuple[str, ...]
 def first_layer(
     module: nn.Module, x: jax.Array, loss_of_logits: Callable[..., jax.Array], **arguments: Any
 ) -> FirstLayer:
-    """Split a module of which one `nn.Dense` acts on the input itself; the rest is any function.
+    """Split a module in which exactly one `nn.Dense` acts on the input; the rest is any function.
 
     Args:
         module: called as `module(x, **arguments)`.
-        x: inputs [B, d]; only their shape and type count.
+        x: inputs [B, d]; only their shape and type matter.
         loss_of_logits: mean task loss, `loss_of_logits(logits, *labels) -> []`.
-        **arguments: of the module's call, and what `apply` takes beside them, such as `rngs`;
-            the layer's loss takes others in their place.
+        **arguments: keyword arguments of the module's call and of `apply`, such as `rngs`; they
+            can be overridden in a call of the layer's loss.
 
     Raises:
-        ModelError: no such layer, or several; names the module and what would fit.
+        ModelError: there is no such layer, or several; the message names the module.
     """
     path, bias = _find(module, x, arguments)
 
@@ -53,7 +53,7 @@ def first_layer(
 
 
 class _Call(NamedTuple):
-    """A call of a Dense layer: where it is, whether its kernel is the parameter of its name."""
+    """A call of a Dense layer: its path, and whether its kernel is its own parameter."""
 
     path: Path
     bias: bool
@@ -62,7 +62,7 @@ class _Call(NamedTuple):
 
 
 def _find(module: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> tuple[Path, bool]:
-    """Path of the Dense that acts on the input, and whether it has a bias."""
+    """Path of the Dense layer that acts on the input, and whether it has a bias."""
     calls: list[_Call] = []
     keys = {"params": jax.random.key(0)} | (arguments.get("rngs") or {})
     rest = {name: value for name, value in arguments.items() if name != "rngs"}
@@ -95,7 +95,7 @@ def _find(module: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> tuple[P
 
 
 def _is_dense_call(context: Any) -> bool:
-    """Whether it is a Dense layer as Flax has it: a subclass may compute something else."""
+    """Whether this is a call of Flax's own Dense layer: a subclass may compute something else."""
     module = context.module
     plain = type(module) is nn.Dense and module.dot_general is module.dot_general_cls is None
     return plain and context.method_name == "__call__"

@@ -21,13 +21,13 @@ from flatreg.penalty.estimator import (
 
 
 class Value(NamedTuple):
-    """What a step's loss is made of.
+    """The parts of a step's loss.
 
     Attributes:
         loss: task loss.
-        tr_h2: the estimate, 0 on a step that takes none.
-        applied: whether this step took one.
-        aux: what the task returned beside its loss, None without `has_aux`.
+        tr_h2: the estimate; 0 on a step without one.
+        applied: whether the penalty was applied on this step.
+        aux: the auxiliary output of the task; None without `has_aux`.
     """
 
     loss: jax.Array
@@ -43,23 +43,25 @@ def value_and_grad(
     task: Callable[..., Any] | None = None,
     has_aux: bool = False,
 ) -> Callable[..., tuple[Value, Params]]:
-    """Loss and gradient of L_task + weight * tr(H^2), the penalty on every k-th step alone.
+    """Loss and gradient of L_task + weight * tr(H^2), with the penalty only on every k-th step.
 
     Args:
-        estimator: of tr(H^2).
-        interval: k; the penalty is applied where it divides the step.
-        task: what is trained where it is not the loss that H is of, say with dropout on:
-            `task(zeta, x, *labels, **arguments) -> []` in the estimator's coordinates.
+        estimator: estimator of tr(H^2).
+        interval: k; the penalty is applied if k divides the step.
+        task: the loss to train, if it differs from the one that H is the Hessian of, for example
+            because of dropout: `task(zeta, x, *labels, **arguments) -> []`, in the estimator's
+            coordinates.
         has_aux: whether `task` returns (loss, aux).
 
     Returns:
         `f(params, x, *labels, key=, weight=, step=, **arguments) -> (Value, gradient)`. `weight` is
-        of one application (see `scale`) and may be traced: one compiled step serves all of them.
-        `step` may be left out where `interval` is 1.
+        that of one application (see `scale`) and may be traced, so that one compiled step serves
+        every weight. `step` may be left out if `interval` is 1.
 
     Raises:
-        StepError: `interval` is no whole number above 0; at a call, the step is missing.
-        LossError: at a call, the task's loss is no real number; and what `estimator` raises.
+        StepError: `interval` is not a whole number above 0; at a call, the step is missing.
+        LossError: at a call, the task's loss is not a real number. A call also raises the errors
+            of `estimator`.
     """
     _check_interval(interval)
     of_task = _task(estimator, task, has_aux)
@@ -100,7 +102,7 @@ def value_and_grad(
 def plain_value_and_grad(
     estimator: Estimator, *, task: Callable[..., Any] | None = None, has_aux: bool = False
 ) -> Callable[..., tuple[Value, Params]]:
-    """As `value_and_grad` at lambda = 0: `f(params, x, *labels, **arguments)`, no penalty in it."""
+    """Like `value_and_grad`, without the penalty: `f(params, x, *labels, **arguments)`."""
     step = _plain_step(estimator, _task(estimator, task, has_aux))
 
     def run(params: Params, x: Any, *labels: Any, **arguments: Any) -> tuple[Value, Params]:
@@ -147,7 +149,7 @@ def _differentiate(
 
 
 def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
-    """The weight of tr(H^2) in the loss of a step that applies it.
+    """The weight of tr(H^2) in the loss of a step with the penalty.
 
     Args:
         lam: lambda, finite and at least 0.
@@ -157,7 +159,7 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
             interval * lambda / B, which keeps the mean over all steps at lambda / B.
 
     Raises:
-        WeightError, StepError: one of them is none of these.
+        WeightError, StepError: an argument is out of range, or `scaling` is unknown.
     """
     _check_interval(interval)
     folds = {"per_application": 1, "interval_fold": interval}

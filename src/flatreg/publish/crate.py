@@ -29,7 +29,7 @@ from flatreg.config import Config
 from flatreg.disk.files import read_json, sha256, write_json
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
-from flatreg.tables.evidence import TABLES
+from flatreg.tables.registry import TABLES
 
 FORMATS = {
     ".csv": "text/csv",

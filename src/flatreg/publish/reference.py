@@ -18,7 +18,7 @@ from flatreg.disk.files import read_json, write_checksum, write_json
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
 from flatreg.publish import stages
-from flatreg.tables.evidence import EVIDENCE, WORKINGS
+from flatreg.tables.registry import EVIDENCE, WORKINGS
 
 # Facts that differ from run to run.
 OF_ONE_RUN = ("command", "begun", "ended", "commit")

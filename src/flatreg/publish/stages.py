@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
 
 from flatreg import command, tables
 from flatreg.errors import UserError
-from flatreg.tables.schema import count, number, text
+from flatreg.tables.schema import count, number, table, text
 
 # Stages in order, by the folder of their benchmarks; for runs by folder and file name.
 STAGES = {
@@ -30,15 +29,13 @@ STAGES = {
     "notebooks": "notebooks",
 }
 
-TABLE = pa.DataFrameSchema(
+TABLE = table(
     {
         "stage": text("stage of the study, or all"),
         "jobs": count("jobs of the stage"),
         "clock": number("minutes by the clock, one job after another", least=0),
         "processor": number("minutes of processor time", least=0),
     },
-    strict=True,
-    ordered=True,
     unique=["stage"],
 )
 

@@ -1,14 +1,13 @@
 """The study's tables: columns with units, and checking, reading and writing."""
 
+from flatreg.disk.statuses import DIVERGED, STATUSES
 from flatreg.tables.results import (
     CELL,
-    DIVERGED,
     EPOCHS_TABLE,
     METRICS,
     METRICS_TABLE,
     RESULTS,
     RUN,
-    STATUSES,
     SUMMARY_TABLE,
     TESTS_TABLE,
     TIMES_TABLE,

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pandas as pd
 import pandera.pandas as pa
 
-from flatreg.tables.results import CELL, RESULTS, RUN
-from flatreg.tables.schema import count, number, read, share, text
+from flatreg.tables.results import CELL, RUN
+from flatreg.tables.schema import count, number, share, table, text
 
 VERDICTS = ["supported", "contradicted", "equivalent", "undetermined"]
 # The side of a comparison that a run belongs to; "run" for a trend or a correlation.
 SIDES = ["treated", "baseline", "run"]
-
 _CELL = {name: text(f"{name} of the run") for name in CELL}
 _RUN = _CELL | {"seed": count("seed of the run")}
-
 # One row per claim and protocol.
-CLAIMS_TABLE = pa.DataFrameSchema(
+CLAIMS_TABLE = table(
     {
         "claim": text("name of the claim in the ledger"),
         "protocol": text("protocol whose runs it is tried on"),
@@ -51,38 +46,29 @@ CLAIMS_TABLE = pa.DataFrameSchema(
         "verdict": text("what follows", checks=pa.Check.isin(VERDICTS)),
         "note": text("what a reader must know of it", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=["claim", "protocol"],
 )
-
 # One row per run behind each row of CLAIMS_TABLE.
-CLAIM_RUNS_TABLE = pa.DataFrameSchema(
+CLAIM_RUNS_TABLE = table(
     {
         "claim": text("name of the claim in the ledger"),
         "protocol": text("protocol that it is tried under"),
         "side": text("which side of the comparison", checks=pa.Check.isin(SIDES)),
         "key": text("key of the run, as in metrics.csv"),
     },
-    strict=True,
-    ordered=True,
 )
-
 # One row per run and measure of flatness; diverged runs have none.
-FLATNESS_TABLE = pa.DataFrameSchema(
+FLATNESS_TABLE = table(
     {
         **_RUN,
         "key": text("key of the run, as in metrics.csv"),
         "measure": text("name of the measure, a radius after its last underscore"),
         "value": number("its value on training examples"),
     },
-    strict=True,
-    ordered=True,
     unique=[*RUN, "measure"],
 )
-
 # One row per scope, measure and target.
-CORRELATIONS_TABLE = pa.DataFrameSchema(
+CORRELATIONS_TABLE = table(
     {
         "protocol": text("protocol whose runs are correlated, or all"),
         "dataset": text("data set whose runs are correlated, or all"),
@@ -100,13 +86,10 @@ CORRELATIONS_TABLE = pa.DataFrameSchema(
         "granulated": number("granulated Kendall's coefficient (Jiang et al. 2020)"),
         "note": text("why a number is missing", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=["protocol", "dataset", "measure", "target"],
 )
-
 # One row per protocol and lambda above 0, over all data sets of the protocol.
-OVERALL_TABLE = pa.DataFrameSchema(
+OVERALL_TABLE = table(
     {
         "protocol": text("protocol of the runs"),
         "lambda": text("lambda of the runs"),
@@ -120,13 +103,10 @@ OVERALL_TABLE = pa.DataFrameSchema(
         "improvement_high": share("upper end of it"),
         "note": text("why a number is missing", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=["protocol", "lambda"],
 )
-
 # One row per cell: the uncertainty from the size of the test set, and the spread over seeds.
-TEST_SETS_TABLE = pa.DataFrameSchema(
+TEST_SETS_TABLE = table(
     {
         **_CELL,
         "examples": count("examples of the test set", nullable=True),
@@ -136,13 +116,10 @@ TEST_SETS_TABLE = pa.DataFrameSchema(
         "low": number("lower end of Wilson's interval of one accuracy like the mean"),
         "high": number("upper end of it"),
     },
-    strict=True,
-    ordered=True,
     unique=list(_CELL),
 )
-
 # One row per data set, metric and cause of randomness; its column is called `source`.
-VARIANCE_TABLE = pa.DataFrameSchema(
+VARIANCE_TABLE = table(
     {
         "dataset": text("data set"),
         "metric": text("column of metrics.csv"),
@@ -159,13 +136,10 @@ VARIANCE_TABLE = pa.DataFrameSchema(
         "sampling_sd": number("of an accuracy on a test set of that size (binomial)", least=0),
         "note": text("why a number is missing", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=["dataset", "metric", "source"],
 )
-
 # One row per run whose estimates of tr(H^2) were compared with the closed form.
-ESTIMATES_TABLE = pa.DataFrameSchema(
+ESTIMATES_TABLE = table(
     {
         **_RUN,
         "key": text("key of the run, as in metrics.csv"),
@@ -174,13 +148,10 @@ ESTIMATES_TABLE = pa.DataFrameSchema(
         "exact": number("mean of tr(H^2) over the mini-batches", least=0),
         "estimate_ratio": number("mean of the estimates over it", least=0),
     },
-    strict=True,
-    ordered=True,
     unique=RUN,
 )
-
 # One row per measure and factor by which the layers of one run were rescaled.
-REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
+REPARAMETRIZATION_TABLE = table(
     {
         **_RUN,
         "key": text("key of the run, as in metrics.csv"),
@@ -189,13 +160,10 @@ REPARAMETRIZATION_TABLE = pa.DataFrameSchema(
         "value": number("its value on training examples"),
         "ratio": number("its value over that of the run itself"),
     },
-    strict=True,
-    ordered=True,
     unique=["factor", "measure"],
 )
-
 # One row per interval, distribution and number of runs.
-CALIBRATION_TABLE = pa.DataFrameSchema(
+CALIBRATION_TABLE = table(
     {
         "interval": text("how it is made, and of what"),
         "distribution": text("what the runs were drawn from"),
@@ -207,136 +175,5 @@ CALIBRATION_TABLE = pa.DataFrameSchema(
         "ok": text("whether it is from 0.93 to 0.97", checks=pa.Check.isin(["yes", "no"])),
         "note": text("what is wrong with it", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=["interval", "distribution", "n"],
 )
-
-_REPORTED = {
-    "dataset": text("data set"),
-    "lambda": text("lambda, or all"),
-    "column": text("column of the original's table, or all"),
-}
-
-# One row per data set, size of the test set and number of runs.
-GRIM_TABLE = pa.DataFrameSchema(
-    {
-        "dataset": text("data set"),
-        "n_test": count("examples of the supposed test set"),
-        "runs": count("supposed runs that each number is the mean of"),
-        "split": text("which test set has that size"),
-        "denominator": count("n_test times runs"),
-        "values": count("reported accuracies"),
-        "fitting": count("how many of them some count prints, a tie rounded either way"),
-        "misfits": text("the numbers that none prints", nullable=True),
-        "all_fit": count("1 if all fit, else 0"),
-        "half_up": count("how many fit with ties rounded up"),
-        "half_even": count("how many fit with ties rounded to the even digit"),
-        "truncated": count("how many fit with further digits cut off"),
-        "distinct": count("different numbers among the values"),
-        "distinct_fitting": count("how many of these fit"),
-        "share": share("share of all numbers with as many decimals that fit, mean over distinct"),
-        "chance": share("chance that of as many random numbers as distinct no fewer fit"),
-        "chance_any": share("bound on the chance that some denominator up to this one does so"),
-    },
-    strict=True,
-    ordered=True,
-    unique=["dataset", "n_test", "runs"],
-)
-
-# One row per data set and denominator.
-GRIM_DENOMINATORS_TABLE = pa.DataFrameSchema(
-    {
-        "dataset": text("data set"),
-        "denominator": count("examples of the test set times runs"),
-        "sizes": text("the supposed test sets x runs with that product", nullable=True),
-        "values": count("reported accuracies"),
-        "fitting": count("how many of them fit"),
-        "misfits": text("the numbers that do not", nullable=True),
-        "distinct": count("different numbers among them"),
-        "distinct_fitting": count("how many of these fit"),
-        "chance": share("chance that of as many random numbers no fewer fit"),
-        "chance_any": share("bound on the chance that some denominator up to this one does so"),
-    },
-    strict=True,
-    ordered=True,
-    unique=["dataset", "denominator"],
-)
-
-# One row per check, reported number and what the number is compared with.
-CHECKS_TABLE = pa.DataFrameSchema(
-    {
-        "check": text("name of the check"),
-        **_REPORTED,
-        "against": text("what the number is held against"),
-        "n_test": count("examples of the supposed test set", nullable=True),
-        "runs": count("runs that the number is the mean of", nullable=True),
-        "unit": text("unit of reported, value, low, high and difference"),
-        "reported": number("the reported number"),
-        "value": number("what it is held against, or what it implies"),
-        "low": number("lower end of what would be consistent, or of what it implies"),
-        "high": number("upper end of it"),
-        "difference": number("reported minus value"),
-        "images": number("the difference in test examples, summed over the runs"),
-        "standard_errors": number("the difference in binomial standard errors"),
-        "consistent": count("1 if the reported number can come from it, else 0", nullable=True),
-        "chance": share("chance that a random number would be consistent"),
-    },
-    strict=True,
-    ordered=True,
-    unique=["check", "dataset", "lambda", "column", "against", "n_test", "runs"],
-)
-
-# One row per set of three counts that print as the reported mean and, by either formula, as the
-# reported standard deviation.
-TRIPLES_TABLE = pa.DataFrameSchema(
-    {
-        **_REPORTED,
-        "n_test": count("examples of the test set"),
-        "first": count("right answers of the worst run"),
-        "second": count("of the middle one"),
-        "third": count("of the best one"),
-        "mean": number("mean accuracy"),
-        "sample_sd": number("standard deviation of the accuracies (n - 1)", least=0),
-        "population_sd": number("the same (n)", least=0),
-        "prints_sample": count("1 if the sample formula prints as reported"),
-        "prints_population": count("1 if the population formula does"),
-        "constants": count("how many of the three are a constant prediction's count"),
-        "distance": number("of the nearer of the matching formulas to the reported sd", least=0),
-    },
-    strict=True,
-    ordered=True,
-    unique=["dataset", "lambda", "column", "n_test", "first", "second", "third"],
-)
-
-# Intermediate tables: nothing cites them, and the reference omits them.
-WORKINGS = ("grim_denominators", "triples")
-# All tables of the evidence by name; a study need not have all of them.
-EVIDENCE = {
-    "calibration": CALIBRATION_TABLE,
-    "checks": CHECKS_TABLE,
-    "claim_runs": CLAIM_RUNS_TABLE,
-    "claims": CLAIMS_TABLE,
-    "correlations": CORRELATIONS_TABLE,
-    "estimates": ESTIMATES_TABLE,
-    "flatness": FLATNESS_TABLE,
-    "grim": GRIM_TABLE,
-    "grim_denominators": GRIM_DENOMINATORS_TABLE,
-    "overall": OVERALL_TABLE,
-    "reparametrization": REPARAMETRIZATION_TABLE,
-    "test_sets": TEST_SETS_TABLE,
-    "triples": TRIPLES_TABLE,
-    "variance": VARIANCE_TABLE,
-}
-
-# All tables of the study by name.
-TABLES = RESULTS | EVIDENCE
-
-
-def read_named(path: Path, name: str) -> pd.DataFrame:
-    """Read a table of the study, by its name in `TABLES`.
-
-    Raises:
-        UserError: the table is missing, was changed after it was made, or a value is out of range.
-    """
-    return read(path, TABLES[name])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from flatreg.tables.schema import count, number, share, text
+from flatreg.disk.statuses import STATUSES
+from flatreg.tables.schema import count, number, share, table, text
 
-DIVERGED = "diverged"
-STATUSES = ["completed", "converged", DIVERGED]
 CELL = ["protocol", "dataset", "lambda"]
 RUN = [*CELL, "seed"]
 # The metrics that are summarized and tested, and which direction is better.
@@ -37,10 +36,10 @@ def _curvature_columns(prefix: str, split: str) -> dict[str, pa.Column]:
     }
 
 
-METRICS_TABLE = pa.DataFrameSchema(
+METRICS_TABLE = table(
     {
         **_RUN_COLUMNS,
-        "status": text("how the training ended", checks=pa.Check.isin(STATUSES)),
+        "status": text("how the training ended", checks=pa.Check.isin(list(STATUSES))),
         "test_accuracy": share("share of test examples right, of the kept parameters"),
         "best_test_accuracy": share("largest over the epochs; reported, never chosen by"),
         "tr_h2": number("tr(H^2) on training examples (nats^2 / parameter^4)", least=0),
@@ -68,11 +67,9 @@ METRICS_TABLE = pa.DataFrameSchema(
         "estimator": text("of tr(H^2) in training; none at lambda 0", nullable=True),
         "data_sha256": text("SHA-256 of the data set's examples"),
     },
-    strict=True,
-    ordered=True,
     unique=RUN,
 )
-EPOCHS_TABLE = pa.DataFrameSchema(
+EPOCHS_TABLE = table(
     {
         **_RUN_COLUMNS,
         "epoch": count("epoch, from 1"),
@@ -89,11 +86,9 @@ EPOCHS_TABLE = pa.DataFrameSchema(
         "tr_h2": number("tr(H^2), measured coarsely at the end of the epoch", least=0),
         "tr_h2_stderr": number("its standard error", least=0),
     },
-    strict=True,
-    ordered=True,
     unique=[*RUN, "epoch"],
 )
-TIMES_TABLE = pa.DataFrameSchema(
+TIMES_TABLE = table(
     {
         **_RUN_COLUMNS,
         "setup_seconds": number("from the job's start to the compiler (s)", least=0),
@@ -104,11 +99,9 @@ TIMES_TABLE = pa.DataFrameSchema(
         "steps": count("steps done"),
         "resumed": count("epoch that the job went on from, 0 if it began anew"),
     },
-    strict=True,
-    ordered=True,
     unique=RUN,
 )
-SUMMARY_TABLE = pa.DataFrameSchema(
+SUMMARY_TABLE = table(
     {
         **_CELL_COLUMNS,
         "metric": text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
@@ -122,11 +115,9 @@ SUMMARY_TABLE = pa.DataFrameSchema(
         "maximum": number("largest value"),
         "note": text("why a number is missing", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=[*CELL, "metric"],
 )
-TESTS_TABLE = pa.DataFrameSchema(
+TESTS_TABLE = table(
     {
         **_CELL_COLUMNS,
         "metric": text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
@@ -150,8 +141,6 @@ TESTS_TABLE = pa.DataFrameSchema(
         "detectable": number("smallest effect found at the config's power, in sd", least=0),
         "note": text("why a number is missing", nullable=True),
     },
-    strict=True,
-    ordered=True,
     unique=[*CELL, "metric"],
 )
 # All result tables by name.

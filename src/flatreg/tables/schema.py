@@ -33,6 +33,16 @@ def number(description: str, *, least: float | None = None) -> pa.Column:
     return pa.Column(float, checks, description=description, nullable=True)
 
 
+def table(columns: dict[str, pa.Column], *, unique: list[str] | None = None) -> pa.DataFrameSchema:
+    """The schema of a table: these columns in this order, and no others.
+
+    Args:
+        columns: by name.
+        unique: columns that together name a row; None where rows may repeat.
+    """
+    return pa.DataFrameSchema(columns, strict=True, ordered=True, unique=unique)
+
+
 def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
     """Read a CSV file and check it against its schema.
 

@@ -14,6 +14,7 @@ import pandas as pd
 from rich.progress import Progress
 
 from flatreg import code, command, config, machine
+from flatreg.config import Settings
 from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.disk import finished, locks
@@ -26,6 +27,7 @@ from flatreg.disk.files import (
     write_sealed,
 )
 from flatreg.disk.runs import save_params
+from flatreg.disk.statuses import DIVERGED, RUNNING
 from flatreg.errors import StoppedError, UserError, note_signals
 from flatreg.train.checkpoints import Checkpoints
 from flatreg.train.loop import EPOCH_COLUMNS, State, Trainer, finite, fit, make_trainer, start
@@ -36,9 +38,8 @@ def main() -> None:
     begun = time.time()
     arguments = _parse()
     machine.set_up(arguments)
-    resolved = read_json(arguments.config)
     settings = config.settings(
-        resolved,
+        read_json(arguments.config),
         config.Run(arguments.protocol, arguments.dataset, arguments.lam, arguments.seed),
     )
     data = load_dataset(arguments.data)
@@ -57,7 +58,7 @@ def main() -> None:
             state = checkpoints.restore(start(trainer))
             resumed = state.epoch
             if resumed:
-                print(f"going on after epoch {resumed} of {settings['epochs']}", flush=True)
+                print(f"going on after epoch {resumed} of {settings.epochs}", flush=True)
             state = _train(trainer, state, checkpoints)
         record = {"protocol": arguments.protocol, "dataset": arguments.dataset}
         record |= {"lambda": arguments.lam, "seed": arguments.seed, "key": key}
@@ -67,21 +68,21 @@ def main() -> None:
         checkpoints.remove()
 
 
-def with_selection(settings: dict[str, Any], selected: Path | None) -> dict[str, Any]:
+def with_selection(settings: Settings, selected: Path | None) -> Settings:
     """The settings with the learning rate and weight decay that a search has chosen.
 
     Raises:
         UserError: the run needs a selection and none is given.
     """
-    if settings["search"] is None:
+    if settings.search is None:
         return settings
     if selected is None:
         raise UserError(
-            f"{settings['protocol']}/{settings['dataset']} takes its learning rate from a search; "
+            f"{settings.protocol}/{settings.dataset} takes its learning rate from a search; "
             "give the search's result with --selected"
         )
     check_checksum(selected)
-    return settings | read_json(selected)["selected"]
+    return settings.with_rates(**read_json(selected)["selected"])
 
 
 def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
@@ -90,11 +91,11 @@ def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
     Raises:
         StoppedError: a signal told it to end; the last epoch is saved.
     """
-    epochs = trainer.settings["epochs"]
+    epochs = trainer.settings.epochs
     with note_signals() as received:
         for state in _shown(fit(trainer, state), epochs, state.epoch):  # noqa: B020
             signal = received()
-            if signal and state.status == "running":
+            if signal and state.status == RUNNING:
                 checkpoints.save(state)
                 raise StoppedError(
                     f"told to end ({signal.name}): epoch {state.epoch} of {epochs} is saved, "
@@ -117,7 +118,7 @@ def _shown(states: Iterable[State], epochs: int, done: int) -> Iterable[State]:
 
 
 def _line(state: State, epochs: int) -> str:
-    if state.status == "diverged":
+    if state.status == DIVERGED:
         return f"diverged at step {state.diverged_step}, in epoch {state.epoch + 1} of {epochs}"
     row = state.rows[-1]
     return (
@@ -137,13 +138,13 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
         "diverged_step": state.diverged_step,
         "epochs": state.epoch,
         "steps": state.rows[-1]["step"] if state.rows else 0,
-        "kept_epoch": None if state.status == "diverged" else state.kept.epoch,
+        "kept_epoch": None if state.status == DIVERGED else state.kept.epoch,
         **_final(trainer, state),
         "best_test_accuracy": max(tested, default=None),
         "tr_h2_training": _mean(training),
         "tr_h2_epochs": _mean(measured),
-        "learning_rate": settings["learning_rate"],
-        "weight_decay": settings["weight_decay"],
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
         "estimator": trainer.estimator,
         "estimator_reason": trainer.reason,
         "data_sha256": trainer.splits.sha256,
@@ -152,7 +153,7 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
 
 def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
     """Loss and accuracy of the kept parameters on each split, and their norm."""
-    if state.status == "diverged":
+    if state.status == DIVERGED:
         names = [f"{name}_{what}" for name in trainer.evaluate for what in ("loss", "accuracy")]
         return dict.fromkeys([*names, "parameter_norm"])
     values: dict[str, float | None] = {}

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from flatreg.disk.statuses import RUNNING
 from flatreg.errors import UserError, mendable
 from flatreg.train.loop import Kept, State
 
@@ -65,7 +66,7 @@ class Checkpoints:
         Raises:
             UserError: the disk has no room for it, or it cannot be written.
         """
-        if state.status != "running" or state.epoch in self._manager.all_steps():
+        if state.status != RUNNING or state.epoch in self._manager.all_steps():
             return
         arrays, record = _arrays(state), _record(state) | {"key": self._key}
         record["sha256"] = _sha256(arrays, record)

@@ -19,8 +19,9 @@ import numpy as np
 import optax
 
 from flatreg import models, objective, optimizers, penalty
-from flatreg.config import seed_of
+from flatreg.config import Convergence, Settings, seed_of
 from flatreg.data.splits import Split, Splits
+from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
 from flatreg.errors import UserError
 from flatreg.measure import curvature
 from flatreg.train import batches, steps
@@ -65,7 +66,7 @@ class State(NamedTuple):
         kept: what would be kept if the run ended here.
         rows: one dictionary an epoch done.
         seconds: time spent so far: train, compile, measure.
-        status: "running", "completed", "converged" or "diverged".
+        status: one of `flatreg.disk.statuses`.
         diverged_step: first step (from 1) that was not finite, else None.
     """
 
@@ -86,7 +87,7 @@ class State(NamedTuple):
 class Trainer(NamedTuple):
     """The compiled parts of one training and the data they run on."""
 
-    settings: dict[str, Any]
+    settings: Settings
     splits: Splits
     batches: Batches
     steps_per_epoch: int
@@ -104,7 +105,7 @@ class Trainer(NamedTuple):
 
 def fit(trainer: Trainer, state: State) -> Iterator[State]:
     """Train to the end from `state`, yielding the state after every epoch."""
-    while state.status == "running":
+    while state.status == RUNNING:
         state = _train_epoch(trainer, state)
         yield state
 
@@ -113,10 +114,10 @@ def start(trainer: Trainer) -> State:
     """The state before the first epoch."""
     params, optimizer = trainer.initial()
     seconds = {"train": 0.0, "measure": 0.0, "compile": trainer.compile_seconds}
-    return State(params, optimizer, Kept(params, 0), [], seconds, "running", None)
+    return State(params, optimizer, Kept(params, 0), [], seconds, RUNNING, None)
 
 
-def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
+def make_trainer(splits: Splits, settings: Settings) -> Trainer:
     """Compile a run's steps.
 
     Args:
@@ -126,27 +127,22 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
     Raises:
         UserError: the batch is larger than the training split.
     """
-    batch = settings["batch"]
+    batch = settings.batch
     count = len(splits.train.y) // batch
     if count == 0:
         raise UserError(
             f"batch {batch} is larger than the {len(splits.train.y)} training examples of "
-            f"{settings['dataset']}; choose a smaller one"
+            f"{settings.dataset}; choose a smaller one"
         )
-    model = models.build(settings["model"], splits.classes)
+    model = models.build(settings.model, splits.classes)
     streams = Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields))
     first = stream(seed_of(settings, "initialization"), "initialization")
     optimizer, schedule = optimizers.build(settings, count)
-    lam, chosen = float(settings["lambda"]), settings["penalty"]
+    lam, interval = float(settings.lam), settings.penalty.interval
     inputs = jnp.zeros((batch, splits.train.x.shape[1]))
-    # At lambda 0 nothing depends on the penalty's settings, the estimator's coordinates neither.
-    goal = objective.build(model, inputs, chosen if lam > 0 else chosen | {"estimator": "auto"})
-    gradient = (
-        steps.penalized_gradient(goal, chosen["interval"])
-        if lam > 0
-        else steps.plain_gradient(goal)
-    )
-    orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings["epochs"]))
+    goal = _objective(model, inputs, settings)
+    gradient = steps.penalized_gradient(goal, interval) if lam > 0 else steps.plain_gradient(goal)
+    orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings.epochs))
     fed = batches.of_split(splits.train, orders)
     initial = partial(_initialize, model, optimizer, inputs[:1], first)
     clock = time.perf_counter()
@@ -157,9 +153,7 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
         splits=splits,
         batches=fed,
         steps_per_epoch=count,
-        weight=penalty.scale(
-            lam, batch=batch, interval=chosen["interval"], scaling=chosen["scaling"]
-        ),
+        weight=penalty.scale(lam, batch=batch, interval=interval, scaling=settings.penalty.scaling),
         schedule=schedule,
         initial=initial,
         run_epoch=run_epoch,
@@ -176,15 +170,27 @@ def make_trainer(splits: Splits, settings: dict[str, Any]) -> Trainer:
     )
 
 
+def _objective(model: nn.Module, inputs: jax.Array, settings: Settings) -> objective.Objective:
+    # At lambda 0 nothing depends on the penalty's settings, nor on the estimator's coordinates.
+    estimator = settings.penalty.estimator if float(settings.lam) > 0 else "auto"
+    return objective.build(
+        model,
+        inputs,
+        estimator=estimator,
+        probes=settings.penalty.probes,
+        distribution=settings.penalty.distribution,
+    )
+
+
 def stream(seed: int, purpose: str) -> jax.Array:
     """The key of a run's random numbers for one purpose of `STREAMS`."""
     return jax.random.fold_in(jax.random.key(seed), STREAMS[purpose])
 
 
-def epoch_order(settings: dict[str, Any], epoch: int, examples: int) -> np.ndarray:
+def epoch_order(settings: Settings, epoch: int, examples: int) -> np.ndarray:
     """Row numbers [steps, B] of the batches of an epoch (from 0); what is left over is dropped."""
     rng = np.random.default_rng([STREAMS["order"], seed_of(settings, "order"), epoch])
-    batch = settings["batch"]
+    batch = settings.batch
     return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
 
 
@@ -221,18 +227,18 @@ def _compile(
 
 
 def _make_measurement(
-    model: nn.Module, split: Split, settings: dict[str, Any]
+    model: nn.Module, split: Split, settings: Settings
 ) -> Callable[[Params, int], tuple[float, float]]:
     """tr(H^2) and its standard error on the first examples of the training split."""
-    chosen = settings["epoch_measure"]
-    rows = np.arange(min(chosen["examples"], len(split.y)))
+    probes = settings.epoch_measure.probes
+    rows = np.arange(min(settings.epoch_measure.examples, len(split.y)))
     x, y = jnp.asarray(split.inputs(rows)), jnp.asarray(split.y[rows])
-    key = stream(settings["seed"], "measurement")
+    key = stream(settings.seed, "measurement")
 
     @jax.jit
     def coarse(params: Params, x: jax.Array, y: jax.Array, epoch_key: jax.Array) -> Any:
         loss = lambda p: models.loss_without_dropout(model, p, x, y)  # noqa: E731
-        return curvature.coarse_tr_h2(loss, params, epoch_key, chosen["probes"])
+        return curvature.coarse_tr_h2(loss, params, epoch_key, probes)
 
     def measure(params: Params, epoch: int) -> tuple[float, float]:
         value, stderr = coarse(params, x, y, jax.random.fold_in(key, epoch))
@@ -246,7 +252,7 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
     params, opt_state, sums = _run_epoch(trainer, state)
     seconds = state.seconds | {"train": state.seconds["train"] + time.perf_counter() - clock}
     if not bool(sums.finite):
-        return state._replace(seconds=seconds, status="diverged", diverged_step=int(sums.step))
+        return state._replace(seconds=seconds, status=DIVERGED, diverged_step=int(sums.step))
     clock = time.perf_counter()
     row = _describe_epoch(trainer, params, sums, epoch=state.epoch + 1)
     seconds["measure"] += time.perf_counter() - clock
@@ -254,7 +260,7 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
     return State(
         params=params,
         optimizer=opt_state,
-        kept=_keep(trainer.settings["selection"], state, Kept(params, state.epoch + 1), row),
+        kept=_keep(trainer.settings.selection, state, Kept(params, state.epoch + 1), row),
         rows=rows,
         seconds=seconds,
         status=_status(rows, trainer.settings),
@@ -283,7 +289,7 @@ def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int)
         "step": int(sums.step),
         "learning_rate": float(trainer.schedule(int(sums.step) - 1)),
         "train_loss": float(sums.loss) / count,
-        "train_accuracy": float(sums.correct) / (count * settings["batch"]),
+        "train_accuracy": float(sums.correct) / (count * settings.batch),
         "validation_loss": finite(validation_loss),
         "validation_accuracy": validation_accuracy,
         "test_accuracy": finite(test_accuracy),
@@ -313,16 +319,16 @@ def _merit(row: Row) -> tuple[float, float]:
     return row["validation_accuracy"], -np.inf if loss is None else -loss
 
 
-def _status(rows: list[Row], settings: dict[str, Any]) -> str:
-    if _has_converged(rows, settings["convergence"]):
-        return "converged"
-    return "completed" if len(rows) == settings["epochs"] else "running"
+def _status(rows: list[Row], settings: Settings) -> str:
+    if _has_converged(rows, settings.convergence):
+        return CONVERGED
+    return COMPLETED if len(rows) == settings.epochs else RUNNING
 
 
-def _has_converged(rows: list[Row], convergence: dict[str, Any]) -> bool:
+def _has_converged(rows: list[Row], convergence: Convergence) -> bool:
     """Whether the validation loss has not fallen by `min_delta` for `patience` epochs."""
-    patience = convergence["patience"]
+    patience = convergence.patience
     if patience is None or len(rows) <= patience:
         return False
     losses = [np.inf if r["validation_loss"] is None else r["validation_loss"] for r in rows]
-    return min(losses[-patience:]) > min(losses[:-patience]) - convergence["min_delta"]
+    return min(losses[-patience:]) > min(losses[:-patience]) - convergence.min_delta

@@ -17,31 +17,34 @@ from pathlib import Path
 from typing import Any
 
 from flatreg import code, command, config, machine
+from flatreg.config import BASELINE, Search, Settings
 from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.disk import locks
 from flatreg.disk.files import read_json, read_sealed, write_checked_json, write_sealed
+from flatreg.disk.statuses import DIVERGED
 from flatreg.errors import UserError
 from flatreg.train.loop import fit, make_trainer, start
-
-PLAIN = "0"
 
 
 def main() -> None:
     """Search the grid of one data set of one protocol and write what was found."""
     arguments = _parse()
     machine.set_up(arguments)
-    resolved = read_json(arguments.config)
-    cell = config.cell_settings(resolved, arguments.protocol, arguments.dataset)
-    settings = cell | {"lambda": PLAIN, "seed": cell["search"]["seed"]}
+    study = read_json(arguments.config)
+    cell = config.cell_settings(study, arguments.protocol, arguments.dataset)
+    settings = cell.of_run(BASELINE, cell.search.seed)
     data = load_dataset(arguments.data)
     run_splits = splits.without_test(splits.prepare(data, settings))
     search = {"search": settings, "data": data.sha256, "making": code.making()}
     place = arguments.checkpoints / config.digest(search)
     with locks.waiting(place / "lock"):
         tried = [
-            once(place / f"point-{number}.json", partial(try_point, run_splits, settings | point))
-            for number, point in enumerate(grid(cell["search"]))
+            once(
+                place / f"point-{number}.json",
+                partial(try_point, run_splits, settings.with_rates(**rates)),
+            )
+            for number, rates in enumerate(grid(cell.search))
         ]
         write_checked_json(arguments.out, {"selected": choose(tried), "tried": tried})
         shutil.rmtree(place)
@@ -59,21 +62,20 @@ def once(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def grid(search: dict[str, Any]) -> list[dict[str, float]]:
+def grid(search: Search) -> list[dict[str, float]]:
     """All points of a search, in the order of the config."""
-    names = ("learning_rate", "weight_decay")
-    values = itertools.product(*(search[name] for name in names))
-    return [dict(zip(names, point, strict=True)) for point in values]
+    points = itertools.product(search.learning_rate, search.weight_decay)
+    return [{"learning_rate": rate, "weight_decay": decay} for rate, decay in points]
 
 
-def try_point(run_splits: splits.Splits, settings: dict[str, Any]) -> dict[str, Any]:
+def try_point(run_splits: splits.Splits, settings: Settings) -> dict[str, Any]:
     """Train at one point and tell its status and the validation figures of what it keeps."""
     trainer = make_trainer(run_splits, settings)
     (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
     kept = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
     record = {
-        "learning_rate": settings["learning_rate"],
-        "weight_decay": settings["weight_decay"],
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
         "status": state.status,
         "epoch": state.kept.epoch,
         "validation_accuracy": kept.get("validation_accuracy"),
@@ -92,7 +94,7 @@ def choose(tried: list[dict[str, Any]]) -> dict[str, float]:
     finished = [
         point
         for point in tried
-        if point["status"] != "diverged" and point["validation_loss"] is not None
+        if point["status"] != DIVERGED and point["validation_loss"] is not None
     ]
     if not finished:
         raise UserError("every point of the search diverged; put smaller learning rates in it")

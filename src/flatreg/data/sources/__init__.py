@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
 from flatreg import code
+from flatreg.config import DataSettings
 from flatreg.data.prepared import Prepared
 
 SOURCES = tuple(code.members("data.sources"))
 
 
-def reader(source: str) -> Callable[[dict[str, Any]], Prepared]:
+def reader(source: str) -> Callable[[DataSettings], Prepared]:
     """The function that reads a source from its library's cache or package."""
     return import_module(f"flatreg.data.sources.{source}").read

@@ -7,12 +7,11 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import sklearn
 from sklearn.datasets import load_breast_cancer
 
+from flatreg.config import DataSettings
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
@@ -22,7 +21,7 @@ READINGS = ()
 STANDARD_SPLIT = False
 
 
-def read(settings: dict[str, Any]) -> Prepared:
+def read(settings: DataSettings) -> Prepared:
     """569 examples of 30 features (float32); label 1 is benign.
 
     Args:

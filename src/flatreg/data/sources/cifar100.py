@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from tensorflow_datasets.image_classification.cifar import Cifar100
 
+from flatreg.config import DataSettings
 from flatreg.data import tfds_cache
 from flatreg.data.download import DownloadError, members
 from flatreg.data.prepared import About, Prepared, of_table
@@ -48,7 +49,7 @@ SOURCE = tfds_cache.Source(
 )
 
 
-def read(settings: dict[str, Any]) -> Prepared:
+def read(settings: DataSettings) -> Prepared:
     """50,000 training and 10,000 test pictures [32, 32, 3] (uint8), fine labels.
 
     Raises:

@@ -6,12 +6,11 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import sklearn
 from sklearn.datasets import load_digits
 
+from flatreg.config import DataSettings
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
@@ -21,7 +20,7 @@ READINGS = ()
 STANDARD_SPLIT = False
 
 
-def read(settings: dict[str, Any]) -> Prepared:
+def read(settings: DataSettings) -> Prepared:
     """1,797 pictures [8, 8] of values 0 to 16 (uint8).
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tensorflow_datasets.datasets.imdb_reviews import imdb_reviews_dataset_builder as library
 
+from flatreg.config import DataSettings
 from flatreg.data import tfds_cache
 from flatreg.data.download import members
 from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
@@ -49,7 +50,7 @@ SOURCE = tfds_cache.Source(
 )
 
 
-def read(settings: dict[str, Any]) -> Prepared:
+def read(settings: DataSettings) -> Prepared:
     """25,000 training and 25,000 test reviews as word counts `whole_*`; label 1 is positive.
 
     Raises:

@@ -22,6 +22,7 @@ from typing import Any
 from sklearn.datasets import _twenty_newsgroups, fetch_20newsgroups, get_data_home
 from sklearn.datasets._base import _fetch_remote
 
+from flatreg.config import DataSettings
 from flatreg.data.download import DownloadError, members
 from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.data.text import count_words
@@ -38,7 +39,7 @@ SILENCE_SECONDS = 10
 ADVICE = f"set SCIKIT_LEARN_DATA to a folder that has {CACHE}, or connect to the network (14 MB)"
 
 
-def read(settings: dict[str, Any]) -> Prepared:
+def read(settings: DataSettings) -> Prepared:
     """11,314 training and 7,532 test posts as word counts: `whole_*` and `stripped_*`.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The paper's tables, each with what made its numbers.
+"""The paper's tables, each with the provenance of its numbers.
 
-A new table is a module in this folder with `table(found) -> Printed`, and a line in `TABLES`.
+To add a table, add a module with `table(found) -> Printed` to this folder and a line to `TABLES`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-# The tables of the whole study by the names that main.tex inputs, each with its module. There is
-# one more for each data set, table_DATASET, by the module `results`.
+# The modules of the tables of the whole study, by the names in main.tex. The module `results` makes
+# one more table per data set, table_DATASET.
 TABLES = {
     "ledger": "ledger",
     "table_variance": "variance",
@@ -27,6 +27,6 @@ def table_module(name: str) -> str:
 
 
 def table_function(name: str) -> Callable[[Any], Any]:
-    """The function that makes a table of all that the paper may cite."""
+    """The function that makes a table from everything that the paper may cite."""
     table = import_module(f"flatreg.paper.tables.{table_module(name)}").table
     return table if name in TABLES else partial(table, dataset=name.removeprefix("table_"))

@@ -1,4 +1,4 @@
-"""Write one table of the paper, and what made its numbers beside it."""
+"""Write one table of the paper, with the provenance of its numbers beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flatreg.paper.tables import OF_DATASET, table_function
 
 
 def main() -> None:
-    """Write the table that is named."""
+    """Write the named table."""
     parser = command.Parser(__spec__, __doc__)
     named = f"table_{OF_DATASET} for the results of a data set, or as the paper inputs it"
     parser.add_argument("name", metavar="NAME", help=named)

@@ -8,7 +8,7 @@ from flatreg.paper import latex, places, provenance
 from flatreg.paper.provenance import Fact, Printed
 from flatreg.paper.sources import Sources
 
-# Metric, what the table calls it, and how its mean is written.
+# Metric, its heading, and the format of its mean.
 METRICS = (
     ("test_accuracy", "test accuracy", ".4f"),
     ("tr_h2", r"$\mathrm{tr}(H^2)$", ".3g"),
@@ -16,7 +16,7 @@ METRICS = (
 
 
 def table(found: Sources) -> Printed:
-    r"""A `longtable`, a row a cell in the order of the config; `\cellscaption` is its caption."""
+    r"""A `longtable`, one row per cell in the config's order; `\cellscaption` is its caption."""
     heads = " & ".join(f"{title} (sd)" for _, title, _ in METRICS)
     head = rf"protocol & data set & $\lambda$ & $n$ & div. & {heads} & first run's key \\"
     lines: list[Printed | str] = [
@@ -35,7 +35,7 @@ def table(found: Sources) -> Printed:
 
 
 def _row(found: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
-    """Names, sizes, mean (sd) of each metric, and a key to begin with."""
+    """Names, sizes, mean (sd) of each metric, and the key of the first run."""
     protocol, dataset, lam = cell
 
     def fact(metric: str, column: str) -> Fact:

@@ -1,6 +1,6 @@
 """The paper's table of what the original's numbers can come from.
 
-By hand: `python -m flatreg.paper.forensics_table --help`.
+By hand: `python -m flatreg.paper.tables table_forensics --help`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from flatreg.forensics.reported import ACCURACIES, Original, Reported
 from flatreg.paper import latex, provenance
 from flatreg.paper.provenance import Fact, Printed
 from flatreg.paper.sources import Sources
-from flatreg.tables.evidence import CHECKS_TABLE, GRIM_TABLE
+from flatreg.tables.reported import CHECKS_TABLE, GRIM_TABLE
 
-# Lambda; number, count, difference in examples and in standard errors, of either accuracy; sources.
+# Lambda; number, count, difference in examples and standard errors of both accuracies; origins.
 _COLUMNS = 2 + 4 * len(ACCURACIES)
 _FINAL = ACCURACIES[0]
 _LEGEND = (
@@ -28,12 +28,12 @@ _LEGEND = (
 
 
 def table(found: Sources) -> Printed:
-    """A `tabular`: a block a data set, a row a lambda.
+    """A `tabular` with one block per data set and one row per lambda.
 
-    Counts are of right answers over all runs on the test set that the values point to, else on the
-    test split; a number that no count gives has a dash and the nearest count in brackets. The
-    chance is that of as many random numbers to fit no worse: this size, or, if the values led to
-    it, any size up to it.
+    A count is the number of right answers over all runs, on the test set that the values point to,
+    else on the test split. A number that no count gives has a dash, and the nearest count in
+    brackets. The chance is the probability that as many random numbers fit at least as well: at
+    this size or, if the values led to it, at any size up to it.
     """
     heads = "".join(
         rf" & \multicolumn{{4}}{{c}}{{{name}}}" for name in ("final accuracy", "best accuracy")
@@ -55,7 +55,7 @@ def table(found: Sources) -> Printed:
 
 
 class _Block:
-    """One data set of the table, whose numbers know where they come from."""
+    """One data set of the table; its numbers carry their provenance."""
 
     def __init__(self, found: Sources, original: Original, dataset: str) -> None:
         self._dataset, self._original, self._paths = dataset, original, found.paths
@@ -68,7 +68,7 @@ class _Block:
         )
 
     def lines(self) -> list[Printed | str]:
-        """What holds for all rows, then the rows."""
+        """The lines that hold for all rows, then the rows."""
         values = self._original.accuracies(self._dataset)
         by_lambda: dict[str, list[Reported]] = {}
         for value in values:
@@ -78,7 +78,7 @@ class _Block:
 
     def _fit(self) -> list[Printed | str]:
         name = latex.escape(labels.dataset(self._dataset))
-        # A size that was sought among all pays for the search.
+        # A size that was found by a search needs the probability over the whole search.
         chance = "chance" if "test split" in self._grim["split"] else "chance_any"
         first = {"n_test": self._n_test, "lambda": BASELINE, "column": _FINAL}
         one, several = (
@@ -133,7 +133,7 @@ class _Block:
         return provenance.join([provenance.join(cells, " & "), r" \\"])
 
     def _number(self, value: Reported) -> list[Printed | str]:
-        """A reported number, its count, and its difference to lambda 0 where it is another."""
+        """A reported number, its count, and its difference to lambda 0 (not at lambda 0 itself)."""
         place = {"lambda": value.lam, "column": value.column}
         text = str(value.printed)
         said = f"{value.column} as the original paper reports it"
@@ -181,7 +181,7 @@ def _across(parts: list[Printed | str]) -> Printed:
 
 
 def _sources(checks: pd.DataFrame, lam: str, n_test: int) -> str:
-    """Which predictions that have learned nothing the final accuracy is consistent with."""
+    """The untrained predictions that the final accuracy is consistent with."""
     row = checks[(checks["lambda"] == lam) & (checks["column"] == _FINAL)]
     row = row[row["consistent"] == 1]
     guess = (row["check"] == "chance") & (row["runs"] == 1) & (row["n_test"] == n_test)
@@ -202,7 +202,7 @@ def _one(frame: pd.DataFrame, **place: object) -> pd.Series:
     """The row of a place.
 
     Raises:
-        UserError: there is none.
+        UserError: the place has no row.
     """
     for column, value in place.items():
         frame = frame[frame[column] == value]

@@ -10,16 +10,16 @@ from flatreg.paper import latex, places, provenance
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
-# Verdicts where room is short.
+# Signs for verdicts, to save space.
 SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": r"$\approx$", "undetermined": "?"}
-# What an estimate is, by its unit; a difference or a mean of another unit by its test.
+# The sign of an estimate by its unit, or else by its test (difference or mean).
 KINDS = {"ratio": r"$\times$", "Spearman's rho": r"$\rho$", "Kendall's tau": r"$\tau$"}
 
 
 def table(found: Sources) -> Printed:
-    r"""A `longtable`, a row a claim by the protocol that decides; `\ledgercaption` is its caption.
+    r"""A `longtable`, one row per claim under the deciding protocol, with `\ledgercaption`.
 
-    Verdicts under the other protocols stand in the last column, as signs.
+    The last column has the verdicts under the other protocols, as signs.
     """
     head = r"claim & estimate & $p$ & $p_=$ & $n$ & verdict & under; elsewhere \\"
     lines: list[Printed | str] = [
@@ -58,18 +58,18 @@ def _kind(row: pd.Series) -> str:
 
 
 class _Row:
-    """One row of claims.csv, whose cells know where they come from."""
+    """One row of claims.csv; its cells carry their provenance."""
 
     def __init__(self, found: Sources, claim: str, protocol: str) -> None:
         self._found, self._claim, self._protocol = found, claim, protocol
 
     def cell(self, column: str, text: str) -> Printed:
-        """A column, printed so."""
+        """A column, printed as this text."""
         name = f"ledger/{self._claim}/{self._protocol}/{column}"
         return provenance.printed(name, self._fact(column), text)
 
     def text(self, column: str) -> Printed:
-        """A column that holds text."""
+        """A column with text."""
         return self.cell(column, latex.prose(self._fact(column).value))
 
     def sign(self) -> Printed:
@@ -78,7 +78,7 @@ class _Row:
         return self.cell("verdict", SIGNS[verdict])
 
     def estimate(self) -> Printed:
-        """Estimate and interval, where there are some."""
+        """Estimate and interval, if there are any."""
         value, low, high = (self._fact(c).value for c in ("estimate", "low", "high"))
         parts: list[Printed | str] = [self.cell("estimate", _number(value))]
         if not (pd.isna(low) or pd.isna(high)):
@@ -91,5 +91,5 @@ class _Row:
 
 
 def _number(value: float) -> str:
-    # Powers of ten would take the room of a column.
+    # Powers of ten would not fit in the column.
     return latex.number(value, ",.0f" if 1000 <= abs(value) < 1e5 else ".3g").replace(",", "{,}")

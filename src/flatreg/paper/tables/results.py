@@ -1,4 +1,4 @@
-"""The paper's result tables, one a data set."""
+"""The paper's result tables, one per data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flatreg.paper import latex, places, provenance
 from flatreg.paper.provenance import Fact, Printed
 from flatreg.paper.sources import Sources
 
-# Metric, what the table calls it, the original's column, and how a value is written.
+# Metric, its heading, the original's column, and the format of a value.
 BLOCKS = (
     ("test_accuracy", "Test accuracy", "test_accuracy", ".4f"),
     ("best_test_accuracy", "Best test accuracy over the epochs", "best_test_accuracy", ".4f"),
@@ -16,7 +16,7 @@ BLOCKS = (
 
 
 def table(found: Sources, dataset: str) -> Printed:
-    """A `tabular`: a row a lambda and metric; the original, then each protocol beside it."""
+    """A `tabular` with one row per lambda and metric; columns: the original, then each protocol."""
     main = main_protocols(found.config)
     protocols = [n for n in main if dataset in found.config["protocols"][n]["datasets"]]
     lambdas = _lambdas(dataset, protocols, found)
@@ -52,7 +52,7 @@ def table(found: Sources, dataset: str) -> Printed:
 
 
 def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Printed]:
-    """Every lambda of a data set, each once, in the order of the config."""
+    """The distinct lambdas of a data set, in the config's order."""
     written: dict[str, Printed] = {}
     for protocol in protocols:
         for lam in found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
@@ -63,7 +63,7 @@ def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Pr
 
 
 def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> list[Printed | str]:
-    """Mean (sd), difference to lambda 0, adjusted p, and n with a dagger for what diverged."""
+    """Mean (sd), difference to lambda 0, adjusted p, and n with a dagger for diverged runs."""
     protocol, dataset, lam, metric = place
     if place[:3] not in found.summary.index.droplevel("metric"):
         return [latex.MISSING] * 4

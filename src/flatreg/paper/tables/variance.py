@@ -1,4 +1,4 @@
-"""The paper's table of the spread by source."""
+"""The paper's table of the spread by cause of randomness."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from flatreg.paper import latex, places, provenance
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
-# What is shown, and how its standard deviation is written.
+# Metrics, and the formats of their standard deviations.
 METRICS = (("test_accuracy", "test accuracy", ".4f"), ("tr_h2", r"$\mathrm{tr}(H^2)$", ".2g"))
 
 
 def table(found: Sources) -> Printed:
-    """A `tabular`: a row a data set and source of randomness, a pair of columns a metric."""
+    """A `tabular` with one row per data set and cause of randomness, two columns per metric."""
     rows = found.evidence["variance"]
     heads = " & ".join(rf"\multicolumn{{2}}{{c}}{{{title}}}" for _, title, _ in METRICS)
     lines: list[Printed | str] = [
@@ -41,7 +41,7 @@ def _size(found: Sources, dataset: str, source: str) -> Printed:
 
 
 def _sampling(found: Sources, dataset: str) -> Printed:
-    """What the size of the test set leaves open, beside what the seeds do."""
+    """The uncertainty from the size of the test set, for comparison with the seeds."""
     sd = _cell(found, dataset, "test_accuracy", "all", "sampling_sd", ".4f")
     return provenance.join([r" & \emph{test set of that size} & & ", sd, r" & & & \\"])
 

@@ -1,12 +1,12 @@
-"""tr(H^2) of softmax and of logistic regression in closed form: no probes, no variance.
+"""tr(H^2) of softmax and logistic regression in closed form: no probes, no variance.
 
-With p_i the predicted probabilities of example i, A_i = diag(p_i) - p_i p_i^T and
+With the predicted probabilities p_i of example i, A_i = diag(p_i) - p_i p_i^T and
 K = [x, 1] [x, 1]^T,
 
     tr(H^2) = 1/B^2 sum_ij K_ij^2 tr(A_i A_j),
     tr(A_i A_j) = p_i.p_j - p_i^2.p_j - p_i.p_j^2 + (p_i.p_j)^2,
 
-and for one logit under a sigmoid tr(A_i A_j) = a_i a_j, a = p (1 - p).
+and for a single logit (sigmoid) tr(A_i A_j) = a_i a_j, a = p (1 - p).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, gram_matrix
 
 
 def exact(layer: FirstLayer) -> Estimator:
-    """tr(H^2) itself, where the first layer's outputs are the logits of a cross-entropy.
+    """Closed form of tr(H^2), for a model whose first layer's outputs are the logits.
 
     Args:
-        layer: the model's only layer; its loss is the mean cross-entropy of z under a sigmoid
+        layer: the model's only layer; its loss is the mean cross-entropy of z, with a sigmoid
             ([B, 1]) or a softmax ([B, C]).
 
     Raises:
-        ModelError: at the first call, if parameters are left beside the layer; in `check`, if the
-            loss is another.
+        ModelError: at the first call, if there are parameters outside the layer; in `check`, if
+            the loss is not this cross-entropy.
     """
 
     def trace(zeta: tuple[jax.Array, Any], x: Any, *_: Any, key: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def exact(layer: FirstLayer) -> Estimator:
 
 
 def curvature_along(logits: jax.Array, u: jax.Array) -> jax.Array:
-    """A_i u_i of each example, like the logits [B, 1] (sigmoid) or [B, C] (softmax)."""
+    """A_i u_i of each example, in the shape of the logits: [B, 1] (sigmoid) or [B, C] (softmax)."""
     if logits.shape[1] == 1:
         p = jax.nn.sigmoid(logits)
         return p * (1 - p) * u
@@ -73,7 +73,7 @@ def curvature_along(logits: jax.Array, u: jax.Array) -> jax.Array:
 
 
 def curvature_products(logits: jax.Array) -> jax.Array:
-    """tr(A_i A_j) [B, B] of logits [B, 1] (sigmoid) or [B, C] (softmax)."""
+    """tr(A_i A_j) [B, B] from logits [B, 1] (sigmoid) or [B, C] (softmax)."""
     if logits.shape[1] == 1:
         p = jax.nn.sigmoid(logits[:, 0])
         a = p * (1 - p)

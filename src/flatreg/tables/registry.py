@@ -1,21 +1,36 @@
-"""The registry of the evidence's tables; each row gives a rule, a command and captions.
+"""The registry of the evidence's tables; each row gives a rule, a command, columns and captions.
 
-To add a table, write a module in this folder, its columns in `flatreg.tables.evidence`, and a row
-here. Tables that one function computes share a row.
+To add a table, write a module in `flatreg.evidence` and a row here. Tables that one function
+computes share a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import pandas as pd
+import pandera.pandas as pa
 
-class Shown(NamedTuple):
-    """A table's name and caption in the HTML report."""
+from flatreg.tables import evidence, reported
+from flatreg.tables.results import RESULTS
+from flatreg.tables.schema import read
 
-    label: str
-    caption: str
+
+class Table(NamedTuple):
+    """A table of a row.
+
+    Attributes:
+        schema: its columns.
+        label: its name in the HTML report; empty if the report omits it.
+        caption: what the report says below it.
+    """
+
+    schema: pa.DataFrameSchema
+    label: str = ""
+    caption: str = ""
 
 
 class Row(NamedTuple):
@@ -23,11 +38,12 @@ class Row(NamedTuple):
 
     Attributes:
         rule: name of the rule.
-        function: `module.function` in this folder. Its arguments are the study, then the inputs in
-            their order, then the options by name. It returns the tables in their order.
+        function: `module.function` in `flatreg.evidence`. Its arguments are the study,
+            then the inputs in their order, then the options by name. It returns the tables in
+            their order.
         inputs: names of tables of the study, which are read before the call, or of files, which
             the function reads.
-        tables: the tables, each with its entry in the report, or None if the report omits it.
+        tables: the tables by name.
         settings: fields of the config that the tables depend on besides their inputs.
         options: integer flags, each with its default and help.
         local: whether it takes only seconds, so that a cluster's login node may run it.
@@ -36,7 +52,7 @@ class Row(NamedTuple):
     rule: str
     function: str
     inputs: tuple[str, ...]
-    tables: dict[str, Shown | None]
+    tables: dict[str, Table]
     settings: tuple[str, ...]
     options: Mapping[str, tuple[int, str]] = MappingProxyType({})
     local: bool = True
@@ -48,12 +64,14 @@ ROWS = {
         function="generalization.correlate_flatness",
         inputs=("metrics", "cells"),
         tables={
-            "flatness": Shown(
+            "flatness": Table(
+                evidence.FLATNESS_TABLE,
                 "flatness of every run",
                 "Measures of flatness of every run, on training examples: sharpness of SAM and "
                 "ASAM by radius, relative flatness, the Fisher-Rao norm. Diverged runs have none.",
             ),
-            "correlations": Shown(
+            "correlations": Table(
+                evidence.CORRELATIONS_TABLE,
                 "flatness and generalization",
                 "Kendall's rank correlation of each measure with test accuracy and with the "
                 "generalization gap, within each data set and over all, plain and with lambda "
@@ -67,7 +85,8 @@ ROWS = {
         function="variance.decompose",
         inputs=("metrics", "manifests"),
         tables={
-            "variance": Shown(
+            "variance": Table(
+                evidence.VARIANCE_TABLE,
                 "spread by cause",
                 "The spread over runs in which one cause of randomness varies and the others stay.",
             )
@@ -80,13 +99,15 @@ ROWS = {
         function="overall.pool_datasets",
         inputs=("metrics", "manifests"),
         tables={
-            "overall": Shown(
+            "overall": Table(
+                evidence.OVERALL_TABLE,
                 "all data sets at once",
                 "What each lambda does over all data sets of a protocol: the interquartile mean "
                 "of accuracies over those at lambda 0, and the probability that a run is better "
                 "than one at lambda 0.",
             ),
-            "test_sets": Shown(
+            "test_sets": Table(
+                evidence.TEST_SETS_TABLE,
                 "what test sets leave open",
                 "How far the accuracy of one trained model may be from its accuracy on all "
                 "examples of its kind, by the size of its test set, beside the spread over seeds.",
@@ -100,7 +121,8 @@ ROWS = {
         function="calibration.calibrate",
         inputs=(),
         tables={
-            "calibration": Shown(
+            "calibration": Table(
+                evidence.CALIBRATION_TABLE,
                 "coverage of the intervals",
                 "How often each kind of 95 % interval holds the true value, by number of runs.",
             )
@@ -114,12 +136,39 @@ ROWS = {
         function="judge.judge_ledger",
         inputs=("metrics", "times", "estimates", "ledger", "schema"),
         tables={
-            "claims": Shown(
+            "claims": Table(
+                evidence.CLAIMS_TABLE,
                 "the claims and their verdicts",
                 "The ledger: each claim under each protocol, its tests and its verdict.",
             ),
-            "claim_runs": None,
+            "claim_runs": Table(evidence.CLAIM_RUNS_TABLE),
         },
         settings=("analysis",),
     ),
 }
+
+# Tables of the evidence that have rules of their own.
+OTHERS = {
+    "estimates": evidence.ESTIMATES_TABLE,
+    "reparametrization": evidence.REPARAMETRIZATION_TABLE,
+    "checks": reported.CHECKS_TABLE,
+    "grim": reported.GRIM_TABLE,
+    "grim_denominators": reported.GRIM_DENOMINATORS_TABLE,
+    "triples": reported.TRIPLES_TABLE,
+}
+# Intermediate tables: nothing cites them, and the reference omits them.
+WORKINGS = ("grim_denominators", "triples")
+_OF_ROWS = {name: table.schema for row in ROWS.values() for name, table in row.tables.items()}
+# All tables of the evidence by name, in alphabetical order; a study need not have all of them.
+EVIDENCE = dict(sorted((_OF_ROWS | OTHERS).items()))
+# All tables of the study by name.
+TABLES = RESULTS | EVIDENCE
+
+
+def read_named(path: Path, name: str) -> pd.DataFrame:
+    """Read a table of the study, by its name in `TABLES`.
+
+    Raises:
+        UserError: the table is missing, was changed after it was made, or a value is out of range.
+    """
+    return read(path, TABLES[name])

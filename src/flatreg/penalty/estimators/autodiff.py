@@ -1,4 +1,4 @@
-"""tr(H^2) of any loss: Hessian-vector products, forward over reverse.
+"""tr(H^2) of any loss, by Hessian-vector products (forward over reverse).
 
 References:
     B. A. Pearlmutter. Fast exact multiplication by the Hessian. Neural Computation 6(1), 1994.
@@ -19,7 +19,7 @@ Loss = Callable[..., jax.Array]
 
 
 def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
-    """Hutchinson's estimator in all parameters; fits every model.
+    """Hutchinson's estimator over all parameters; it fits any model.
 
     Args:
         loss: mean task loss of a batch, `loss(params, x, *labels) -> []`.
@@ -27,7 +27,7 @@ def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -
         distribution: "rademacher" or "normal".
 
     Raises:
-        ProbeError: M is below 1, or there is no such distribution.
+        ProbeError: M is below 1, or the distribution is unknown.
     """
     hutchinson.check_probes(probes, distribution)
 
@@ -41,5 +41,5 @@ def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -
 
 
 def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Callable[[Any], Any]:
-    """The map v -> H v; what does not depend on v is computed once for all of them."""
+    """The map v -> H v; the part that does not depend on v is computed once."""
     return jax.linearize(jax.grad(loss), params)[1]

@@ -1,12 +1,12 @@
-"""tr(H^2) where the first layer is linear in its parameters: probes in few dimensions.
+"""tr(H^2) for a first layer that is linear in its parameters: probes in few dimensions.
 
-With z = [x, 1] W and zeta = (z, other parameters), theta -> zeta is linear on a batch, so
-H_theta = J^T H_zeta J, and with S = J J^T = blockdiag(K (x) I, I), K = [x, 1] [x, 1]^T = F F^T,
+With z = [x, 1] W and zeta = (z, other parameters), the map theta -> zeta is linear on a batch, so
+H_theta = J^T H_zeta J. With S = J J^T = blockdiag(K (x) I, I), K = [x, 1] [x, 1]^T = F F^T,
 
     tr(H_theta^2) = tr(S H_zeta S H_zeta) = tr(A^2),   A = F^T H_zeta F.
 
-F has B columns, or d + 1 where those are fewer: the probes of the largest layer shrink from d to
-min(B, d + 1) rows, and its d-wide products vanish from the penalty.
+F has min(B, d + 1) columns: the probes of the largest layer shrink from d to min(B, d + 1) rows,
+and the penalty has no products of width d in that layer.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ import jax
 import jax.numpy as jnp
 
 from flatreg.penalty import hutchinson
-from flatreg.penalty.autodiff import hessian_product
 from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 
 
 def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
-    """Hutchinson's estimator in the first layer's outputs and the other parameters.
+    """Hutchinson's estimator over the first layer's outputs and the other parameters.
 
-    With normal probes it has the distribution of `autodiff`, with signs another of the same mean.
+    With normal probes its distribution is that of `autodiff`; with Rademacher probes the mean is
+    the same, but not the distribution.
 
     Args:
-        layer: how the model begins.
+        layer: the model's first layer.
         probes: number M of probe vectors.
         distribution: "rademacher" or "normal".
 
     Raises:
-        ProbeError: M is below 1, or there is no such distribution.
+        ProbeError: M is below 1, or the distribution is unknown.
     """
     hutchinson.check_probes(probes, distribution)
 
@@ -55,17 +56,17 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
 
 
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
-    """F with F F^T = K [B, B], of min(B, d + 1) columns; see `gram_matrix` for K.
+    """F with F F^T = K [B, B] and min(B, d + 1) columns; see `gram_matrix` for K.
 
-    Equal or dependent rows leave K singular: the diagonal is raised by the rounding of its largest
-    entry, without which there may be no Cholesky factor. Inputs of which one is longer than the
-    others by orders of magnitude want double precision.
+    Equal or dependent rows make K singular, without a Cholesky factor. So the diagonal is raised
+    by the rounding error of its largest entry. If one input is longer than the others by orders of
+    magnitude, use double precision.
     """
     examples, width = x.shape
     if width + bias <= examples:
         x = dense(x).astype(dtype)
         return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
-    # There is no Cholesky factor in half precision.
+    # JAX has no Cholesky factorization in half precision.
     k = gram_matrix(x, bias=bias, dtype=jnp.promote_types(dtype, jnp.float32))
     rounding = jnp.finfo(k.dtype)
     lift = jnp.maximum(2 * examples * rounding.eps * jnp.max(jnp.diagonal(k)), rounding.tiny)

@@ -1,0 +1,265 @@
+"""What the completed config says of one training and its measurement, as typed, frozen records.
+
+A function that takes a record says by its type what it may read. The fields are those of
+workflow/schemas/config.schema.json, which holds their defaults; `as_dict` gives them back as they
+stand in the config, and it alone decides what a key is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+# Arguments of optax by their names; `schedule` also has its `name`.
+Arguments = Mapping[str, Any]
+# The fields of `data` that concern one source.
+DataSettings = Mapping[str, int | float | bool]
+# `name` of a model, and its attributes.
+Model = Mapping[str, Any]
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalty:
+    """How lambda / B * tr(H^2) is estimated on a mini-batch, and when it is applied.
+
+    Attributes:
+        estimator: one of `flatreg.objective.ESTIMATORS`.
+        probes: probe vectors of an estimate (M).
+        distribution: of a probe's entries, "rademacher" or "normal".
+        interval: mini-batches from one that is penalized to the next (k).
+        scaling: "per_application" (lambda / B on each k-th step) or "interval_fold" (k times that).
+    """
+
+    estimator: str
+    probes: int
+    distribution: str
+    interval: int
+    scaling: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """When training ends early.
+
+    Attributes:
+        patience: epochs without a fall of the validation loss; None to train all epochs.
+        min_delta: a smaller fall counts as none (nats).
+    """
+
+    patience: int | None
+    min_delta: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The grid that learning rate and weight decay are chosen from.
+
+    Attributes:
+        learning_rate: first or peak rates to try.
+        weight_decay: decays to try.
+        seed: of the trainings at its points.
+    """
+
+    learning_rate: tuple[float, ...]
+    weight_decay: tuple[float, ...]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMeasure:
+    """The coarse measurement of tr(H^2) at the end of each epoch.
+
+    Attributes:
+        examples: training examples that H is of.
+        probes: probe vectors, at least 2.
+    """
+
+    examples: int
+    probes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSettings:
+    """Every choice that fixes the trainings of a data set of a protocol, but lambda and seed.
+
+    Attributes:
+        protocol: its name.
+        dataset: its name in the protocol.
+        source: where its data come from.
+        reading: of a text, "whole" or "stripped"; None for data that are not text.
+        test_examples: test examples to take; None for all there are.
+        inputs: scaling of the inputs, "raw", "unit" or "standardized".
+        model: `name` and attributes of the network.
+        batch: examples in a mini-batch (B).
+        epochs: passes over the training examples.
+        optimizer: its optax name.
+        optimizer_arguments: its further arguments, by their optax names.
+        learning_rate: first or peak rate; None where a search chooses it.
+        schedule: `name` of the learning rate's schedule and its arguments, spans in steps, or in
+            epochs where they end in `_epochs`.
+        weight_decay: decoupled if the optimizer has its own, else L2 in the gradient; None where a
+            search chooses it.
+        clip_norm: largest norm of the whole gradient; None for no clipping.
+        selection: the parameters that are kept, "last" or "best_validation".
+        validation_fraction: share of the training split that is held out, in (0, 1).
+        validation_seed: of that hold-out, unless `split` varies.
+        varies: what the run's seed fixes; all else has seed 0.
+        convergence: when training ends early.
+        penalty: how it is estimated and applied.
+        search: None where learning rate and weight decay are given.
+        data: how the source is prepared.
+        search_of: the protocol whose search gives the rates; None where they are given.
+        epoch_measure: what is measured at the end of each epoch.
+    """
+
+    protocol: str
+    dataset: str
+    source: str
+    reading: str | None
+    test_examples: int | None
+    inputs: str
+    model: Model
+    batch: int
+    epochs: int
+    optimizer: str
+    optimizer_arguments: Arguments
+    learning_rate: float | None
+    schedule: Arguments
+    weight_decay: float | None
+    clip_norm: float | None
+    selection: str
+    validation_fraction: float
+    validation_seed: int
+    varies: tuple[str, ...]
+    convergence: Convergence
+    penalty: Penalty
+    search: Search | None
+    data: DataSettings
+    search_of: str | None
+    epoch_measure: EpochMeasure
+
+    def of_run(self, lam: str, seed: int) -> Settings:
+        """The settings of one run of these trainings."""
+        return Settings(**vars(self), lam=lam, seed=seed)
+
+    def with_rates(self, *, learning_rate: float, weight_decay: float) -> Self:
+        """The same settings at one point of their search."""
+        return replace(self, learning_rate=learning_rate, weight_decay=weight_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CellSettings):
+    """Every choice that fixes one training.
+
+    Attributes:
+        lam: lambda, the penalty's strength, as the config writes it.
+        seed: of what varies.
+    """
+
+    lam: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSettings:
+    """How the flatness of a trained model is measured.
+
+    Attributes:
+        examples: training examples, and as many test examples, that H is of.
+        subset_seed: of the choice of these examples and of the probes.
+        target_relative_error: of tr(H) and tr(H^2), standard error over value; probes are added
+            until both are under it ...
+        max_probes: ... or there are so many.
+        block_probes: probes added at a time.
+        lanczos_steps: of the largest eigenvalue.
+        lanczos_repeats: random start vectors of Lanczos.
+        sharpness_radii: of SAM's balls (Euclidean norm of parameters).
+        adaptive_radii: of ASAM's balls (each parameter in units of its own size).
+    """
+
+    examples: int
+    subset_seed: int
+    target_relative_error: float
+    max_probes: int
+    block_probes: int
+    lanczos_steps: int
+    lanczos_repeats: int
+    sharpness_radii: tuple[float, ...]
+    adaptive_radii: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceSettings:
+    """Of which runs loss surfaces are drawn, and how finely.
+
+    Attributes:
+        protocol: whose runs are shown.
+        lam: the lambda shown beside 0, as the config writes it.
+        seed: of both runs.
+        examples: training examples, and as many test examples, that the loss is of.
+        direction_seed: of the two directions.
+        points_1d: of the line between the solutions.
+        reach_1d: how far the line goes beyond either end, in units of their distance.
+        points_2d: along each axis of the plane.
+        radius: half-width of the plane, in filter-normalized units.
+    """
+
+    protocol: str
+    lam: str
+    seed: int
+    examples: int
+    direction_seed: int
+    points_1d: int
+    reach_1d: float
+    points_2d: int
+    radius: float
+
+
+# Fields of a training that are records of their own.
+_NESTED = {
+    "convergence": Convergence,
+    "penalty": Penalty,
+    "search": Search,
+    "epoch_measure": EpochMeasure,
+}
+# Fields that the config names by a keyword of Python.
+_NAMES_IN_CONFIG = {"lam": "lambda"}
+_NAMES = {written: name for name, written in _NAMES_IN_CONFIG.items()}
+
+
+def from_dict(kind: type[Record], written: Mapping[str, Any]) -> Record:
+    """A record from what the config says, in which every field is filled in."""
+    return kind(**{_NAMES.get(key, key): _value(key, part) for key, part in written.items()})
+
+
+def as_dict(record: Any) -> dict[str, Any]:
+    """A record as the config says it: lambda by its name, sequences as lists, nothing shared."""
+    return {
+        _NAMES_IN_CONFIG.get(field.name, field.name): as_written(getattr(record, field.name))
+        for field in fields(record)
+    }
+
+
+def as_written(value: Any) -> Any:
+    """A value as the config says it, and all that it holds: see `as_dict`."""
+    if is_dataclass(value):
+        return as_dict(value)
+    if isinstance(value, Mapping):
+        return {key: as_written(part) for key, part in value.items()}
+    return [as_written(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _value(key: str, part: Any) -> Any:
+    if key in _NESTED and part is not None:
+        return from_dict(_NESTED[key], part)
+    return _frozen(part)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(part) for key, part in value.items()})
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

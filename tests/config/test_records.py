@@ -1,0 +1,152 @@
+"""A run's settings as a record: what it holds is what the config says, and its keys stay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+
+from flatreg import config
+from flatreg.config import CellSettings, MeasureSettings, Run, Settings, SurfaceSettings
+from flatreg.train import select
+from flatreg.train.__main__ import with_selection
+from tests.configs import SETTINGS
+from tests.copies import ROOT
+
+SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
+SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+# SHA-256 of `lines` of the study under each profile, from before settings were records.
+KEYS = {
+    None: "7be31017a4d2d0b2fe91446353756a25b03d2edc92e59542e43c13541c11d977",
+    "demo": "ae16e7f0e16bed1aabb6e27c37056854c888b9f746e6d58353994bddd040ef03",
+    "adam": "cc3062025bcd0949be3cf236c28453ebe3b16b3844deb1a8b5f9612dbe80f735",
+    "autodiff": "cd23b3c51f9ff582d9ac225efb1c2f2f28891e3a59a026a53d24923dba126bc8",
+}
+
+
+def study(profile: str | None) -> dict[str, Any]:
+    overlay = [] if profile is None else [ROOT / f"profiles/{profile}/study.yaml"]
+    return config.read([ROOT / "config.yaml", *overlay], SCHEMA_PATH)
+
+
+@pytest.fixture(scope="module", params=KEYS, ids=str)
+def profile_and_study(request: pytest.FixtureRequest) -> tuple[str | None, dict[str, Any]]:
+    return request.param, study(request.param)
+
+
+def lines(resolved: dict[str, Any]) -> str:
+    """A line for each run: its name, and the keys of its settings, of itself and of its search."""
+    text = ""
+    for run in config.runs(resolved):
+        settings = config.settings(resolved, run)
+        cell = config.cell_settings(resolved, run.protocol, run.dataset)
+        keys = config.settings_key(settings), config.run_key(settings, "0" * 64)
+        text += " ".join(["/".join(map(str, run)), *keys, config.selection_key(cell)]) + "\n"
+    return text
+
+
+def written(resolved: dict[str, Any], run: Run) -> dict[str, Any]:
+    """A run's settings put together from the config itself."""
+    training = dict(resolved["protocols"][run.protocol]["datasets"][run.dataset])
+    del training["lambdas"], training["seeds"]
+    texts = training["source"] in config.TEXT_SOURCES
+    measure = resolved["measure"]
+    return training | {
+        "protocol": run.protocol,
+        "dataset": run.dataset,
+        "lambda": run.lam,
+        "seed": run.seed,
+        "data": resolved["data"].get("text" if texts else training["source"], {}),
+        "search_of": config.search_of(resolved, run.protocol, run.dataset),
+        "epoch_measure": {
+            "examples": measure["epoch_examples"],
+            "probes": measure["epoch_probes"],
+        },
+    }
+
+
+def test_no_key_of_the_studies_has_moved(
+    profile_and_study: tuple[str | None, dict[str, Any]],
+) -> None:
+    """A key that moves trains its run again and parts it from the reference."""
+    profile, resolved = profile_and_study
+    assert hashlib.sha256(lines(resolved).encode()).hexdigest() == KEYS[profile]
+
+
+def test_as_a_dictionary_a_record_is_what_the_config_says(
+    profile_and_study: tuple[str | None, dict[str, Any]],
+) -> None:
+    _, resolved = profile_and_study
+    for run in config.runs(resolved):
+        expected = written(resolved, run)
+        settings = config.as_dict(config.settings(resolved, run))
+        # As text, in which a list is no tuple and "lambda" has its name.
+        assert json.dumps(settings, sort_keys=True) == json.dumps(expected, sort_keys=True)
+        assert settings == expected
+    measure = {k: v for k, v in resolved["measure"].items() if not k.startswith("epoch_")}
+    assert config.as_dict(config.measure_settings(resolved)) == measure
+    assert config.as_dict(config.surface_settings(resolved)) == resolved["surface"]
+
+
+def test_a_record_and_its_dictionary_have_one_digest() -> None:
+    """So a training's checkpoints have the key that they had."""
+    resolved = study("demo")
+    for run in config.runs(resolved):
+        settings = config.settings(resolved, run)
+        making = {"run": "0" * 16, "making": {"code": "0" * 64}}
+        expected = config.digest(making | {"settings": written(resolved, run)})
+        assert config.digest(making | {"settings": settings}) == expected
+    measure = {k: v for k, v in resolved["measure"].items() if not k.startswith("epoch_")}
+    assert config.digest(config.measure_settings(resolved)) == config.digest(measure)
+
+
+def test_the_fields_are_those_of_the_schema() -> None:
+    def names(kind: type) -> set[str]:
+        return {field.name for field in fields(kind)}
+
+    added = {"protocol", "dataset", "data", "search_of", "epoch_measure"}
+    assert names(CellSettings) - added == set(SCHEMA["$defs"]["dataset"]["properties"]) - {
+        *("lambdas", "seeds"),
+    }
+    assert names(Settings) - names(CellSettings) == {"lam", "seed"}
+    training = SCHEMA["$defs"]["dataset"]["properties"]
+    for name, kind in (
+        ("penalty", config.Penalty),
+        ("convergence", config.Convergence),
+        ("search", config.Search),
+    ):
+        assert names(kind) == set(training[name]["properties"])
+    measure = set(SCHEMA["properties"]["measure"]["properties"])
+    assert names(MeasureSettings) == {name for name in measure if not name.startswith("epoch_")}
+    surface = set(SCHEMA["properties"]["surface"]["properties"])
+    assert names(SurfaceSettings) == surface - {"lambda"} | {"lam"}
+
+
+def test_a_record_can_not_be_changed_nor_change_the_config() -> None:
+    resolved = study("demo")
+    before = json.dumps(resolved)
+    settings = config.settings(resolved, config.runs(resolved)[0])
+    with pytest.raises(FrozenInstanceError):
+        settings.batch = 1
+    for mapping in (settings.model, settings.schedule, settings.optimizer_arguments, settings.data):
+        with pytest.raises(TypeError):
+            mapping["name"] = "other"
+    config.as_dict(settings)["model"]["hidden"].append(7)
+    assert json.dumps(resolved) == before
+    assert config.settings(resolved, config.runs(resolved)[0]) == settings
+
+
+def test_the_points_of_a_search_are_its_grid_in_the_order_of_the_config() -> None:
+    search = config.Search(learning_rate=(0.1, 0.2), weight_decay=(0.0, 1.0), seed=0)
+    assert [tuple(rates.values()) for rates in select.grid(search)] == [
+        *[(0.1, 0.0), (0.1, 1.0), (0.2, 0.0), (0.2, 1.0)],
+    ]
+    point = SETTINGS.with_rates(**select.grid(search)[1])
+    assert point == replace(SETTINGS, learning_rate=0.1, weight_decay=1.0)
+
+
+def test_a_run_whose_rates_are_given_needs_no_search() -> None:
+    assert with_selection(SETTINGS, None) is SETTINGS
