@@ -36,14 +36,14 @@ def cluster(ground: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def copy(cluster: Cluster, ground: Path) -> Callable[..., Project]:
-    """A function that copies the project for the cluster's user, and results if they are named."""
+    """A function that copies the project, with any named results, for the cluster's user."""
     numbers = itertools.count()
     return lambda *results: copy_project(ground / f"project-{next(numbers)}", cluster, *results)
 
 
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> str | None:
-    """What `--draw` was given: the tests then make less of each study."""
+    """The value of --draw; if it is set, the tests run smaller studies."""
     return request.config.getoption("--draw")
 
 

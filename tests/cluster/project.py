@@ -18,7 +18,7 @@ RESULTS = Path("results/demo")
 METRICS = RESULTS / "tables/metrics.csv"
 DEMO = "profiles/demo/study.yaml"
 
-# Results that do not follow from the tables of the runs.
+# Results that are not computed from the tables of the runs.
 INPUTS_OF_TABLES = (
     *("config.json", ".lock", ".jobs.lock", "data", "selection", "compiled", "runs"),
     *("flatness", "tables", "logs", "benchmarks"),
@@ -93,26 +93,27 @@ def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
 
 
 def copy_project(folder: Path, cluster: Cluster, *results: str) -> Project:
-    """Copy the project for the cluster's user, and what Snakemake knows of some results with it."""
+    """Copy the project, with any named results, for the cluster's user."""
     copy_parts(folder, [*WORKFLOW, *results], *GENERATED)
     own(folder)
     return Project(folder, cluster)
 
 
 def take_away(folder: Path, runs: list[Path]) -> None:
-    """Leave of a finished demo its data, searches and calibration, and all runs but some.
+    """Remove some runs of a finished demo, and all results that depend on runs.
+
+    Data, searches, calibration and the other runs stay.
 
     Args:
         folder: of the copied project.
-        runs: folders of the runs that go, relative to the results; what is made of a run goes
-            with it.
+        runs: folders of the runs to remove, relative to the results.
     """
     results = folder / RESULTS
     for run in runs:
         shutil.rmtree(results / run)
         cell = run.parent.relative_to("runs")
         (results / "flatness" / f"{cell}.json").unlink(missing_ok=True)
-    made = [path for path in results.iterdir() if path.name not in INPUTS_OF_TABLES]
+    outputs = [path for path in results.iterdir() if path.name not in INPUTS_OF_TABLES]
     tables = [p for p in (results / "tables").iterdir() if not p.name.startswith("calibration")]
-    for path in [*made, *tables]:
+    for path in [*outputs, *tables]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

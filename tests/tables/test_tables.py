@@ -64,9 +64,9 @@ def metrics_of(run: config.Run, accuracy: float | None) -> dict[str, Any]:
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Any]:
     """Run folders of two cells, in which one run diverged."""
-    resolved = STUDY | {"paths": {"results": str(tmp_path)}}
+    completed = STUDY | {"paths": {"results": str(tmp_path)}}
     accuracies = iter([0.90, 0.91, 0.92, 0.95, 0.97, None])
-    for run in config.runs(resolved):
+    for run in config.runs(completed):
         folder = run_dir(tmp_path, *run)
         folder.mkdir(parents=True)
         metrics = metrics_of(run, next(accuracies))
@@ -83,8 +83,8 @@ def study(tmp_path: Path) -> dict[str, Any]:
         write_sealed(folder / "metrics.json", metrics | sums)
         write_sealed(folder / "curvature.json", curvature)
         write_json(folder / "timing.json", timing)
-    (tmp_path / "config.json").write_text(json.dumps(resolved))
-    return resolved
+    (tmp_path / "config.json").write_text(json.dumps(completed))
+    return completed
 
 
 def collected(study: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -50,24 +51,29 @@ def read(path: Path, table: pa.DataFrameSchema) -> pd.DataFrame:
             a value is out of range; the message names file, column and row (the header is row 1).
     """
     types = {name: column.dtype.type for name, column in table.columns.items()}
-    try:
-        header = pd.read_csv(path, nrows=0).columns
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run the rule that makes it") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a table ({error}); delete it and run again") from error
+    header = _read_csv(path, nrows=0).columns
     check_checksum(path)
     missing = [name for name in table.columns if name not in header]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; delete it and run again")
     text = [n for n, t in types.items() if not pd.api.types.is_numeric_dtype(t)]
-    frame = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=True)
+    frame = _read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=True)
     for name in table.columns:
         if name not in text:
             frame[name] = _numeric(path, name, frame[name], str(types[name]))
         elif not table.columns[name].nullable:
             frame[name] = frame[name].astype(object)
     return check(frame, table, str(path))
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the rule that makes it") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a table ({reason}); delete it and run again") from error
 
 
 def check(frame: pd.DataFrame, table: pa.DataFrameSchema, where: str) -> pd.DataFrame:
