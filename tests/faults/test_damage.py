@@ -74,7 +74,7 @@ def test_a_dry_run_names_what_is_damaged_and_leaves_it(demo: Demo) -> None:
     flip(demo.folder / TARGET, np.random.default_rng(0))
     damaged = (demo.folder / TARGET).read_bytes()
     output = demo.again("--dry-run")
-    assert f"{TARGET} is not what was written: a run will make it anew" in " ".join(output.split())
+    assert f"{TARGET} is damaged: a run will make it again" in " ".join(output.split())
     assert (demo.folder / TARGET).read_bytes() == damaged
 
 

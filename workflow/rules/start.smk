@@ -67,7 +67,7 @@ def mend_damaged():
     damaged = intact.damaged(Path(RESULTS), Path(GENERATED), Path(PDF))
     if workflow.output_settings.dryrun:
         for path in damaged:
-            logger.warning(f"{path} is not what was written: a run will make it anew")
+            logger.warning(f"{path} is damaged: a run will make it again")
         return
     for said in intact.mend(damaged, preparing()):
         logger.warning(said)
