@@ -48,9 +48,8 @@ def value_and_grad(
     Args:
         estimator: estimator of tr(H^2).
         interval: k; the penalty is applied if k divides the step.
-        task: the loss to train, if it differs from the one that H is the Hessian of, for example
-            because of dropout: `task(zeta, x, *labels, **arguments) -> []`, in the estimator's
-            coordinates.
+        task: the loss to train, if it differs from the loss of H, such as by dropout:
+            `task(zeta, x, *labels, **arguments) -> []`, in the estimator's coordinates.
         has_aux: whether `task` returns (loss, aux).
 
     Returns:

@@ -1,0 +1,160 @@
+"""What is refused: one line that says where and what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from flatreg import config
+from flatreg.disk.files import check_writable
+from flatreg.errors import UserError
+from tests.config.small import CELL, changed, load, message, study
+
+NAN, INF = float("nan"), float("inf")
+MISTAKES = [
+    ("path", "x", 'unknown key "path"; did you mean paths?'),
+    ("paths.result", "x", 'paths: unknown key "result"; did you mean results?'),
+    ("paths.results", 3, "paths.results: must be text, not 3"),
+    ("paths.results", "a'; rm -rf b #", "may hold letters, digits and . _ - / only"),
+    ("paths.results", "a\nb", "may hold letters"),
+    ("paths.results", "{a}", "may hold letters"),
+    ("data.brest_cancer", {}, "did you mean breast_cancer?"),
+    ("data.text.vocabulary", 0, "data.text.vocabulary: must be at least 1, not 0"),
+    ("data.digits.test_fraction", 1, "must be below 1, not 1"),
+    ("measure.max_probe", 5, "did you mean max_probes?"),
+    ("measure.examples", True, "must be a whole number, not true"),
+    ("measure.examples", 10.0, "must be a whole number, not 10.0"),
+    ("measure.target_relative_error", NAN, "must be a number, not NaN"),
+    ("surface.protocol", "stted", "did you mean stated?"),
+    ("surface.lambda", "0", "has no lambda"),
+    ("surface.lambda", "0.10", "has no lambda"),
+    ("surface.seed", 7, "has no seed 7 to show"),
+    ("surface", None, "'surface' is missing"),
+    ("checkpoint.every_epochs", 0, "must be at least 1"),
+    ("analysis.alpha", 0, "must be above 0, not 0"),
+    ("verify.runs", [{"protocol": "stated"}], "verify.runs[0]: 'dataset' is missing"),
+    (
+        "verify.runs",
+        [{"protocol": "stated", "dataset": "cifar100", "lambda": "0", "seed": 0}],
+        "has no run stated/cifar100/lambda-0/seed-0",
+    ),
+    ("protocols", {}, "protocols: must not be empty"),
+    ("protocols", ["stated"], "protocols: must be a section of keys"),
+    ("protocols.Stated two", {}, "is no name"),
+    ("protocols.stated\n", {}, "is no name"),
+    ("protocols.stated", None, "protocols: must not be empty"),
+    ("protocols.stated.lambda", ["0"], "did you mean lambdas?"),
+    ("protocols.stated.lambdas", ["0", "-0.1"], 'lambda "-0.1" is negative'),
+    ("protocols.stated.lambdas", ["0", "nan"], 'lambda "nan" is not a finite number'),
+    ("protocols.stated.lambdas", ["0", "inf"], 'lambda "inf" is not a finite number'),
+    ("protocols.stated.lambdas", ["0", "1e999"], "not a finite number"),
+    ("protocols.stated.lambdas", ["0", "much"], 'lambda "much" is not a number'),
+    ("protocols.stated.lambdas", ["0", "0.1\n"], "is oddly written"),
+    ("protocols.stated.lambdas", ["0", "1_0"], "is oddly written"),
+    ("protocols.stated.lambdas", ["0", 0.1], 'must be text, not 0.1; write it in quotes: "0.1"'),
+    ("protocols.stated.lambdas", ["0", "0.1", "0.1"], "given twice"),
+    ("protocols.stated.lambdas", ["0", "0.1", "0.10"], "'0.1' and '0.10' are one lambda"),
+    ("protocols.stated.lambdas", ["0", "0.0"], "given twice"),
+    ("protocols.stated.lambdas", ["0.1", "1"], 'lambda "0", the plain training, is missing'),
+    ("protocols.stated.lambdas", ["0.0", "0.1"], 'lambda "0", the plain training, is missing'),
+    ("protocols.stated.lambdas", [], "must not be empty"),
+    (f"{CELL}.lambdas", ["0.1"], "the plain training, is missing"),
+    (f"{CELL}.lambdas", ["0", "1"], 'stated/breast_cancer has no lambda "0.1" to show'),
+    (f"{CELL}.seeds", [1], "stated/breast_cancer has no seed 0 to show"),
+    ("protocols.stated.training.seeds", [1], "training.seeds: has no place here"),
+    ("protocols.stated.seeds", [0, 1, 0], "0 is there twice"),
+    ("protocols.stated.seeds", [-1], "must be at least 0, not -1"),
+    ("protocols.stated.seeds", [1.5], "must be a whole number"),
+    ("protocols.stated.seeds", 3, "must be a list, not 3"),
+    ("protocols.stated.seeds", [], "must not be empty"),
+    ("protocols.stated.training.optimizr", "adam", 'training: unknown key "optimizr"'),
+    ("protocols.stated.training.optimizer", "adamm", 'did you mean "adam"?'),
+    ("protocols.stated.training.schedule", {"name": "cosine"}, '"cosine" is unknown'),
+    ("protocols.stated.training.schedule", {}, "'name' is missing"),
+    ("protocols.stated.datasets.cifar10", {}, "unknown data set; did you mean cifar100?"),
+    (f"{CELL}.source", "breast_cancr", 'did you mean "breast_cancer"?'),
+    (f"{CELL}.model.name", "mpl", 'known are "logistic_regression", "mlp"'),
+    (f"{CELL}.model.width", 3, 'unknown key "width"'),
+    (f"{CELL}.model", {"name": "mlp", "hidden": [3]}, "'dropout' is missing"),
+    (f"{CELL}.model", {"name": "logistic_regression", "hidden": [3]}, 'unknown key "hidden"'),
+    (f"{CELL}.model.hidden", [0], "model.hidden[0]: must be at least 1"),
+    (f"{CELL}.model.dropout", 1, "must be below 1"),
+    (f"{CELL}.model", None, "'model' is missing"),
+    (f"{CELL}.batch", 0, "batch: must be at least 1, not 0"),
+    (f"{CELL}.epochs", "ten", 'must be a whole number, not "ten"'),
+    (f"{CELL}.learning_rate", 0, "learning_rate: must be above 0, not 0"),
+    (f"{CELL}.learning_rate", -0.1, "must be above 0"),
+    (f"{CELL}.learning_rate", NAN, "must be a number or null, not NaN"),
+    (f"{CELL}.learning_rate", INF, "must be a number or null, not Infinity"),
+    (f"{CELL}.learning_rate", "1e-3", "YAML reads 1.0e-3 as a number"),
+    (f"{CELL}.learning_rate", None, "learning_rate: missing; give it or a `search`"),
+    (f"{CELL}.weight_decay", -1, "must be at least 0"),
+    (f"{CELL}.search", {"learning_rate": [0.1], "weight_decay": [0]}, "given and searched"),
+    (f"{CELL}.search", {"learning_rate": [0], "weight_decay": [0]}, "must be above 0"),
+    (f"{CELL}.search", {"learning_rate": [], "weight_decay": [0]}, "must not be empty"),
+    (f"{CELL}.clip_norm", 0, "must be above 0"),
+    (f"{CELL}.selection", "best", 'known are "last", "best_validation"'),
+    (f"{CELL}.reading", "whole", "only texts have one"),
+    (f"{CELL}.penalty.probes", 0, "penalty.probes: must be at least 1, not 0"),
+    (f"{CELL}.penalty.interval", 0, "penalty.interval: must be at least 1, not 0"),
+    (f"{CELL}.penalty.estimator", "autodif", '"autodif" is unknown; known are "auto", "autodiff"'),
+    (f"{CELL}.penalty.distribution", "gaussian", '"gaussian" is unknown'),
+    (f"{CELL}.convergence.patience", 0, "must be at least 1"),
+    ("protocols.stated.datasets.posts.reading", None, "missing; write `whole` or `stripped`"),
+    (
+        "protocols.stated.datasets.posts.source",
+        "imdb_reviews",
+        "imdb_reviews has no stripped one; write `whole`",
+    ),
+    ("protocols.stated.datasets.posts.inputs", "unit", "write `raw`"),
+    (f"{CELL}.source", 7, "7 is unknown"),
+    (f"{CELL}.model", "x" * 500, 'must be a section of keys, not "xxx'),
+]
+
+
+@pytest.mark.parametrize(("where", "value", "words"), MISTAKES)
+def test_a_mistake_is_one_line_that_says_where_and_what(where, value, words):
+    line = message(changed(where, value))
+    assert line.startswith("config: ")
+    assert words in line
+
+
+@pytest.mark.parametrize("where", ["protocols.2024", "paths.on", "protocols.stated.datasets.7"])
+def test_a_key_that_yaml_reads_as_no_text_is_refused(where):
+    given = study()
+    *above, last = where.split(".")
+    part = given
+    for key in above:
+        part = part[key]
+    part[yaml.safe_load(last)] = {}
+    assert f"key {yaml.safe_load(last)!r} is not text" in str(_refusal(given))
+
+
+def _refusal(given: dict[Any, Any]) -> UserError:
+    with pytest.raises(UserError) as caught:
+        load(given)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        ("optimizer_arguments", {"beta": 1}, "beta"),
+        ("schedule", {"name": "exponential_decay"}, "decay_rate"),
+        ("schedule", {"name": "cosine_decay_schedule", "decay_speed": 1}, "decay_speed"),
+    ],
+)
+def test_arguments_that_optax_refuses_are_told_with_their_data_set(where, value, words):
+    resolved = load(changed(f"{CELL}.{where}", value))
+    with pytest.raises(UserError, match=words) as caught:
+        config.check_optimizers(resolved)
+    assert str(caught.value).startswith(f"config: {CELL}: ")
+
+
+def test_results_that_cannot_be_made_are_refused(tmp_path):
+    check_writable(tmp_path / "new/folder")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        check_writable(tmp_path / "file/results")
