@@ -210,16 +210,13 @@ def arguments(name, row):
     return lambda wildcards, input: [name, *inputs(wildcards, input)]
 
 
-def shown_table(name, table):
-    """The file of a table, which the report shows if the table has a label."""
-    path = TABLE.format(name=name)
-    if not table.label:
-        return path
+def shown_table(name, label, category="Evidence", caption=None):
+    """A table that the report shows; its caption is of its own, or else of a registry's row."""
     return report(
-        path,
-        caption="../report/caption.rst",
-        category="Evidence",
-        labels={"table": table.label},
+        TABLE.format(name=name),
+        caption=f"../report/{caption or name}.rst",
+        category=category,
+        labels={"table": label},
     )
 
 

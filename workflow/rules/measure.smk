@@ -97,11 +97,8 @@ rule rescale_layers:
         unpack(solution_files(lambda wildcards: RESCALED)),
         config=ancient(CONFIG),
     output:
-        reparametrization=report(
-            f"{RESULTS}/tables/reparametrization.csv",
-            caption="../report/reparametrization.rst",
-            category="Evidence",
-            labels={"table": "flatness of one function, rescaled"},
+        reparametrization=shown_table(
+            "reparametrization", "flatness of one function, rescaled"
         ),
         checksums=expand(f"{TABLE}.sha256", name=["reparametrization"]),
     log:
@@ -131,12 +128,7 @@ rule check_estimator:
         unpack(solution_files(lambda wildcards: ESTIMATED)),
         config=ancient(CONFIG),
     output:
-        estimates=report(
-            f"{RESULTS}/tables/estimates.csv",
-            caption="../report/estimates.rst",
-            category="Evidence",
-            labels={"table": "estimates over the exact value"},
-        ),
+        estimates=shown_table("estimates", "estimates over the exact value"),
         checksums=expand(f"{TABLE}.sha256", name=["estimates"]),
     log:
         f"{LOGS}/tables/estimates.log",

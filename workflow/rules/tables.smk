@@ -13,24 +13,9 @@ rule collect_tables:
         timing=run_files("timing.json"),
         curvature=run_files("curvature.json"),
     output:
-        metrics=report(
-            f"{RESULTS}/tables/metrics.csv",
-            caption="../report/metrics.rst",
-            category="Tables",
-            labels={"table": "every run"},
-        ),
-        epochs=report(
-            f"{RESULTS}/tables/epochs.csv",
-            caption="../report/epochs.rst",
-            category="Tables",
-            labels={"table": "every epoch"},
-        ),
-        times=report(
-            f"{RESULTS}/tables/times.csv",
-            caption="../report/times.rst",
-            category="Tables",
-            labels={"table": "times"},
-        ),
+        metrics=shown_table("metrics", "every run", "Tables"),
+        epochs=shown_table("epochs", "every epoch", "Tables"),
+        times=shown_table("times", "times", "Tables"),
         checksums=expand(f"{TABLE}.sha256", name=["metrics", "epochs", "times"]),
     log:
         f"{LOGS}/tables/metrics.log",
@@ -56,12 +41,7 @@ rule summarize_cells:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
     output:
-        summary=report(
-            f"{RESULTS}/tables/summary.csv",
-            caption="../report/summary.rst",
-            category="Tables",
-            labels={"table": "every cell"},
-        ),
+        summary=shown_table("summary", "every cell", "Tables"),
         checksum=f"{RESULTS}/tables/summary.csv.sha256",
     log:
         f"{LOGS}/tables/summary.log",
@@ -88,12 +68,7 @@ rule compare_lambdas:
         config=ancient(CONFIG),
         metrics=TABLE.format(name="metrics"),
     output:
-        tests=report(
-            f"{RESULTS}/tables/tests.csv",
-            caption="../report/tests.rst",
-            category="Tables",
-            labels={"table": "tests against plain training"},
-        ),
+        tests=shown_table("tests", "tests against plain training", "Tables"),
         checksum=f"{RESULTS}/tables/tests.csv.sha256",
     log:
         f"{LOGS}/tables/tests.log",
