@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -159,3 +160,46 @@ def test_files_of_the_future_are_dated_now_and_others_left(results: Path) -> Non
     assert intact.date_now([results]) == 1
     assert new.stat().st_mtime <= time.time()
     assert old.stat().st_mtime_ns == before
+
+
+def test_damaged_files_are_made_again_or_set_aside(tmp_path: Path) -> None:
+    again, other = tmp_path / "again.txt", tmp_path / "other.txt"
+    for path in (again, other):
+        write_checked_text(path, "as written")
+        path.write_text("damaged")
+    before = again.stat().st_mtime_ns
+    script = (
+        "import sys; from pathlib import Path; from flatreg.disk.files import write_checked_text;"
+        "write_checked_text(Path(sys.argv[1]), 'as written')"
+    )
+    lines = list(intact.mend([again, other], {again: [sys.executable, "-c", script, str(again)]}))
+    assert [line.partition(" ")[0] for line in lines] == [str(again), str(other)]
+    assert "made again, with the same contents" in lines[0]
+    assert f"moved to {other}.damaged" in lines[1]
+    assert again.read_text() == "as written"
+    assert again.stat().st_mtime_ns == before, "nothing is made of it again"
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("script", ["raise SystemExit(1)", "pass"])
+def test_a_command_that_does_not_make_the_file_again_mends_nothing(
+    tmp_path: Path, script: str
+) -> None:
+    path = tmp_path / "file.txt"
+    write_checked_text(path, "as written")
+    path.write_text("damaged")
+    (line,) = intact.mend([path], {path: [sys.executable, "-c", script]})
+    assert f"moved to {path}.damaged" in line
+    assert not path.exists()
+
+
+def test_a_clock_that_was_set_back_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "file"
+    path.parent.mkdir()
+    path.touch()
+    assert intact.mend_clock([path.parent], [tmp_path]) is None
+    future = path.stat().st_mtime + 3600
+    os.utime(path, (future, future))
+    line = intact.mend_clock([path.parent], [tmp_path])
+    assert "the clock was set back: gave 1 files" in line
+    assert intact.mend_clock([path.parent], [tmp_path]) is None

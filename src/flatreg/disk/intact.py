@@ -80,7 +80,7 @@ def remade(path: Path, command: list[str]) -> bool:
     """
     expected, times = read_checksum(path), path.stat()
     process = subprocess.run(command, capture_output=True, check=False)
-    if process.returncode or read_checksum(path) != expected:
+    if process.returncode or read_checksum(path) != expected or _fails(check_checksum, path):
         return False
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     return True

@@ -1,0 +1,120 @@
+"""What a command is made of, by the imports in the text of its files."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flatreg import code
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the library, to change something in."""
+    folder = tmp_path / "flatreg"
+    shutil.copytree(code.LIBRARY, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "LIBRARY", folder)
+    monkeypatch.setattr(code, "UNTRACED", folder / "config")
+    forget()
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """What is known of files is kept for as long as a process runs."""
+    for function in (code.digest, code.files_of, code.imported_by, code.members):
+        function.cache_clear()
+
+
+def commands() -> list[str]:
+    """Every module that is a command, as typed after `python -m flatreg.`."""
+    found = []
+    for path in code.LIBRARY.rglob("*.py"):
+        parts = path.relative_to(code.LIBRARY).with_suffix("").parts
+        if "command.run(main)" in path.read_text("utf-8") and len(parts) > 1:
+            found.append(".".join(parts).removesuffix(".__main__"))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["data.featurize", "tables.summarize", "paper.compile"])
+def test_all_that_a_command_loads_is_among_its_files(name: str) -> None:
+    """Python's own list of modules is the truth."""
+    script = f"import sys, flatreg.{name}; print(*(m for m in sys.modules if 'flatreg' in m))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    loaded = {word for word in done.stdout.split() if not word.startswith("flatreg.config")}
+    traced = {
+        ".".join(path.relative_to(code.LIBRARY.parent).with_suffix("").parts)
+        for path in code.files_of(name)
+    }
+    assert f"flatreg.{name}" in loaded
+    assert loaded <= {module.removesuffix(".__init__") for module in traced}
+
+
+def test_every_command_has_files_and_none_of_the_config() -> None:
+    assert len(commands()) > 25
+    for name in set(commands()) - {"config"}:
+        files = code.files_of(name)
+        assert code.LIBRARY / "__init__.py" in files, name
+        assert not [path for path in files if code.LIBRARY / "config" in path.parents], name
+
+
+def test_an_edit_changes_the_digests_of_what_imports_the_file(library: Path) -> None:
+    before = {name: code.digest(name) for name in ("train", "measure", "paper.compile")}
+    path = library / "train/steps.py"
+    path.write_text(path.read_text("utf-8") + "\nEDITED = True\n", "utf-8")
+    forget()
+    changed = {name for name, digest in before.items() if code.digest(name) != digest}
+    assert changed == {"train"}
+
+
+@pytest.mark.parametrize("file", ["config/study.py", "config/check.py", "explore/page.js"])
+def test_the_configs_code_and_other_files_are_in_no_digest(library: Path, file: str) -> None:
+    before = code.digest("train", "tables.collect", "explore.page")
+    path = library / file
+    path.write_text(path.read_text("utf-8") + "\n\n", "utf-8")
+    forget()
+    assert code.digest("train", "tables.collect", "explore.page") == before
+
+
+def test_a_package_counts_with_what_lies_in_it(library: Path) -> None:
+    before = code.digest("data.featurize")
+    path = library / "data/__init__.py"
+    path.write_text(path.read_text("utf-8") + "\nEDITED = True\n", "utf-8")
+    forget()
+    assert code.digest("data.featurize") != before
+
+
+def test_members_are_read_without_being_imported(library: Path) -> None:
+    (library / "data/sources/broken.py").write_text(
+        '"""A source.\n\nMore."""\n\nimport nothing_that_is_there\n\nREADINGS = ("whole",)\n'
+        "STANDARD_SPLIT: bool = False\nCOMPUTED = len(READINGS)\n"
+    )
+    members = code.members("data.sources")
+    assert list(members) == sorted(members)
+    assert members["broken"] == {"READINGS": ("whole",), "STANDARD_SPLIT": False}
+    assert code.first_line("data.sources.broken") == "A source."
+
+
+@pytest.mark.parametrize("folder", ["data.sources", "models"])
+def test_each_member_says_what_its_registry_asks_of_it(folder: str) -> None:
+    asked = {
+        "data.sources": {"READINGS": tuple, "STANDARD_SPLIT": bool},
+        "models": {"FIELDS": dict},
+    }
+    for name, constants in code.members(folder).items():
+        for constant, kind in asked[folder].items():
+            assert isinstance(constants.get(constant), kind), (name, constant)
+
+
+def test_no_import_is_hidden_from_the_text() -> None:
+    """Relative imports and `import flatreg.x as y` in functions would be; there are none."""
+    for path in code.LIBRARY.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
