@@ -27,7 +27,7 @@ class Penalty:
     """How lambda / B * tr(H^2) is estimated on a mini-batch, and when it is applied.
 
     Attributes:
-        estimator: one of `flatreg.objective.ESTIMATORS`.
+        estimator: a module of `flatreg.penalty.estimators`, or "auto", the cheapest that fits.
         probes: probe vectors of an estimate (M).
         distribution: of a probe's entries, "rademacher" or "normal".
         interval: mini-batches from one that is penalized to the next (k).

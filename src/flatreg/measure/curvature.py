@@ -25,6 +25,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.penalty import ModelError, linen
+from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.estimators.gram import gram_factor
 
 Params = Any
@@ -52,11 +53,6 @@ class Traces(NamedTuple):
     tr_h2: Estimate
     probes: int
     reached: bool
-
-
-def hessian_product(loss: Loss, params: Params) -> Callable[[Params], Params]:
-    """The map v -> H v, forward over reverse."""
-    return lambda vector: jax.jvp(jax.grad(loss), (params,), (vector,))[1]
 
 
 def trace_samples(
