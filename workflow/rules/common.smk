@@ -141,6 +141,7 @@ config["captions"] = {
         name: table.caption
         for row in EVIDENCE_ROWS.values()
         for name, table in row.tables.items()
+        if table.caption
     },
 }
 
