@@ -111,7 +111,8 @@ def test_the_command_writes_every_page(root, tmp_path):
         bare = re.sub(r"(; do not edit -->\n).*?(<!-- end of)", r"\1\2", text, flags=re.S)
         path.write_text(bare, encoding="utf-8")
         emptied |= {path.name} if bare != text else set()
-    assert emptied == {"README.md", "results.md", "cost.md", "penalty-under-adam.md"}
+    expected = {"README.md", "results.md", "cost.md", "penalty-under-adam.md", "study.md"}
+    assert emptied == expected
     command = [sys.executable, "-m", "flatreg", "readme", "--root", str(tmp_path)]
     subprocess.run(command, cwd=root, check=True, timeout=120)
     for path, text in readme.pages(root).items():
