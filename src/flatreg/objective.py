@@ -13,7 +13,6 @@ import jax
 
 from flatreg import models, penalty
 from flatreg.errors import UserError
-from flatreg.models.logistic_regression import LogisticRegression
 from flatreg.penalty import linen
 from flatreg.penalty.first_layer import dense
 
@@ -75,13 +74,21 @@ def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:
         UserError: it does not allow the estimator.
     """
     try:
-        if name == "exact" and not isinstance(model, LogisticRegression):
+        layer = linen.first_layer(model, x, lambda logits: logits, train=False)
+        if name == "exact" and not _is_only_layer(layer, model, x):
             raise penalty.ModelError("model", type(model).__name__, "logistic regression")
-        return linen.first_layer(model, x, lambda logits: logits, train=False)
+        return layer
     except penalty.ModelError as error:
         raise UserError(
             f"penalty.estimator {name!r} does not fit: {error}; write `estimator: auto`"
         ) from error
+
+
+def _is_only_layer(layer: penalty.FirstLayer, model: nn.Module, x: jax.Array) -> bool:
+    """Whether a model has no parameters beside those of its first layer."""
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))["params"]
+    *_, rest = layer.split(params)
+    return not jax.tree.leaves(rest)
 
 
 def _ending_in(of_logits: Callable[..., Any], layer: penalty.FirstLayer) -> penalty.FirstLayer:
@@ -96,10 +103,10 @@ def _ending_in(of_logits: Callable[..., Any], layer: penalty.FirstLayer) -> pena
 def cheapest(model: nn.Module, x: jax.Array) -> tuple[str, str]:
     """The name of the cheapest estimator that a model allows, and why it is that one."""
     try:
-        linen.first_layer(model, x, models.task_loss, train=False)
+        layer = linen.first_layer(model, x, models.task_loss, train=False)
     except penalty.ModelError as error:
         return "autodiff", f"gram does not fit: {error}"
-    if isinstance(model, LogisticRegression):
+    if _is_only_layer(layer, model, x):
         return "exact", "cross-entropy of one dense layer: closed form, no probes"
     return "gram", "the first layer is dense, on the input: probes in at most B dimensions"
 

@@ -48,6 +48,7 @@ from flatreg.tables import registry as evidence
 os.environ.update(machine.environment())
 
 HOME = Path(os.path.relpath(workflow.basedir))
+SOURCE = HOME / "src/flatreg"
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
 ORIGINAL = str(HOME / "paper/original.json")

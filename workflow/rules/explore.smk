@@ -27,9 +27,7 @@ rule write_explore_page:
         claims=TABLE.format(name="claims") if LEDGER else [],
         claim_runs=TABLE.format(name="claim_runs") if LEDGER else [],
         surfaces=SURFACES,
-        parts=expand(
-            str(code.LIBRARY / "explore/page.{kind}"), kind=["html", "css", "js"]
-        ),
+        parts=expand(str(SOURCE / "explore/page.{kind}"), kind=["html", "css", "js"]),
     output:
         page=report(
             EXPLORE,

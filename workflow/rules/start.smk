@@ -50,13 +50,12 @@ def mend_clock():
     locks.wait_for_sharers(
         JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
     )
-    library_folder = code.LIBRARY
-    folders = [Path(RESULTS), Path(GENERATED), library_folder]
+    folders = [Path(RESULTS), Path(GENERATED), SOURCE]
     watched = [
         Path(RESULTS),
         Path(f"{RESULTS}/data"),
         Path(".snakemake"),
-        library_folder,
+        SOURCE,
     ]
     if said := intact.mend_clock(watched, folders):
         logger.warning(said)

@@ -8,7 +8,6 @@ from flatreg import command, machine
 from flatreg.config import measure_settings
 from flatreg.data.dataset import load_dataset
 from flatreg.disk.files import read_json, write_sealed
-from flatreg.measure.curvature import measure_curvature
 from flatreg.measure.solution import (
     has_diverged,
     load_solution,
@@ -16,6 +15,7 @@ from flatreg.measure.solution import (
     probe_key,
     read_record,
 )
+from flatreg.measure.spectrum import measure_curvature
 
 
 def main() -> None:

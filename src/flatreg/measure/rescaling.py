@@ -27,7 +27,6 @@ from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.measure import sharpness
-from flatreg.measure.curvature import measure_curvature
 from flatreg.measure.solution import (
     has_diverged,
     load_solution,
@@ -36,6 +35,7 @@ from flatreg.measure.solution import (
     read_record,
     run_columns,
 )
+from flatreg.measure.spectrum import measure_curvature
 from flatreg.tables.evidence import REPARAMETRIZATION_TABLE
 
 # Powers of two are exact in floating point: what changes is no rounding.
