@@ -96,12 +96,12 @@ def test_a_pdf_whose_numbers_all_have_an_item_passes(folder: Path) -> None:
 )
 def test_each_number_needs_its_item(folder: Path, left_out: str, number: str) -> None:
     said = unexplained(folder, "sound", [p for p in PRINTED if p != left_out])
-    assert said.startswith(f"a number comes from nowhere: {number}, page 1 (")
+    assert said.startswith(f"a number has no known origin: {number}, page 1 (")
 
 
 def test_a_made_up_number_in_a_title_is_found_in_the_pdf(folder: Path) -> None:
     said = unexplained(folder, "made_up", PRINTED)
-    assert said.startswith("a number comes from nowhere: 0.4242, page 1 (A title 0.4242 ")
+    assert said.startswith("a number has no known origin: 0.4242, page 1 (A title 0.4242 ")
 
 
 def test_figures_are_left_out_and_text_is_not(folder: Path) -> None:
