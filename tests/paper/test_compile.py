@@ -1,4 +1,4 @@
-"""LaTeX for real: what the paper must not have fails, in one line."""
+"""Real LaTeX: each problem in a paper fails with one line."""
 
 from __future__ import annotations
 
