@@ -1,4 +1,4 @@
-"""The original's numbers, held against the data sets that it reports on."""
+"""The original's numbers, checked against the data sets that it reports on."""
 
 from __future__ import annotations
 
