@@ -196,7 +196,7 @@ def test_a_data_set_and_a_model_are_a_file_each(project: Path) -> None:
         ("model", {"name": "bottlenec", "width": 3}, 'known are "bottleneck"'),
         ("model", {"name": "bottleneck", "wdth": 3}, "did you mean width?"),
         ("source", "wien", 'did you mean "wine"?'),
-        ("reading", "whole", "only texts have one"),
+        ("reading", "whole", "only texts have a reading"),
     ],
 )
 def test_messages_know_them(project: Path, place: str, value: object, words: str) -> None:

@@ -83,7 +83,7 @@ def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Sch
     [
         ({"optimizer": "adamm"}, "optimizer 'adamm' is not in optax"),
         ({"schedule": {"name": "cosine"}}, "schedule 'cosine' is not in optax"),
-        ({"optimizer_arguments": {"momentum": 1}}, r"adam: .*momentum.*; mend its arguments"),
+        ({"optimizer_arguments": {"momentum": 1}}, r"adam: .*momentum.*; correct its arguments"),
         ({"schedule": {"name": "exponential_decay"}}, "exponential_decay: .*decay_rate"),
     ],
 )

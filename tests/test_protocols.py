@@ -195,8 +195,8 @@ protocols:
             "protocols: {every_batch: null}",
             "protocols.long.extends: there is no protocol 'every_batch'; known are tuned",
         ),
-        ("protocols: {long: {extends: long}}", "long.extends: 'long' comes back to itself"),
-        ("protocols: {tuned: {extends: long}}", "comes back to itself; extend another"),
+        ("protocols: {long: {extends: long}}", "long.extends: 'long' extends itself in a cycle"),
+        ("protocols: {tuned: {extends: long}}", "extends itself in a cycle; extend another"),
         ("protocols: {long: {extends: [tuned]}}", "long.extends: must be text or null"),
         ("protocols: {long: {training: {epoch: 5}}}", "protocols.long.training: unknown key"),
         ("protocols: {long: {datasets: {posts: {batch: 8}}}}", "long.datasets.posts: unknown"),
@@ -213,7 +213,7 @@ def test_the_order_of_a_loop_does_not_matter() -> None:
     given = study("protocols: {tuned: {extends: long}}")
     for names in (("tuned", "every_batch", "long"), ("long", "tuned", "every_batch")):
         turned = given | {"protocols": {name: given["protocols"][name] for name in names}}
-        with pytest.raises(UserError, match="comes back to itself"):
+        with pytest.raises(UserError, match="extends itself in a cycle"):
             config.load(turned, SCHEMA)
 
 
@@ -240,7 +240,7 @@ def test_a_seed_fixes_training_and_no_split_where_nothing_is_said() -> None:
     ("changes", "words"),
     [
         ("{varies: []}", "varies: must not be empty"),
-        ("{varies: [order, order]}", '"order" is there twice'),
+        ("{varies: [order, order]}", '"order" is listed twice'),
         ("{varies: [ordr]}", 'did you mean "order"?'),
         ("{varies: order}", "must be a list"),
         ("{test_examples: 0}", "test_examples: must be at least 1"),

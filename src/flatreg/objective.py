@@ -1,4 +1,4 @@
-"""What a run minimizes: its model's task loss, and the estimator of tr(H^2) that goes with it."""
+"""What a run minimizes: the task loss of its model, and the estimator of tr(H^2) for it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Objective(NamedTuple):
     """The parts of a training step that depend on the model.
 
     Attributes:
-        estimator: of tr(H^2), dropout off; its loss is the mean task loss.
+        estimator: of tr(H^2) of the mean task loss, dropout off.
         task: `task(zeta, x, y, rngs=...) -> (loss, hits)` in the estimator's coordinates, dropout
-            on; hits is how many examples of the batch are right.
+            on; hits is the number of correctly classified examples.
         logits: `logits(params, x) -> [B, outputs]`, dropout off; x dense or sparse.
-        reason: why this estimator, in a few words.
+        reason: why this estimator was chosen, in a few words.
     """
 
     estimator: penalty.Estimator
@@ -41,13 +41,13 @@ def build(
 
     Args:
         model: of `flatreg.models.build`.
-        x: a batch of inputs [B, d]; only shape and type count.
+        x: a batch of inputs [B, d]; only its shape and type are used.
         estimator: a module of `flatreg.penalty.estimators`, or `auto`, the cheapest that fits.
-        probes: probe vectors of an estimate, where there are any.
+        probes: number of probe vectors of an estimate, for estimators that draw any.
         distribution: of a probe's entries, "rademacher" or "normal".
 
     Raises:
-        UserError: the model does not allow the estimator; names one that it does.
+        UserError: the model does not allow the estimator.
     """
     name, reason = estimator, "named in the config"
     if name == "auto":
@@ -68,10 +68,10 @@ def build(
 
 
 def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:
-    """The model split after its first layer, with logits in the place of the loss.
+    """The model split after its first layer, with logits in place of the loss.
 
     Raises:
-        UserError: it does not allow the estimator.
+        UserError: the model does not allow the estimator.
     """
     try:
         layer = linen.first_layer(model, x, lambda logits: logits, train=False)
@@ -92,7 +92,7 @@ def _is_only_layer(layer: penalty.FirstLayer, model: nn.Module, x: jax.Array) ->
 
 
 def _ending_in(of_logits: Callable[..., Any], layer: penalty.FirstLayer) -> penalty.FirstLayer:
-    """The layer of `_split` with what is made of its logits and the labels."""
+    """The layer of `_split` with a function of logits and labels as its loss."""
 
     def loss(zeta: Any, x: Any, *labels: jax.Array, **arguments: Any) -> Any:
         return of_logits(layer.loss(zeta, x, **arguments), *labels)
@@ -101,7 +101,7 @@ def _ending_in(of_logits: Callable[..., Any], layer: penalty.FirstLayer) -> pena
 
 
 def cheapest(model: nn.Module, x: jax.Array) -> tuple[str, str]:
-    """The name of the cheapest estimator that a model allows, and why it is that one."""
+    """The name of the cheapest estimator that a model allows, and the reason."""
     try:
         layer = linen.first_layer(model, x, models.task_loss, train=False)
     except penalty.ModelError as error:

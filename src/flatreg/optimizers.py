@@ -12,7 +12,7 @@ from flatreg.errors import UserError
 
 
 class ScheduleSettings(Protocol):
-    """What of a training's settings decides its learning rate."""
+    """The settings of a training that determine its learning rate."""
 
     @property
     def learning_rate(self) -> float:
@@ -20,7 +20,7 @@ class ScheduleSettings(Protocol):
 
     @property
     def schedule(self) -> Mapping[str, Any]:
-        """`name` and arguments of the schedule, spans in steps or in `*_epochs`."""
+        """`name` and arguments of the schedule, with spans in steps or in `*_epochs`."""
 
     @property
     def epochs(self) -> int:
@@ -28,7 +28,7 @@ class ScheduleSettings(Protocol):
 
 
 class OptimizerSettings(ScheduleSettings, Protocol):
-    """What of a training's settings decides its optimizer."""
+    """The settings of a training that determine its optimizer."""
 
     @property
     def optimizer(self) -> str:
@@ -40,7 +40,7 @@ class OptimizerSettings(ScheduleSettings, Protocol):
 
     @property
     def weight_decay(self) -> float:
-        """The optimizer's own, or else L2 in the gradient."""
+        """Decoupled if the optimizer has weight decay, else L2 in the gradient."""
 
     @property
     def clip_norm(self) -> float | None:
@@ -53,11 +53,11 @@ def build(
     """The optimizer of a run and the learning-rate schedule it follows.
 
     The gradient is clipped first (`clip_norm`, if set). Weight decay goes to the optimizer if
-    it has its own (decoupled, as in adamw), else into the gradient (L2, as in adam and sgd).
+    it has that argument (decoupled, as in adamw), else into the gradient (L2, as in adam and sgd).
 
     Args:
-        settings: of the training, its rates given.
-        steps_per_epoch: mini-batches an epoch.
+        settings: of the training, with learning rate and weight decay.
+        steps_per_epoch: mini-batches per epoch.
 
     Raises:
         UserError: optax has no such optimizer or schedule, or it refuses the arguments.
@@ -78,10 +78,10 @@ def build(
 
 
 def build_schedule(settings: ScheduleSettings, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate (per step) as a function of the step, 0 at the first.
+    """The learning rate as a function of the step, which starts at 0.
 
-    The schedule's peak or first value is the run's learning rate. Arguments in `*_epochs` are
-    turned into steps; a `decay_steps` or `transition_steps` left out is the whole run.
+    The run's learning rate is the schedule's peak, or else its first value. Arguments in `*_epochs`
+    are converted to steps; `decay_steps` and `transition_steps` default to the whole run.
     """
     name = settings.schedule["name"]
     make = _named(optax.schedules, name, "schedule")
@@ -110,4 +110,4 @@ def _call(make: Callable[..., Any], name: str, **arguments: Any) -> Any:
     try:
         return make(**arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: {error}; mend its arguments in the config") from error
+        raise UserError(f"{name}: {error}; correct its arguments in the config") from error

@@ -1,4 +1,4 @@
-"""A small study, and the schema, which the tests of the config share."""
+"""A small study and the schema, for all tests of the config."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CELL = "protocols.stated.datasets.breast_cancer"
 
 
 def study() -> dict[str, Any]:
-    """A small config that has a data set of each kind, written as a user would."""
+    """A small config with a data set of each kind, as a user would write it."""
     return {
         "paths": {"results": "results", "generated": "paper/generated", "pdf": "paper.pdf"},
         "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
@@ -73,7 +73,7 @@ def study() -> dict[str, Any]:
 
 
 def changed(where: str, value: Any, given: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A config with one key, by its path, set to a value."""
+    """A config in which the key at a path is set to a value."""
     result = copy.deepcopy(study() if given is None else given)
     *above, last = where.split(".")
     part = result
@@ -88,7 +88,7 @@ def load(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def message(given: dict[str, Any]) -> str:
-    """The one line that a config is refused with."""
+    """The error message, of one line, for an invalid config."""
     with pytest.raises(UserError) as caught:
         load(given)
     line = str(caught.value)

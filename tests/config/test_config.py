@@ -1,4 +1,4 @@
-"""The config: every mistake is one line, every field that changes a number changes a key."""
+"""The config: each mistake is one line, and each field that changes a number changes a key."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_the_command_lays_files_over_each_other(tmp_path):
     ("text", "words"),
     [
         ("{", "is not YAML"),
-        ("- a", "holds no mapping"),
+        ("- a", "is not a mapping of keys"),
         ("pathz: {}", "unknown key"),
         (yaml.safe_dump(changed(f"{CELL}.optimizer_arguments", {"beta": 1})), "beta"),
     ],

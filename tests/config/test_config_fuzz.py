@@ -1,4 +1,4 @@
-"""The config under hypothesis: what is valid is taken, a mistake is one line with its place."""
+"""The config under hypothesis: valid configs load, a mistake is one line that names its place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFINITIONS = SCHEMA["$defs"] | definitions()
 
 
 def resolved(schema: Any) -> Any:
-    """A schema with its `$ref` followed, one level."""
+    """A schema with its `$ref` resolved, one level deep."""
     if isinstance(schema, dict) and "$ref" in schema:
         target = DEFINITIONS[schema["$ref"].removeprefix("#/$defs/")]
         return resolved(target) | {k: v for k, v in schema.items() if k != "$ref"}
@@ -37,7 +37,7 @@ def resolved(schema: Any) -> Any:
 
 
 def places(value: Any, schema: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """The path of every value of a config, with the schema of what may stand there."""
+    """The path of every value of a config, with its schema."""
     schema = resolved(schema)
     if not isinstance(schema, dict):
         return
@@ -64,7 +64,7 @@ KINDS = {
 
 
 def shown(path: Place) -> str:
-    """A path as a message has it."""
+    """A path as messages write it."""
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)[1:]
 
 
@@ -74,7 +74,7 @@ def types_of(schema: dict[str, Any]) -> set[str]:
 
 
 def wrong_values(schema: dict[str, Any]) -> list[Any]:
-    """Values that a schema does not allow, by its own words."""
+    """Values that a schema does not allow."""
     wrong: list[Any] = []
     types = types_of(schema)
     if types:
@@ -98,14 +98,14 @@ def wrong_values(schema: dict[str, Any]) -> list[Any]:
 
 @st.composite
 def mistakes(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
-    """A config with one mistake, and the place that its line must name."""
+    """A config with one mistake, and the place that the message must name."""
     kind = draw(st.sampled_from(["value", "value", "value", "unknown key", "missing"]))
     if kind == "value":
         path, schema = draw(st.sampled_from([p for p in PLACES if wrong_values(p[1])]))
         wrong = draw(st.sampled_from(wrong_values(schema)))
         return changed(path, wrong), shown(path).partition("[")[0]
     closed = [p for p in PLACES if p[1].get("additionalProperties") is False]
-    # Elsewhere what is missing may come from what a protocol shares or extends.
+    # Elsewhere a missing key may come from what a protocol shares or extends.
     whole = [p for p in closed if p[0] in (("paths",), ("surface",))]
     path, schema = draw(st.sampled_from(whole if kind == "missing" else closed))
     part = whole_study()
@@ -124,7 +124,7 @@ def mistakes(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
 def line_of(
     study: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> str:
-    """What the command says to a config that it refuses."""
+    """The command's message for an invalid config."""
     path = folder / "mistake.yaml"
     path.write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
     words = ["config", str(path), "--schema", str(SCHEMA_PATH), "--out", str(folder / "out.json")]
@@ -166,7 +166,7 @@ def test_every_mistake_is_one_line_with_its_place_and_reason(
 
 
 def dry_run(study: dict[str, Any], folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """What Snakemake says to a study, as a process of its own, as a user has it."""
+    """The output of a Snakemake process for a study, as a user would start it."""
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     return subprocess.run(
@@ -219,9 +219,9 @@ SETTABLE = [
 
 @st.composite
 def valid_studies(draw: st.DrawFn, changes: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The study with values that the schema allows at so many places, and what is made of it.
+    """The study with at most `changes` valid values put in, and the completed study.
 
-    A few places of the config, radii of sharpness, have a rule that spans them.
+    The radii of sharpness have a rule that spans several places of the config.
     """
     study = whole_study()
     for path, schema in draw(st.lists(st.sampled_from(SETTABLE), max_size=changes)):
@@ -254,7 +254,7 @@ def test_what_the_schema_allows_is_taken(drawn: tuple[dict[str, Any], dict[str, 
 def test_what_is_taken_is_planned(
     drawn: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
 ) -> None:
-    """By Snakemake itself, with a training for each run."""
+    """Snakemake itself plans one training per run."""
     study, completed = drawn
     plain = ["--workflow-profile", "none", "--cores", "1"]
     done = dry_run(study, tmp_path, *plain, "--forceall", "--quiet", "rules")

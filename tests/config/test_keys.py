@@ -1,4 +1,4 @@
-"""What the keys of runs, searches and measurements depend on."""
+"""The fields on which the keys of runs, searches and measurements depend."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def leaves(schema: dict[str, Any], where: str = "") -> Iterator[tuple[str, dict[
 
 
 def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
-    """A valid value of a field that is not the one it has."""
+    """A valid value of a field, other than its current one."""
     special = {
         "hidden": [9],
         "optimizer_arguments": {"b1": 0.8},
@@ -108,13 +108,13 @@ def test_data_and_epoch_fields_change_the_keys_of_the_runs_they_concern(where, v
 
 
 def digests(resolved: dict[str, Any]) -> list[Any]:
-    """All that tells a rule of the config: the runs' keys, and what is in other rules' params."""
+    """All digests of the config that rules see: the runs' keys, and other rules' params."""
     sections = [resolved["surface"], resolved["analysis"], config.measure_settings(resolved)]
     return [all_keys(resolved), *map(config.digest, sections)]
 
 
 def test_no_field_of_the_schema_is_forgotten():
-    """Each is seen by a run's key, by the digest of its section, or is listed above."""
+    """Each field changes a run's key or the digest of its section, or is listed above."""
     resolved = load(study())
     seen = 0
     for where, field in leaves(EXPANDED):

@@ -1,4 +1,4 @@
-"""A run's settings as a record: what it holds is what the config says, and its keys stay."""
+"""A run's settings as a record: they are those of the config, and their keys do not change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def profile_and_study(request: pytest.FixtureRequest) -> tuple[str | None, dict[
 
 
 def lines(resolved: dict[str, Any]) -> str:
-    """A line for each run: its name, and the keys of its settings, of itself and of its search."""
+    """One line per run: its name, and the keys of its settings, of itself and of its search."""
     text = ""
     for run in config.runs(resolved):
         settings = config.settings(resolved, run)
@@ -49,7 +49,7 @@ def lines(resolved: dict[str, Any]) -> str:
 
 
 def written(resolved: dict[str, Any], run: Run) -> dict[str, Any]:
-    """A run's settings put together from the config itself."""
+    """A run's settings, read from the config without the library."""
     training = dict(resolved["protocols"][run.protocol]["datasets"][run.dataset])
     del training["lambdas"], training["seeds"]
     texts = training["source"] in config.TEXT_SOURCES
@@ -71,7 +71,7 @@ def written(resolved: dict[str, Any], run: Run) -> dict[str, Any]:
 def test_no_key_of_the_studies_has_moved(
     profile_and_study: tuple[str | None, dict[str, Any]],
 ) -> None:
-    """A key that moves trains its run again and parts it from the reference."""
+    """A changed key trains its run again, and the run no longer matches the reference."""
     profile, resolved = profile_and_study
     assert hashlib.sha256(lines(resolved).encode()).hexdigest() == KEYS[profile]
 
@@ -83,7 +83,7 @@ def test_as_a_dictionary_a_record_is_what_the_config_says(
     for run in config.runs(resolved):
         expected = written(resolved, run)
         settings = config.as_dict(config.settings(resolved, run))
-        # As text, in which a list is no tuple and "lambda" has its name.
+        # The JSON of both: digests are computed from it.
         assert json.dumps(settings, sort_keys=True) == json.dumps(expected, sort_keys=True)
         assert settings == expected
     measure = {k: v for k, v in resolved["measure"].items() if not k.startswith("epoch_")}
@@ -92,7 +92,7 @@ def test_as_a_dictionary_a_record_is_what_the_config_says(
 
 
 def test_a_record_and_its_dictionary_have_one_digest() -> None:
-    """So a training's checkpoints have the key that they had."""
+    """The key of a training's checkpoints stays the same."""
     resolved = study("demo")
     for run in config.runs(resolved):
         settings = config.settings(resolved, run)

@@ -1,4 +1,4 @@
-"""What the schema names: described, and known to the library and to Optax."""
+"""The names in the schema have descriptions, and the library and Optax know them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_section_takes_unknown_keys_but_arguments_of_optax():
 
 
 def _takes_anything(section: dict[str, Any]) -> bool:
-    """Whatever its key: of the arguments of optax, all that is no text."""
+    """Whether a section allows any key, if only for arguments of optax that are not text."""
     arguments = {"type": ["number", "boolean", "null"]}
     return "$ref" not in section and section.get("additionalProperties", True) in (True, arguments)
 

@@ -1,4 +1,4 @@
-"""Downloads for real, over loopback, of small archives laid out like the public ones."""
+"""Real downloads, over loopback, of small archives in the layout of the public ones."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ POSTS = {
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Sends `body`, but no more than `sent` bytes of it."""
+    """Sends at most `sent` bytes of `body`."""
 
     body = b""
     sent: int | None = None
@@ -115,7 +115,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def source(
     like: tfds_cache.Source, served: type[Server], body: bytes, expected: bytes | None = None
 ) -> tfds_cache.Source:
-    """The source with its archive on the server, and the checksum of what is expected."""
+    """The source with its archive on the server, and the checksum of the expected archive."""
     served.body = body
     expected = body if expected is None else expected
     info = UrlInfo(len(expected), hashlib.sha256(expected).hexdigest(), "archive.tar.gz")
@@ -135,7 +135,7 @@ def test_pictures_come_as_they_are_in_the_archive(served: type[Server], cache: P
     place = int(np.flatnonzero(done.labels["test"] == 7)[0])
     planes = RECORDS[7, 2:].reshape(3, 32, 32)
     np.testing.assert_array_equal(done.arrays["x_test"][place], planes.transpose(1, 2, 0))
-    served.status = 404  # the second time nothing is asked for
+    served.status = 404  # the second time it is not downloaded
     again = cifar100.read_source(source(cifar100.SOURCE, served, tar(CIFAR)))
     assert manifest(again)["sha256"] == facts["sha256"]
     assert not [name for name in leftovers(cache) if "archive" in name]
@@ -229,10 +229,10 @@ def failing(kind: str, served: type[Server]) -> tfds_cache.Source:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("wrong checksum", "another SHA-256"),
+        ("wrong checksum", "the SHA-256 of the download is not"),
         ("truncated", "the archive is broken"),
         ("404", "HTTP status 404"),
-        ("gone half-way", "was gone after"),
+        ("gone half-way", "stopped sending after"),
         ("outside", "points outside its folder"),
         ("no server", "no connection to 127.0.0.1:9"),
     ],
@@ -255,7 +255,7 @@ def test_a_failure_is_one_line_and_leaves_nothing(
 def test_without_cache_and_network_the_command_says_so_in_one_line(
     source_name: str, root: Path, tmp_path: Path
 ) -> None:
-    with socket.socket() as unused:  # a proxy that nobody answers at is no network
+    with socket.socket() as unused:  # a proxy that does not answer is like no network
         unused.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{unused.getsockname()[1]}"
         config = tmp_path / "config.json"
@@ -287,7 +287,7 @@ def home(tmp_path: Path) -> Path:
 def publish(
     served: type[Server], monkeypatch: pytest.MonkeyPatch, body: bytes, expected: bytes
 ) -> None:
-    """Let scikit-learn, which takes no URL, know the archive as it knows its own."""
+    """Replace scikit-learn's own archive, whose URL is not an argument."""
     served.body = body
     archive = RemoteFileMetadata(
         "20news-bydate.tar.gz", served.url, hashlib.sha256(expected).hexdigest()
@@ -308,7 +308,7 @@ def test_posts_come_in_both_readings(
     assert {"subject", "quote", "post"} <= whole
     assert stripped == {"post", "of", "train"}
     assert leftovers(home) == [newsgroups20.CACHE]
-    served.status = 404  # the second time nothing is asked for
+    served.status = 404  # the second time it is not downloaded
     assert manifest(newsgroups20.read({})) == manifest(done)
 
 

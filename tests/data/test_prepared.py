@@ -1,4 +1,4 @@
-"""What is prepared: order, hash, features, and the public data themselves."""
+"""Prepared data: order, hash, features, and the public data themselves."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_features_of_training_texts_know_nothing_of_the_test_texts() -> None:
 def test_counts_are_not_taken_for_features(tmp_path: Path) -> None:
     prepared.write_arrays(tmp_path / "counts.npz", counts_of(POSTS))
     with pytest.raises(
-        UserError, match=r"holds word counts; give the file that flatreg.data.featurize"
+        UserError, match=r"holds word counts; name a file that flatreg.data.featurize"
     ):
         load_dataset(tmp_path / "counts.npz")
     with pytest.raises(UserError, match="posts has no reading 'stripped'"):

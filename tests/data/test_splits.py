@@ -99,7 +99,7 @@ def test_without_test_leaves_no_test_example() -> None:
 @pytest.mark.parametrize(
     ("dataset", "inputs", "fraction", "message"),
     [
-        (TEXTS, "standardized", 0.2, "texts: inputs 'standardized' would fill the sparse"),
+        (TEXTS, "standardized", 0.2, "texts: inputs 'standardized' would make the sparse"),
         (PICTURES._replace(maximum=None), "unit", 0.2, "'unit' divides by the largest pixel"),
         (PICTURES, "raw", 0.01, "validation_fraction 0.01 leaves no example of some class"),
     ],

@@ -31,7 +31,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 @pytest.fixture
 def moment(request: pytest.FixtureRequest) -> np.random.Generator:
-    """A generator of its own for each injection, the same in every session."""
+    """One generator per injection, the same in every session."""
     return np.random.default_rng([SEED, *request.node.name.encode()])
 
 

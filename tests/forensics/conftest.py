@@ -1,4 +1,4 @@
-"""The original's numbers, held against the data sets that it reports on."""
+"""The original's numbers, checked against the data sets that it reports on."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def manifests() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def found(original: Original, manifests: dict[str, dict[str, Any]]) -> inspection.Found:
+def found(original: Original, manifests: dict[str, dict[str, Any]]) -> inspection.Inspection:
     return inspection.inspect(original, manifests, alpha=0.05)
 
 
 @pytest.fixture(scope="module")
-def means(found: inspection.Found) -> pd.DataFrame:
+def means(found: inspection.Inspection) -> pd.DataFrame:
     return tables.check(found.grim, GRIM_TABLE, "grim")
 
 
 @pytest.fixture(scope="module")
-def scan(found: inspection.Found) -> pd.DataFrame:
+def scan(found: inspection.Inspection) -> pd.DataFrame:
     return found.grim_denominators
 
 
 @pytest.fixture(scope="module")
-def triples(found: inspection.Found) -> pd.DataFrame:
+def triples(found: inspection.Inspection) -> pd.DataFrame:
     return found.triples
 
 
 @pytest.fixture(scope="module")
-def checked(found: inspection.Found) -> pd.DataFrame:
+def checked(found: inspection.Inspection) -> pd.DataFrame:
     return tables.check(found.checks, CHECKS_TABLE, "checks")

@@ -1,4 +1,4 @@
-"""Manifests by hand, and rows of tables."""
+"""Handwritten manifests, and rows of tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pick(frame: pd.DataFrame, **place: Any) -> pd.Series:
 
 
 def prints(numerator: int, denominator: int, decimals: int, how: str) -> Printed:
-    """What Python's decimals print of a fraction; 60 places tell a tie from a near one."""
+    """A fraction as Python's decimals print it; 60 places tell ties from near ties."""
     with localcontext(prec=60):
         exact = Decimal(numerator) / Decimal(denominator)
         return Printed(int(exact.scaleb(decimals).to_integral_value(rounding=how)), decimals)

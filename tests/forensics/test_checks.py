@@ -1,4 +1,4 @@
-"""The checks of the original's numbers, by hand."""
+"""The checks of the original's numbers, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_cifar_points_to_six_hundred(scan: pd.DataFrame, checked: pd.DataFrame) 
     row = pick(rows, denominator=600)
     assert "200 x 3" in row["sizes"]
     assert row["distinct"] == 9
-    # Sixteen more of ten thousand would be ties; 600 has none.
+    # 600 of the 10,000 numbers fit; ties would add some, but 600 has none.
     assert row["chance"] == pytest.approx(0.06**9)
     assert row["chance_any"] == pytest.approx(
         sum((n / 10_000) ** 9 for n in range(1, 601)), rel=0.1

@@ -1,4 +1,4 @@
-"""The commands that inspect the original's numbers, and what the paper and figures show of it."""
+"""The commands that check the original's numbers, and their table and figures in the paper."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _run(folder: Path, *command: str) -> None:
 def made(
     root: Path, tmp_path_factory: pytest.TempPathFactory, manifests: dict[str, dict[str, Any]]
 ) -> Path:
-    """A folder with the tables and the paper's table, by the commands that the workflow calls."""
+    """A folder with the tables and the paper's table, written by the workflow's commands."""
     folder = tmp_path_factory.mktemp("forensics")
     for name, content in manifests.items():
         (folder / f"{name}.json").write_text(json.dumps(content))

@@ -41,7 +41,7 @@ def dense(loss: Any, params: Any) -> np.ndarray:
 
 
 def quadratic(matrix: np.ndarray) -> tuple[Any, Any]:
-    """A loss whose Hessian is the matrix, everywhere."""
+    """A loss whose Hessian is the matrix at every point."""
     return lambda p: 0.5 * p["w"] @ jnp.asarray(matrix) @ p["w"], {"w": jnp.ones(len(matrix))}
 
 

@@ -1,4 +1,4 @@
-"""Flatness and its rescaling as commands, on runs of Breast Cancer."""
+"""The commands flatness and rescaling, on runs of Breast Cancer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNCHANGED = ("loss", "asam_", "relative_flatness", "fisher_rao_norm")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the demo's resolved config, Breast Cancer and one run."""
+    """A folder with the demo's completed config, Breast Cancer and one run."""
     folder = small_study(tmp_path_factory.mktemp("study"), OVERLAY)
     done = flatreg(
         *["train", "--config", folder / "config.json", "--protocol", "stated"],

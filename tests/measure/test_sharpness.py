@@ -1,4 +1,4 @@
-"""Measures of flatness against their definitions, densely and in double precision."""
+"""Measures of flatness against their definitions, with dense matrices in double precision."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def problem(name: str, classes: int) -> tuple[Any, Any, jax.Array, jax.Array]:
 
 
 def largest_rise(matrix: np.ndarray, gradient: np.ndarray, radius: float) -> float:
-    """The most of g.u + u.A u / 2 within |u| <= radius, A positive definite: by Lagrange."""
+    """The maximum of g.u + u.A u / 2 for |u| <= radius and positive definite A, by Lagrange."""
     values, vectors = np.linalg.eigh(matrix)
     g = vectors.T @ gradient
 
@@ -113,7 +113,7 @@ def test_no_random_point_of_the_ball_rises_more() -> None:
 def test_sharpness_where_there_is_no_gradient_or_hardly_any() -> None:
     start, ones = jnp.zeros(3, jnp.float32), jnp.ones(3, jnp.float32)
     assert sharpness.sharpness(lambda p: jnp.sum(0 * p), start, ones, 1.0) == 0
-    # Its gradient's squares are below the least float32.
+    # The squares of its gradient are below the smallest float32.
     tiny = sharpness.sharpness(lambda p: 1e-30 * jnp.sum(p), start, ones, 1.0)
     assert float(tiny) == pytest.approx(1e-30 * 3**0.5, rel=1e-5)
 

@@ -51,7 +51,7 @@ def study_tables() -> dict[str, pd.DataFrame]:
     metrics["key"] = [f"{number:016x}" for number in range(len(runs))]
     metrics["status"], metrics["data_sha256"] = "completed", "0" * 64
     metrics[["epochs", "steps"]] = 10
-    # The last of tuned, lambda 1, and it stopped before it had a value.
+    # The last run of tuned at lambda 1, which stopped before it had a value.
     metrics.loc[metrics.index[-1], ["status", *tables.METRICS]] = ["diverged", *[np.nan] * 7]
     times = runs.reindex(columns=list(tables.TIMES_TABLE.columns)).assign(steps=10, resumed=0)
     times["train_seconds"] = random.uniform(1.0, 2.0, len(runs))
@@ -103,7 +103,7 @@ def _row(name: str, values: dict[str, Any]) -> pd.DataFrame:
 
 
 def write_study(folder: Path) -> list[str]:
-    """Write all files that the paper reads; gives back the flags that name them."""
+    """Write all files that the paper reads; return the flags that name them."""
     paths = {f"{name}.csv": frame for name, frame in study_tables().items()}
     flags = []
     for name, frame in paths.items():

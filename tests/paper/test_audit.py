@@ -1,4 +1,4 @@
-"""Numbers that nobody computed are found, in the text of main.tex and in a PDF."""
+"""The audit finds numbers that were not computed, in main.tex and in a PDF."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ PRINTED = ["0.2776", "7.09·10^8", "11,314", "-0.50", "λ=0.01 (p = <0.001)"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A paper with a figure that says 0.9999, compiled; and one with a made-up title."""
+    """Two compiled papers: one with a figure that prints 0.9999, one with a number in its title."""
     folder = tmp_path_factory.mktemp("paper")
     figure = Figure((2, 2))
     figure.text(0.1, 0.5, "0.9999")
@@ -96,12 +96,12 @@ def test_a_pdf_whose_numbers_all_have_an_item_passes(folder: Path) -> None:
 )
 def test_each_number_needs_its_item(folder: Path, left_out: str, number: str) -> None:
     said = unexplained(folder, "sound", [p for p in PRINTED if p != left_out])
-    assert said.startswith(f"a number comes from nowhere: {number}, page 1 (")
+    assert said.startswith(f"a number has no known origin: {number}, page 1 (")
 
 
 def test_a_made_up_number_in_a_title_is_found_in_the_pdf(folder: Path) -> None:
     said = unexplained(folder, "made_up", PRINTED)
-    assert said.startswith("a number comes from nowhere: 0.4242, page 1 (A title 0.4242 ")
+    assert said.startswith("a number has no known origin: 0.4242, page 1 (A title 0.4242 ")
 
 
 def test_figures_are_left_out_and_text_is_not(folder: Path) -> None:
@@ -113,7 +113,7 @@ def test_figures_are_left_out_and_text_is_not(folder: Path) -> None:
 @pytest.mark.parametrize("value", [0.27764, -3.2e-7, 708697344.9, 50000.0, 1.0, 1e100])
 @pytest.mark.parametrize("pattern", [".4f", ".3g", "+.3g", ","])
 def test_forms_of_every_number_that_is_written(value: float, pattern: str) -> None:
-    """What LaTeX prints of a number, signs and blanks aside, is in the forms of its item."""
+    """Without signs and blanks, the number that LaTeX prints is among the forms of its item."""
     text = latex.number(value, pattern)
     made = provenance.printed("a", Fact(value, "made up", [], []), text).items[0]
     seen = text.replace(r"\cdot", " ").replace("^", "").translate({ord(c): None for c in "${}"})

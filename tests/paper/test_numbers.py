@@ -1,4 +1,4 @@
-"""The numbers that a text names."""
+"""The numbers that a text cites."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_what_a_study_lacks_is_left_out_inside_when_alone(found: Sources, tmp_pa
 
 
 def test_every_part_that_the_paper_names_is_one_of_the_whole_study(root: Path) -> None:
-    """Or else its text would never be printed."""
+    """Otherwise its text would never be printed."""
     study = config.read([root / "config.yaml"], root / "workflow/schemas/config.schema.json")
     claims = ledger.read(
         root / "claims.yaml", read_json(root / "workflow/schemas/claims.schema.json"), study
@@ -155,7 +155,7 @@ def test_every_part_that_the_paper_names_is_one_of_the_whole_study(root: Path) -
     text = (root / "paper/main.tex").read_text(encoding="utf-8")
     named = set(re.findall(r"\\when\{(\w+)\}\{", text))
     assert len(named) > 8
-    # A comment names them all, and the demo has data of its own.
+    # `NAME` comes from a comment, and `digits` is only in the demo.
     assert named - known == {"NAME", "digits"}
 
 

@@ -1,4 +1,4 @@
-"""What made a number: the runs that an item names give its value again."""
+"""The provenance of a number: the runs of an item give its value again."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def test_other_places(
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("cat/1", "'cat' is no kind of place"),
+        ("cat/1", "'cat' is not a kind of place"),
         (
             "variance/digits/test_loss/order/sd",
             "variance.csv has nothing at digits/test_loss/order",
         ),
         ("claim/loss/stated/p", "claims.csv has nothing at loss/stated"),
-        ("count/cats", "'cats' is not counted"),
-        ("claims/nice", "'nice' is no verdict; known are supported, contradicted"),
+        ("count/cats", "'cats' cannot be counted"),
+        ("claims/nice", "'nice' is not a verdict; known are supported, contradicted"),
         ("grim/digits/100/3/fitting", "grim.csv has nothing at digits/100/3"),
     ],
 )

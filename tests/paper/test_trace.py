@@ -1,4 +1,4 @@
-"""A number of the paper is traced to what made it, by what the commands themselves wrote."""
+"""Trace numbers of the paper to their origin, from files that the commands wrote."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = rf"\val[.4f]{{{MEAN}}} \val{{count/runs}} \val{{verdict/stated/digits/tes
 
 
 def flatreg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Type `flatreg ...` in a folder."""
+    """Run `flatreg ...` in a folder."""
     source = Path(machine.__file__).parents[1]
     return subprocess.run(
         [sys.executable, "-m", "flatreg", *arguments],
@@ -38,14 +38,14 @@ def flatreg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study, whose numbers.tex was written by the command."""
+    """A finished study with a numbers.tex that the command wrote."""
     folder = tmp_path_factory.mktemp("study")
     flags = [flag.removeprefix(f"{folder}/") for flag in write_study(folder / "results")]
     described = machine.describe() | {"commit": "c" * 40, "dirty": False}
     for run in config.runs(STUDY):
         where = run_dir(folder / "results", *run)
         where.mkdir(parents=True)
-        # One run was made from another commit.
+        # One run comes from another commit.
         other = {"commit": "d" * 40} if run == config.runs(STUDY)[-2] else {}
         write_json(where / "facts.json", described | other | {"command": ["train", str(run.seed)]})
     (folder / "main.tex").write_text(TEXT)
@@ -141,7 +141,7 @@ def test_a_study_without_a_paper_is_one_line(folder: Path, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as right after a clone: the reference, and no results of one's own."""
+    """A folder as after a clone: the reference, without own results."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(root / "results/reference", folder / "results/reference")
     for name in ("paper/main.tex", "paper/original.json", "bench/results/cost.json"):

@@ -1,6 +1,6 @@
-"""Run the Python of the README and of the library's page as it is printed there.
+"""Run the Python code of the README and of the library's page as it is printed.
 
-`python tests/penalty/documented.py` does it in an environment that has the library and no more.
+`python tests/penalty/documented.py` runs it in an environment that has only the library.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def blocks(page: str) -> list[str]:
-    """The blocks of Python of a page."""
+    """The blocks of Python code of a page."""
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
 
 
 def what_the_readme_names() -> dict[str, Any]:
-    """What stands for a reader's own training: a small logistic regression."""
+    """A stand-in for a reader's own training: a small logistic regression."""
 
     def loss(params: Any, x: Any, y: Any) -> Any:
         return jnp.mean(jnp.logaddexp(0.0, -y * (x @ params)))
@@ -32,7 +32,7 @@ def what_the_readme_names() -> dict[str, Any]:
 
 
 def run(page: str, scope: dict[str, Any]) -> dict[str, Any]:
-    """All blocks in their order; what they leave behind."""
+    """Run all blocks in order; return the names that they define."""
     for block in blocks(page):
         exec(block, scope)
     return scope

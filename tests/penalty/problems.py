@@ -1,4 +1,4 @@
-"""Small models drawn at random, in plain JAX and float64, and the dense truth of each."""
+"""Small random models, in plain JAX and float64, with dense reference values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Problem(NamedTuple):
     """A model's parameters and one batch.
 
     Attributes:
-        params: a dictionary a layer, `kernel` [d, h] and, with biases, `bias` [h].
+        params: one dictionary per layer, `kernel` [d, h] and, with biases, `bias` [h].
         x: [B, d]
         y: int [B]
         activation: name of `ACTIVATIONS`.
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
         return penalty.FirstLayer(split, loss, bias="bias" in self.params[0])
 
     def loss(self, params: Any, x: Any, y: Any) -> Any:
-        """Mean cross-entropy, written without any part of the library."""
+        """Mean cross-entropy, without any part of the library."""
         z = x @ params[0]["kernel"] + params[0].get("bias", 0.0)
         return cross_entropy(after_first(z, params[1:], self.activation), y)
 
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
         return float(value), np.asarray(ravel_pytree(gradient)[0])
 
     def estimators(self, **settings: Any) -> dict[str, penalty.Estimator]:
-        """All that fit: `exact` where the first layer is the only one."""
+        """All estimators that fit: `exact` if the first layer is the only one."""
         found = {
             "autodiff": penalty.autodiff(self.loss, **settings),
             "gram": penalty.gram(self.layer, **settings),
@@ -80,7 +80,7 @@ def cross_entropy(logits: Any, y: Any) -> Any:
 
 
 def value_and_gradient(estimator: penalty.Estimator, problem: Problem, key: Any) -> tuple[Any, Any]:
-    """Of tr(H^2), by one compiled call."""
+    """Value and gradient of tr(H^2), by one compiled call."""
     run = jax.jit(jax.value_and_grad(lambda p, k: estimator(p, problem.x, problem.y, key=k)))
     value, gradient = run(problem.params, key)
     return value, ravel_pytree(gradient)[0]
@@ -97,7 +97,7 @@ def make(
     activation: str = "tanh",
     rows: str = "distinct",
 ) -> Problem:
-    """A problem of these shapes; `rows` are "distinct", "repeated" or "zero" (one of them)."""
+    """A problem of these shapes; `rows` are "distinct", "repeated" or "zero" (one row is zero)."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(batch, width))
     if rows == "repeated":
@@ -114,7 +114,7 @@ def make(
 
 
 def problems(max_hidden: int = 1, max_width: int = 5) -> st.SearchStrategy[Problem]:
-    """Problems of all shapes: more features than examples and fewer, a batch of one, no biases."""
+    """Problems of all shapes: more or fewer features than examples, a batch of one, no biases."""
     return st.builds(
         make,
         seed=st.integers(0, 2**32 - 1),

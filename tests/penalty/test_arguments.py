@@ -1,4 +1,4 @@
-"""Each argument that cannot be worked with is a typed error that names it."""
+"""Each invalid argument raises a typed error that names it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_check_finds_inputs_that_are_not_finite(row: int, value: float) -> None:
 
 
 def test_check_passes_plain_logistic_regression_at_zero() -> None:
-    """There tr(H^2) is at its largest: no gradient, and nothing is wrong."""
+    """tr(H^2) has its maximum there: a zero gradient is correct."""
     layer = logistic(lambda zeta, x, y: jnp.mean(jnp.logaddexp(0.0, (1 - 2 * y) * zeta[0][:, 0])))
     x = jax.random.normal(KEY, (4, 3))
     for estimator in (penalty.exact(layer), penalty.gram(layer)):
@@ -164,7 +164,7 @@ def test_check_finds_a_detached_penalty() -> None:
 
 
 def test_check_lets_a_constant_hessian_pass() -> None:
-    """Of a quadratic loss tr(H^2) does not change: its gradient is zero, as it should be."""
+    """tr(H^2) of a quadratic loss is constant: a zero gradient is correct."""
 
     def quadratic(params: Any, x: Any, y: Any) -> Any:
         return jnp.mean((x @ params["w"] - y) ** 2)
@@ -230,7 +230,7 @@ class Shared(nn.Module):
 
 
 class Normalized(nn.Module):
-    """The kernel that acts is no parameter but a function of some."""
+    """The effective kernel is not a parameter but a function of parameters."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -261,7 +261,7 @@ def test_exact_refuses_layers_beside_the_first() -> None:
 
 
 def test_a_batch_that_does_not_divide_the_devices() -> None:
-    """More devices than this process has: the mesh is an abstract one."""
+    """The mesh has more devices than this process, so it is abstract."""
     three = jax.sharding.AbstractMesh((3,), ("data",), axis_types=(AxisType.Auto,))
     with pytest.raises(penalty.BatchError, match=r"batch\[0\] is float32\[4, 3\].*3 devices"):
         penalty.shard_batch(three, X, Y)

@@ -1,4 +1,4 @@
-"""What is printed of the library runs as it stands."""
+"""The code in the documentation of the library runs as it is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof can fail: each mistake that such code is known for, put in on purpose, is caught."""
+"""The proof can fail: each typical mistake, inserted on purpose, is caught."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def run_proof(source: Path, chosen: str) -> subprocess.CompletedProcess[str]:
 
 
 def mutate(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the tests that are to fall on a copy of the library with a mistake in it."""
+    """Run the tests that must fail, on a copy of the library with one mistake."""
     file, there, mistake, chosen = MUTATIONS[name]
     shutil.copytree(REPOSITORY / "src/flatreg", folder / "flatreg")
     path = folder / "flatreg/penalty" / file
@@ -101,7 +101,7 @@ def mutate(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future]:
-    """All mutations, two at once: each has a process of its own, of one thread mostly."""
+    """All mutations, two at a time, each in a process of its own with mostly one thread."""
     folders = {name: tmp_path_factory.mktemp("mutation") for name in MUTATIONS}
     with ThreadPoolExecutor(2) as pool:
         return {name: pool.submit(mutate, name, folder) for name, folder in folders.items()}

@@ -39,7 +39,7 @@ SHAPES = {
 
 @pytest.fixture(autouse=True, scope="module")
 def double_precision():
-    """In float64; programs that run once are not worth optimizing."""
+    """Compute in float64, without optimization of programs that run once."""
     jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(True):
         yield
@@ -51,7 +51,7 @@ def size(problem: Problem) -> int:
 
 
 def over_all_signs(product: Any, like: Any, *_: Any, **__: Any) -> Any:
-    """In the place of `hutchinson.trace_of_square`: each sign vector once, no error left."""
+    """Replace `hutchinson.trace_of_square`: with each sign vector once, the estimate is exact."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
     flat, unravel = ravel_pytree(zeros)
     signs = jnp.array(list(itertools.product([-1.0, 1.0], repeat=flat.size)))
@@ -59,7 +59,7 @@ def over_all_signs(product: Any, like: Any, *_: Any, **__: Any) -> Any:
 
 
 def assert_dense(problem: Problem, name: str) -> None:
-    """Value and gradient are the dense Hessian's, to rounding."""
+    """Value and gradient equal those of the dense Hessian, up to rounding."""
     true_value, true_gradient = problem.truth()
     value, gradient = value_and_gradient(problem.estimators()[name], problem, jax.random.key(0))
     scale = np.abs(true_gradient).max(initial=0)
@@ -92,7 +92,7 @@ def test_value_and_gradient_are_unbiased(name: str, shape: str, distribution: st
     drawn = np.asarray(sample(jax.random.split(jax.random.key(7), SAMPLES)))
     truth = np.hstack(problem.truth())
     stderr = drawn.std(axis=0, ddof=1) / np.sqrt(SAMPLES)
-    # 4 standard errors, and rounding where the estimate has no spread at all.
+    # 4 standard errors, and rounding if the estimate has no spread.
     allowed = 4 * stderr + 1e-10 * np.abs(truth).max()
     assert np.all(np.abs(drawn.mean(axis=0) - truth) <= allowed)
 
@@ -128,7 +128,7 @@ def test_spread_is_the_theory_s(name: str, shape: str, distribution: str) -> Non
 
 
 def probed_matrix(problem: Problem, name: str) -> np.ndarray:
-    """The matrix A that the probes are multiplied with: H, or F^T H_zeta F by its definition."""
+    """The matrix A that multiplies the probes: H, or F^T H_zeta F by its definition."""
     flat, unravel = ravel_pytree(problem.params)
     if name == "autodiff":
         loss = lambda p: problem.loss(unravel(p), problem.x, problem.y)  # noqa: E731
@@ -155,7 +155,7 @@ def probed_matrix(problem: Problem, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["autodiff", "gram"])
 def test_probes_are_averaged(name: str) -> None:
-    """M probes in one estimate have the mean of one, and an M-th of its variance."""
+    """An estimate from M probes has the mean of one probe, and 1 / M of its variance."""
     problem = make(seed=4, **SHAPES["wide inputs"])
 
     def draw(probes: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def test_probes_are_averaged(name: str) -> None:
 def test_single_precision_follows_double_over_six_orders_of_scale(
     exponent: int, shape: str, name: str
 ) -> None:
-    """Inputs times 10^e and the first kernel over it: the same function, H scaled by 10^e."""
+    """Inputs times 10^e, first kernel divided by it: the same function, with H scaled by 10^e."""
     problem = make(seed=5, **SHAPES[shape])
     if name not in problem.estimators():
         return

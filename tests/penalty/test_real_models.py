@@ -28,7 +28,7 @@ def standardized(x: np.ndarray) -> np.ndarray:
 
 
 def agree(model: Any, x: np.ndarray, y: np.ndarray) -> None:
-    """Value of gram and of autodiff, and gradient along one direction, have the same mean."""
+    """gram and autodiff have the same mean value, and mean gradient along one direction."""
     x, y = jnp.asarray(x), jnp.asarray(y)
     params = model.init(jax.random.key(0), x, train=False)["params"]
     runs = {}
@@ -73,7 +73,7 @@ def test_on_cifar100() -> None:
     ("source", "classes", "words"), [("newsgroups20", 20, 60), ("imdb_reviews", 2, 1000)]
 )
 def test_exact_is_dense_on_a_real_batch_of_texts(source: str, classes: int, words: int) -> None:
-    """With as many words as a dense Hessian allows; the batch is given dense and sparse."""
+    """As many words as a dense Hessian allows; the batch is passed dense and sparse."""
     prepared = reader(source)({})
     counts = (read_csr(prepared.arrays, f"whole_{split}") for split in ("train", "test"))
     features, _, _ = tfidf(*counts, {"vocabulary": words, "sublinear_tf": True})

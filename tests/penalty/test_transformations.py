@@ -1,4 +1,4 @@
-"""The penalty in other people's programs: jit, vmap, scan, grad, donation, devices, Flax."""
+"""The penalty in users' programs: jit, vmap, scan, grad, donation, devices, Flax."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_x64_stays_x64() -> None:
 
 
 class Net(nn.Module):
-    """With a skip connection from the input, which the first layer's split allows."""
+    """A model with a skip connection from the input, which the split of the first layer allows."""
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

@@ -25,7 +25,7 @@ COMPARED = ("metrics.json", "epochs.csv", "params.npz")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the demo's resolved config and Breast Cancer prepared."""
+    """A folder with the demo's completed config and the prepared Breast Cancer."""
     return small_study(
         tmp_path_factory.mktemp("study"),
         "protocols: {stated: {datasets: {breast_cancer: {epochs: 14}}}, tuned: {datasets: "
@@ -63,7 +63,7 @@ def checkpoint_steps(checkpoints: Path) -> list[Path]:
 
 
 def signal_at_checkpoint(study: Path, out: Path, number: signal.Signals) -> tuple[int, str, str]:
-    """Start a training, signal it once two checkpoints are there; its exit code and its words."""
+    """Start a training and signal it once it has two checkpoints; return exit code and output."""
     checkpoints = out.with_suffix(".checkpoints")
     flags = train_flags(study, out, checkpoints=checkpoints)
     command = [sys.executable, "-m", "flatreg.train", *map(str, flags)]
@@ -79,13 +79,13 @@ def signal_at_checkpoint(study: Path, out: Path, number: signal.Signals) -> tupl
 
 
 def kill_at_checkpoint(study: Path, out: Path) -> Path:
-    """A training that was killed at a checkpoint: the folder of its checkpoints."""
+    """The folder of the checkpoints of a killed training."""
     assert signal_at_checkpoint(study, out, signal.SIGKILL)[0] == -signal.SIGKILL
     return out.with_suffix(".checkpoints")
 
 
 def train_again(study: Path, out: Path) -> str:
-    """What the next attempt of a training says."""
+    """The output of the next attempt of a training."""
     done = flatreg("train", *train_flags(study, out, checkpoints=out.with_suffix(".checkpoints")))
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -146,7 +146,7 @@ def test_a_run_that_is_told_to_end_loses_no_epoch(study: Path, unbroken: Path) -
 def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
     study: Path, unbroken: Path
 ) -> None:
-    """Orbax reads it without complaint: what it holds is whole, and not what was saved."""
+    """Orbax reads the checkpoint without an error, but its content was changed."""
     out = study / "changed"
     newest = checkpoint_steps(kill_at_checkpoint(study, out))[-1]
     record = newest / "record" / "metadata"
@@ -161,12 +161,12 @@ def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
 
 @pytest.mark.slow
 def test_a_run_that_is_done_is_not_trained_again(study: Path, unbroken: Path) -> None:
-    """As when Snakemake has deleted its outputs, for the sake of another job of its group."""
+    """Snakemake deletes a job's outputs if another job of its group fails."""
     again = study / "again-unbroken"
     done = flatreg("train", *train_flags(study, again))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("this run is done already")
-    assert "epoch" not in done.stdout.partition("taken from")[0]
+    assert done.stdout.startswith("this run is already finished")
+    assert "epoch" not in done.stdout.partition("copied from")[0]
     for name in (*COMPARED, "timing.json", "facts.json"):
         assert (again / name).read_bytes() == (unbroken / name).read_bytes()
 
@@ -185,7 +185,7 @@ def test_what_was_kept_of_a_run_and_is_damaged_is_trained_anew(study: Path, unbr
 
 @pytest.mark.slow
 def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> None:
-    """As when snakemake was killed and started again while its cluster jobs go on."""
+    """A killed Snakemake may start a run again while its first cluster job still runs."""
     flags = [train_flags(study, study / f"turn-{n}", checkpoints=study / "turns") for n in range(2)]
     both = [
         subprocess.Popen(
@@ -199,7 +199,7 @@ def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> Non
     assert [process.returncode for process in both] == [0, 0]
     assert "epoch 14/14" in said[0]
     assert said[1].startswith("waiting for process ")
-    assert "this run is done already" in said[1]
+    assert "this run is already finished" in said[1]
     for n in range(2):
         assert_same_bytes(study / f"turn-{n}", unbroken)
 
@@ -224,7 +224,7 @@ def test_a_mistake_is_one_line(study: Path, changes: dict[str, Any], message: st
 
 @pytest.mark.slow
 def test_a_search_never_reads_the_test_split(study: Path) -> None:
-    """The choice is the same when the test split is noise."""
+    """The choice is the same if the test split is noise."""
     with np.load(study / "data.npz") as arrays:
         noise = dict(arrays)
     noise["x_test"] = np.full_like(noise["x_test"], 1e6)

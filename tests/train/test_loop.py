@@ -1,4 +1,4 @@
-"""The training loop: its arithmetic, its streams of random numbers, its ends."""
+"""The training loop: its arithmetic, its random numbers, and how it ends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
 
 
 def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
-    """A plain loop with optax, one step a call, penalty and L2 written out."""
+    """A plain loop with optax, one step per call, with penalty and L2 written out."""
     changes = {"lam": "0.5", "weight_decay": 0.01, "optimizer": "sgd", "epochs": 1}
     settings = replace(SETTINGS, **changes)
     data = splits.prepare(digits, settings)
@@ -176,7 +176,7 @@ def test_training_stops_when_validation_loss_no_longer_falls(digits: Dataset) ->
 
 
 def test_the_test_split_changes_no_choice(digits: Dataset) -> None:
-    """Train twice, the second time on a test split of noise: all but its accuracy agrees."""
+    """Train twice, the second time with a test split of noise: only the test accuracy differs."""
     rng = np.random.default_rng(0)
     noise = digits._replace(
         x_test=rng.integers(0, 17, digits.x_test.shape).astype(np.uint8),

@@ -1,4 +1,4 @@
-"""A copy of the workflow in a folder of its own, in which everything seems to be made."""
+"""A copy of the workflow in a folder of its own, in which all outputs seem to exist."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STUDY = {
     "verify": {"runs": []},
 }
 
-# What stands for every file that was made, and its checksum.
+# The content of every output, and its checksum.
 MADE = "{}"
 CHECKSUM = hashlib.sha256(MADE.encode()).hexdigest()
 
@@ -72,7 +72,7 @@ class Project:
         self.folder = folder
 
     def snakemake(self, *options: str, study: dict | None = None) -> subprocess.CompletedProcess:
-        """Run Snakemake in the copy, on the small study and what is laid over it."""
+        """Run Snakemake in the copy, on the small study with an overlay."""
         overlay = self.folder / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(study or {}), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--cores", "1"]
@@ -88,7 +88,7 @@ class Project:
         )
 
     def plan(self, *options: str, study: dict | None = None) -> list[Job]:
-        """What a dry run plans, but `all`."""
+        """The jobs that a dry run plans, except `all`."""
         done = self.snakemake("-n", *options, study=study)
         assert done.returncode == 0, done.stderr + done.stdout
         return [job for job in parse_jobs(done.stderr + done.stdout) if job.rule != "all"]
@@ -107,7 +107,7 @@ class Project:
 
 
 def parse_jobs(text: str) -> list[Job]:
-    """The jobs in a dry run's words."""
+    """The jobs in the output of a dry run."""
     blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", text, re.MULTILINE)
     jobs = []
     for rule, block in blocks:
@@ -126,7 +126,7 @@ def parse_jobs(text: str) -> list[Job]:
 
 
 def copy_workflow(folder: Path) -> Project:
-    """Copy what the workflow is made of."""
+    """Copy the files of the workflow."""
     copy_parts(folder, WORKFLOW, *GENERATED)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
     return Project(folder)
@@ -134,13 +134,13 @@ def copy_workflow(folder: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy in which nothing is made yet."""
+    """A copy without any outputs."""
     return copy_workflow(tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy in which Snakemake takes everything for made."""
+    """A copy in which Snakemake takes all outputs for finished."""
     project = copy_workflow(tmp_path_factory.mktemp("finished"))
     for job in project.plan():
         for name in job.output:
@@ -154,6 +154,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def made(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished one, to change something in."""
+    """A copy of the finished one, for a test to change."""
     shutil.copytree(finished.folder, tmp_path / "made", symlinks=True)
     return Project(tmp_path / "made")

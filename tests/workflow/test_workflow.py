@@ -1,4 +1,4 @@
-"""The workflow, by what real dry runs plan: an edit re-runs what it must and nothing else."""
+"""Real dry runs of the workflow: an edit re-runs what depends on it and nothing else."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_logs_and_benchmarks_mirror_the_output(fresh):
         assert job.benchmark == f"{results}benchmarks/{stem}.tsv", job
         if job.output[0].startswith(results):
             mirrored = [path.rpartition(".")[0].removeprefix(results) for path in job.output]
-        else:  # the paper's folder is not the results'
+        else:  # the paper has another folder than the results
             mirrored = [f"paper/{Path(path).stem}" for path in job.output]
         assert stem in mirrored, job
 
@@ -213,7 +213,7 @@ def test_every_rules_file_opens_with_purpose_inputs_outputs(root):
         for rule in re.split(r"^ *rule\b.*:$", text, flags=re.MULTILINE)[1:]:
             assert "threads: 1" in rule, path
             shell = rule.partition("shell:")[2]
-            # A value of the user's reaches a shell in quotes; numbers need none.
+            # A user's value must be quoted in a shell command; numbers need no quotes.
             bare = re.findall(r"\{(?!threads|resources)[^}]*(?<!:q)\}", shell)
             assert bare == [], (path, bare)
 
@@ -233,7 +233,7 @@ def test_snakemake_and_snakefmt_have_nothing_to_say(fresh, root):
 
 
 def test_the_whole_study_is_planned(root, tmp_path):
-    """With the study's own config, as a bare `snakemake -n` has it."""
+    """Use the study's own config, like a bare `snakemake -n`."""
     from .conftest import copy_workflow
 
     project = copy_workflow(tmp_path)
@@ -279,7 +279,7 @@ def test_arguments_that_optax_refuses_stop_a_study_before_its_first_job(fresh):
 
 
 def test_results_that_cannot_be_written_are_one_line():
-    """As a user who may not: root may write anywhere."""
+    """Run as another user: root may write anywhere."""
     code = (
         "import os, sys; from pathlib import Path; from flatreg.disk.files import check_writable;"
         "os.geteuid() == 0 and os.setuid(65534); check_writable(Path(sys.argv[1]) / 'results')"

@@ -1,4 +1,4 @@
-"""The study's config: how it is completed, what it may not say, and what it says."""
+"""The study's config: how it is completed, checked and read."""
 
 from flatreg.config.check import check_optimizers
 from flatreg.config.complete import complete, load, merge, read

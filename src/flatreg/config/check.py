@@ -1,4 +1,4 @@
-"""What a config may say, and one line for what it may not."""
+"""Check a config; each mistake is one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from flatreg.errors import UserError, nearest
 
 
 def check_keys(value: Any, where: str = "config") -> None:
-    """YAML reads a bare `1:` or `on:` as no text; such keys have no place in paths and JSON."""
+    """Refuse keys that are not text, such as a bare `1:` or `on:`: paths and JSON need text."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             check_keys(item, f"{where}[{number}]")
@@ -51,19 +51,19 @@ _Validator = jsonschema.validators.extend(
         {"integer": _is_integer, "number": _is_number}
     ),
 )
-# How deep in the config it is a mistake that a key is missing, or that a section has none.
+# The depth in the config up to which a missing key, or an empty section, is a mistake.
 STUDY, PROTOCOLS, EVERYWHERE = 2, 3, math.inf
 _LACKING = ("required", "minProperties")
 
 
 def check_schema(config: Config, schema: Config, *, missing: float, where: str = "config") -> None:
-    """Hold a document against a schema.
+    """Check a document against a schema.
 
     Args:
         config: the document.
         schema: its JSON schema.
-        missing: depth from which a key may be missing, as `STUDY`, `PROTOCOLS` or `EVERYWHERE`.
-        where: what a mistake's line begins with.
+        missing: depth from which a key may be missing: `STUDY`, `PROTOCOLS` or `EVERYWHERE`.
+        where: beginning of the error message.
 
     Raises:
         UserError: the first mistake, by key path.
@@ -91,10 +91,10 @@ def _reason(error: jsonschema.ValidationError) -> str:
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
             return f"unknown key {_short(value)}{nearest(value, limit)}"
-        return f"{_short(value)} is no name; use small letters, digits and _, a letter first"
+        return f"{_short(value)} is not a valid name; use a-z, 0-9 and _, a letter first"
     match error.validator:
         case "not":
-            return "has no place here; it stands beside `training`, or in a data set"
+            return "is not allowed here; write it beside `training` or in a data set"
         case "additionalProperties":
             known = error.schema.get("properties", {})
             unknown = next(key for key in value if key not in known)
@@ -115,7 +115,7 @@ def _reason(error: jsonschema.ValidationError) -> str:
             return f"{_short(value)} may hold letters, digits and . _ - / only"
         case "uniqueItems":
             twice = next(part for part in value if value.count(part) > 1)
-            return f"{_short(twice)} is there twice; keep one"
+            return f"{_short(twice)} is listed twice; keep one"
         case "minItems" | "minProperties":
             return "must not be empty"
     bounds = {
@@ -157,25 +157,29 @@ def _lambda_reason(text: str) -> str:
         return f"{_short(text)} is not a finite number"
     if value < 0:
         return f"{_short(text)} is negative"
-    return f'{_short(text)} is oddly written; write it as "0.1" or "1e-3"'
+    return f'{_short(text)} is not in a known form; write it as "0.1" or "1e-3"'
 
 
 def _short(value: Any) -> str:
-    """A value on one line, of bearable length."""
+    """A value on one line, cut if it is long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_study(config: Config) -> None:
-    """What a schema cannot say."""
+    """Check what a schema cannot express.
+
+    Raises:
+        UserError: the first mistake, by key path.
+    """
     for name, protocol in config["protocols"].items():
         where = f"config: protocols.{name}"
         plain = protocol["extends"] is None
         _check_lambdas(protocol["lambdas"], f"{where}.lambdas", with_plain=plain)
-        for dataset, chosen in protocol["datasets"].items():
+        for dataset, training in protocol["datasets"].items():
             own = f"{where}.datasets.{dataset}.lambdas"
-            _check_lambdas(chosen["lambdas"], own, with_plain=plain)
-            _check_training(chosen, f"{where}.datasets.{dataset}")
+            _check_lambdas(training["lambdas"], own, with_plain=plain)
+            _check_training(training, f"{where}.datasets.{dataset}")
     _check_surface(config)
     known = set(runs(config))
     _check_estimates(config)
@@ -183,23 +187,23 @@ def check_study(config: Config) -> None:
         if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
             raise UserError(
                 f"config: verify.runs[{number}]: the study has no run {run['protocol']}/"
-                f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; name one it has"
+                f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; choose another"
             )
 
 
 def _check_surface(config: Config) -> None:
     surface = config["surface"]
     protocol = entry(config["protocols"], surface["protocol"], "config: surface.protocol:")
-    for dataset, chosen in protocol["datasets"].items():
-        shown = {
-            "lambda": [lam for lam in chosen["lambdas"] if lam != BASELINE],
-            "seed": chosen["seeds"],
+    for dataset, training in protocol["datasets"].items():
+        choices = {
+            "lambda": [lam for lam in training["lambdas"] if lam != BASELINE],
+            "seed": training["seeds"],
         }
-        for name, known in shown.items():
+        for name, known in choices.items():
             if surface[name] not in known:
                 raise UserError(
                     f"config: surface.{name}: {surface['protocol']}/{dataset} has no {name} "
-                    f"{_short(surface[name])} to show; choose of {', '.join(map(str, known))}"
+                    f"{_short(surface[name])} to show; choose one of {', '.join(map(str, known))}"
                 )
 
 
@@ -211,7 +215,7 @@ def _check_estimates(config: Config) -> None:
         model = cell_settings(config, *named[0][:2]).model["name"]
         settings(config, named[0])
     except UserError as error:
-        raise UserError(f"config: estimates: {error}, or to name others") from error
+        raise UserError(f"config: estimates: {error}, or name another run") from error
     if model != "logistic_regression":
         raise UserError(
             f"config: estimates: {named[0].dataset} is a {model}; tr(H^2) has a closed form for "
@@ -226,9 +230,7 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
         if not math.isfinite(value):
             raise UserError(f"{where}: lambda {lam!r} is not a finite number")
         if value in values:
-            raise UserError(
-                f"{where}: {values[value]!r} and {lam!r} are one lambda given twice; keep one"
-            )
+            raise UserError(f"{where}: {values[value]!r} and {lam!r} are the same lambda; keep one")
         values[value] = lam
     if with_plain and BASELINE not in lambdas:
         raise UserError(f'{where}: lambda "{BASELINE}", the plain training, is missing; add it')
@@ -236,20 +238,20 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
 
 def _check_training(training: Config, where: str) -> None:
     for name in ("learning_rate", "weight_decay"):
-        given, searched = training[name] is not None, training["search"] is not None
-        if given == searched:
+        fixed, searched = training[name] is not None, training["search"] is not None
+        if fixed == searched:
             raise UserError(
                 f"{where}.{name}: "
-                + ("given and searched; keep one" if given else "missing; give it or a `search`")
+                + ("both set and searched; keep one" if fixed else "missing; give it or a `search`")
             )
     is_text = training["source"] in TEXT_SOURCES
     if is_text != (training["reading"] is not None):
-        what = "missing; write `whole` or `stripped`" if is_text else "only texts have one"
+        what = "missing; write `whole` or `stripped`" if is_text else "only texts have a reading"
         raise UserError(f"{where}.reading: {what}")
     readings = SOURCES[training["source"]]["READINGS"]
     if is_text and training["reading"] not in readings:
         raise UserError(
-            f"{where}.reading: {training['source']} has no {training['reading']} one; "
+            f"{where}.reading: {training['source']} has no reading `{training['reading']}`; "
             f"write `{readings[0]}`"
         )
     if "test_split" in training["varies"] and training["source"] not in UNSPLIT_SOURCES:
@@ -261,10 +263,10 @@ def _check_training(training: Config, where: str) -> None:
 
 
 def check_optimizers(config: Config) -> None:
-    """Build every optimizer and schedule of the study, to see whether optax takes the arguments.
+    """Build every optimizer and schedule of the study, to check their arguments.
 
     Raises:
-        UserError: it does not, with the data set it is of.
+        UserError: optax refuses the arguments; the message names the data set.
     """
     from flatreg import optimizers
 

@@ -1,4 +1,4 @@
-"""Config files become a study: merged, checked, every field filled in."""
+"""Complete a study: merge its config files, check them, and fill in every field."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from flatreg.disk.files import read_json
 from flatreg.errors import UserError, nearest
 
 
-def load(given: Config, schema: Config) -> Config:
+def load(content: Config, schema: Config) -> Config:
     """Check a config against its schema and fill in the schema's defaults.
 
-    A protocol that extends another is laid over it, then a protocol's `training` goes into each of
-    its data sets. A key that is null is as if it were not there, unless null is one of its values:
-    so an overlay can take a data set away.
+    A protocol that extends another is merged over it. Then a protocol's `training` is merged into
+    each of its data sets. A key that is null counts as missing, unless its schema allows null: so
+    an overlay can remove a data set.
 
     Args:
-        given: the merged content of the config files.
-        schema: of workflow/schemas/config.schema.json.
+        content: of the merged config files.
+        schema: the content of workflow/schemas/config.schema.json.
 
     Returns:
-        A new config in which every section has all its fields.
+        The completed config: every section has all its fields.
 
     Raises:
         UserError: the first mistake, by key path, with the nearest known key for an unknown one.
     """
     schema = expanded(schema)
-    check_keys(given)
-    # First as it was written, so that a mistake is told where it stands; what is missing shows
-    # only once a protocol has what it extends, and each data set what its protocol shares.
-    check_schema(_without_nulls(given, schema), schema, missing=STUDY)
-    extended = _extended(given)
+    check_keys(content)
+    # First as it was written, so that a message names the place in the file. Missing keys are
+    # known only after each protocol has inherited, and each data set has what its protocol shares.
+    check_schema(_without_nulls(content, schema), schema, missing=STUDY)
+    extended = _extended(content)
     check_schema(_without_nulls(extended, schema), schema, missing=PROTOCOLS)
     config = _without_nulls(_with_shared(extended), schema)
     _name_sources(config, schema)
@@ -50,7 +50,7 @@ def load(given: Config, schema: Config) -> Config:
 
 
 def read(paths: list[Path], schema_path: Path) -> Config:
-    """Load config files, later ones over earlier ones; `-` is standard input.
+    """Complete the study of config files, later ones over earlier ones; `-` is standard input.
 
     Raises:
         UserError: a file is missing, is not YAML, or the config is wrong.
@@ -61,26 +61,26 @@ def read(paths: list[Path], schema_path: Path) -> Config:
     return load(merged, read_json(schema_path))
 
 
-def complete(given: Config, schema: Config, where: str) -> Config:
-    """Check a document of another schema than the config's, and fill in its defaults.
+def complete(content: Config, schema: Config, where: str) -> Config:
+    """Check a document that has its own schema, and fill in its defaults.
 
     Args:
-        given: its content.
+        content: of the document.
         schema: its JSON schema.
-        where: what a mistake's line begins with.
+        where: beginning of the error message.
 
     Raises:
         UserError: the first mistake, by key path.
     """
-    check_keys(given, where)
-    filled = copy.deepcopy(given)
+    check_keys(content, where)
+    filled = copy.deepcopy(content)
     check_schema(filled, schema, missing=EVERYWHERE, where=where)
     _fill(filled, schema)
     return filled
 
 
 def merge(below: Config, above: Config) -> Config:
-    """`above` over `below`: mappings merge, everything else is replaced."""
+    """Merge `above` over `below`: mappings are merged, all other values are replaced."""
     merged = copy.deepcopy(below)
     for key, value in above.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
@@ -99,7 +99,7 @@ def _read_yaml(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no mapping; start from config.yaml")
+        raise UserError(f"{path} is not a mapping of keys; start from config.yaml")
     return content
 
 
@@ -109,7 +109,7 @@ def expanded(schema: Config) -> Config:
 
 
 def _expanded(schema: Any, definitions: Config) -> Any:
-    """A part of a schema without references; what stands beside a `$ref` wins."""
+    """A part of a schema without references; keys beside a `$ref` win over it."""
     if isinstance(schema, list):
         return [_expanded(part, definitions) for part in schema]
     if not isinstance(schema, dict):
@@ -122,7 +122,7 @@ def _expanded(schema: Any, definitions: Config) -> Any:
 
 
 def _field(schema: Config, name: str) -> Config:
-    """The schema of one key of a mapping; anything goes for a key it says nothing of."""
+    """The schema of one key of a mapping; empty, so that it allows all, for an unknown key."""
     others = schema.get("additionalProperties")
     field = schema.get("properties", {}).get(name, others)
     return field if isinstance(field, dict) else {}
@@ -144,32 +144,32 @@ def _accepts_null(field: Config) -> bool:
     return "null" in field["type"] if "type" in field else True
 
 
-def _extended(given: Config) -> Config:
-    """The config with each protocol laid over the one it extends.
+def _extended(content: Config) -> Config:
+    """The config with each protocol merged over the one it extends.
 
     Raises:
-        UserError: there is no such protocol, or the chain comes back to where it began.
+        UserError: there is no such protocol, or the chain is a cycle.
     """
-    written = {name: p for name, p in given["protocols"].items() if p is not None}
+    written = {name: p for name, p in content["protocols"].items() if p is not None}
 
-    def laid(name: str, above: tuple[str, ...]) -> Config:
+    def extended(name: str, above: tuple[str, ...]) -> Config:
         base = written[name].get("extends")
         if base is None:
             return copy.deepcopy(written[name])
         where = f"config: protocols.{name}.extends"
         if base in (*above, name):
-            raise UserError(f"{where}: {base!r} comes back to itself; extend another")
+            raise UserError(f"{where}: {base!r} extends itself in a cycle; extend another")
         if base not in written:
             others = [other for other in written if other != name]
             raise UserError(f"{where}: there is no protocol {base!r}{nearest(base, others)}")
-        return merge(laid(base, (*above, name)), written[name])
+        return merge(extended(base, (*above, name)), written[name])
 
-    return given | {"protocols": {name: laid(name, ()) for name in written}}
+    return content | {"protocols": {name: extended(name, ()) for name in written}}
 
 
-def _with_shared(given: Config) -> Config:
-    """The config with what each protocol shares laid under its data sets."""
-    config = copy.deepcopy(given)
+def _with_shared(content: Config) -> Config:
+    """The config with each data set merged over what its protocol shares."""
+    config = copy.deepcopy(content)
     for protocol in _mappings(config["protocols"]):
         shared = protocol.pop("training", None) or {}
         shared |= {name: protocol[name] for name in ("lambdas", "seeds")}
@@ -180,17 +180,21 @@ def _with_shared(given: Config) -> Config:
 
 
 def _name_sources(config: Config, schema: Config) -> None:
-    """A data set that names no source is its own."""
+    """Give each data set without a source the source of its own name.
+
+    Raises:
+        UserError: there is no such source.
+    """
     training = schema["properties"]["protocols"]["additionalProperties"]["properties"]["training"]
     sources = training["properties"]["source"]["enum"]
     for protocol_name, protocol in config["protocols"].items():
-        for name, chosen in protocol["datasets"].items():
-            if "source" not in chosen and name not in sources:
+        for name, own in protocol["datasets"].items():
+            if "source" not in own and name not in sources:
                 raise UserError(
                     f"config: protocols.{protocol_name}.datasets.{name}: unknown data set"
-                    f"{nearest(name, sources)}, or name the one it reads as its `source`"
+                    f"{nearest(name, sources)}, or name the data that it reads as its `source`"
                 )
-            chosen.setdefault("source", name)
+            own.setdefault("source", name)
 
 
 def _mappings(table: Config) -> Iterator[Config]:

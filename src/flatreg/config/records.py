@@ -1,8 +1,8 @@
-"""What the completed config says of one training and its measurement, as typed, frozen records.
+"""The study's settings of one training and its measurement, as typed, frozen records.
 
-A function that takes a record says by its type what it may read. The fields are those of
-workflow/schemas/config.schema.json, which holds their defaults; `as_dict` gives them back as they
-stand in the config, and it alone decides what a key is made of.
+The type of the record that a function takes shows what the function may read. The fields are those
+of workflow/schemas/config.schema.json, which holds their defaults. `as_dict` gives them as they
+stand in the config; keys are computed from its result alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Penalty:
         estimator: a module of `flatreg.penalty.estimators`, or "auto", the cheapest that fits.
         probes: probe vectors of an estimate (M).
         distribution: of a probe's entries, "rademacher" or "normal".
-        interval: mini-batches from one that is penalized to the next (k).
+        interval: number of mini-batches per penalized one (k).
         scaling: "per_application" (lambda / B on each k-th step) or "interval_fold" (k times that).
     """
 
@@ -46,8 +46,8 @@ class Convergence:
     """When training ends early.
 
     Attributes:
-        patience: epochs without a fall of the validation loss; None to train all epochs.
-        min_delta: a smaller fall counts as none (nats).
+        patience: epochs without a lower validation loss; None to train all epochs.
+        min_delta: a smaller improvement counts as none (nats).
     """
 
     patience: int | None
@@ -56,12 +56,12 @@ class Convergence:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """The grid that learning rate and weight decay are chosen from.
+    """The grid from which learning rate and weight decay are chosen.
 
     Attributes:
         learning_rate: first or peak rates to try.
         weight_decay: decays to try.
-        seed: of the trainings at its points.
+        seed: of the trainings of the grid.
     """
 
     learning_rate: tuple[float, ...]
@@ -74,7 +74,7 @@ class EpochMeasure:
     """The coarse measurement of tr(H^2) at the end of each epoch.
 
     Attributes:
-        examples: training examples that H is of.
+        examples: training examples over which the loss of H is taken.
         probes: probe vectors, at least 2.
     """
 
@@ -84,14 +84,14 @@ class EpochMeasure:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings:
-    """Every choice that fixes the trainings of a data set of a protocol, but lambda and seed.
+    """Every choice that fixes the trainings of a data set of a protocol, except lambda and seed.
 
     Attributes:
         protocol: its name.
         dataset: its name in the protocol.
-        source: where its data come from.
+        source: where the data come from.
         reading: of a text, "whole" or "stripped"; None for data that are not text.
-        test_examples: test examples to take; None for all there are.
+        test_examples: number of test examples to use; None for all.
         inputs: scaling of the inputs, "raw", "unit" or "standardized".
         model: `name` and attributes of the network.
         batch: examples in a mini-batch (B).
@@ -101,18 +101,18 @@ class CellSettings:
         learning_rate: first or peak rate; None where a search chooses it.
         schedule: `name` of the learning rate's schedule and its arguments, spans in steps, or in
             epochs where they end in `_epochs`.
-        weight_decay: decoupled if the optimizer has its own, else L2 in the gradient; None where a
-            search chooses it.
+        weight_decay: decoupled if the optimizer has weight decay, else L2 in the gradient; None
+            where a search chooses it.
         clip_norm: largest norm of the whole gradient; None for no clipping.
         selection: the parameters that are kept, "last" or "best_validation".
-        validation_fraction: share of the training split that is held out, in (0, 1).
+        validation_fraction: share of the training split that is held out for validation, in (0, 1).
         validation_seed: of that hold-out, unless `split` varies.
-        varies: what the run's seed fixes; all else has seed 0.
+        varies: the causes of randomness that the run's seed fixes; the others have seed 0.
         convergence: when training ends early.
         penalty: how it is estimated and applied.
-        search: None where learning rate and weight decay are given.
+        search: None where the config sets learning rate and weight decay.
         data: how the source is prepared.
-        search_of: the protocol whose search gives the rates; None where they are given.
+        search_of: the protocol whose search gives the rates; None where the config sets them.
         epoch_measure: what is measured at the end of each epoch.
     """
 
@@ -157,7 +157,7 @@ class Settings(CellSettings):
 
     Attributes:
         lam: lambda, the penalty's strength, as the config writes it.
-        seed: of what varies.
+        seed: of the causes that vary.
     """
 
     lam: str
@@ -169,13 +169,14 @@ class MeasureSettings:
     """How the flatness of a trained model is measured.
 
     Attributes:
-        examples: training examples, and as many test examples, that H is of.
-        subset_seed: of the choice of these examples and of the probes.
-        target_relative_error: of tr(H) and tr(H^2), standard error over value; probes are added
-            until both are under it ...
-        max_probes: ... or there are so many.
+        examples: number of training examples, and of test examples, over which the loss of H is
+            taken.
+        subset_seed: of the choice of these examples, and of the probes.
+        target_relative_error: standard error over value, of tr(H) and of tr(H^2); probes are added
+            until both are below it.
+        max_probes: number of probes after which none are added.
         block_probes: probes added at a time.
-        lanczos_steps: of the largest eigenvalue.
+        lanczos_steps: steps of Lanczos for the largest eigenvalue.
         lanczos_repeats: random start vectors of Lanczos.
         sharpness_radii: of SAM's balls (Euclidean norm of parameters).
         adaptive_radii: of ASAM's balls (each parameter in units of its own size).
@@ -194,17 +195,17 @@ class MeasureSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceSettings:
-    """Of which runs loss surfaces are drawn, and how finely.
+    """The runs whose loss surfaces are drawn, and the resolution.
 
     Attributes:
-        protocol: whose runs are shown.
-        lam: the lambda shown beside 0, as the config writes it.
+        protocol: of both runs.
+        lam: the lambda that is compared with 0, as the config writes it.
         seed: of both runs.
-        examples: training examples, and as many test examples, that the loss is of.
-        direction_seed: of the two directions.
-        points_1d: of the line between the solutions.
+        examples: number of training examples, and of test examples, over which the loss is taken.
+        direction_seed: seed of the two directions.
+        points_1d: points on the line between the solutions.
         reach_1d: how far the line goes beyond either end, in units of their distance.
-        points_2d: along each axis of the plane.
+        points_2d: points along each axis of the plane.
         radius: half-width of the plane, in filter-normalized units.
     """
 
@@ -226,18 +227,18 @@ _NESTED = {
     "search": Search,
     "epoch_measure": EpochMeasure,
 }
-# Fields that the config names by a keyword of Python.
+# Fields whose name in the config is a keyword of Python.
 _NAMES_IN_CONFIG = {"lam": "lambda"}
 _NAMES = {written: name for name, written in _NAMES_IN_CONFIG.items()}
 
 
 def from_dict(kind: type[Record], written: Mapping[str, Any]) -> Record:
-    """A record from what the config says, in which every field is filled in."""
+    """A record from a section of the completed config."""
     return kind(**{_NAMES.get(key, key): _value(key, part) for key, part in written.items()})
 
 
 def as_dict(record: Any) -> dict[str, Any]:
-    """A record as the config says it: lambda by its name, sequences as lists, nothing shared."""
+    """A record as the config writes it, as a copy: `lambda` for `lam`, lists for tuples."""
     return {
         _NAMES_IN_CONFIG.get(field.name, field.name): as_written(getattr(record, field.name))
         for field in fields(record)
@@ -245,7 +246,7 @@ def as_dict(record: Any) -> dict[str, Any]:
 
 
 def as_written(value: Any) -> Any:
-    """A value as the config says it, and all that it holds: see `as_dict`."""
+    """A value, and all that it contains, as the config writes it: see `as_dict`."""
     if is_dataclass(value):
         return as_dict(value)
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""What the config may name because there is a module for it: sources, models and estimators.
+"""The names that the config may use because a module has them: sources, models, estimators.
 
-The JSON schema refers to these parts by `$ref`; they follow from the folders of the library.
+The JSON schema refers to these definitions by `$ref`; they follow from the library's folders.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from flatreg import code
 
 SOURCES = code.members("data.sources")
 MODELS = code.members("models")
-# The cheapest that the model allows, or one by its name.
+# "auto" is the cheapest that the model allows.
 ESTIMATORS = ("auto", *code.members("penalty.estimators"))
 
 TEXT_SOURCES = tuple(name for name, facts in SOURCES.items() if facts["READINGS"])
-# Without a test split of their own.
+# Sources without a test split of their own.
 UNSPLIT_SOURCES = tuple(name for name, facts in SOURCES.items() if not facts["STANDARD_SPLIT"])
 
 
@@ -31,7 +31,7 @@ def definitions() -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
-    """The fields of all models, and for each model which of them are its own."""
+    """The fields of all models, and which of them each model has."""
     fields = {name: field for facts in MODELS.values() for name, field in facts["FIELDS"].items()}
     names = {"description": "Model of flatreg.models.", "enum": list(MODELS)}
     return {

@@ -1,4 +1,4 @@
-"""The completed config, read: its runs, and every choice that fixes one of them."""
+"""Read the study: its runs, and every choice that fixes one of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def runs(config: Config) -> list[Run]:
 
 
 def sources(config: Config) -> list[str]:
-    """The sources that the study reads, each once, by name."""
+    """The distinct sources that the study reads, sorted by name."""
     protocols = config["protocols"].values()
     return sorted({d["source"] for protocol in protocols for d in protocol["datasets"].values()})
 
@@ -60,32 +60,33 @@ def cell_runs(config: Config, protocol: str, dataset: str, lam: str) -> list[Run
 
 
 def surface_datasets(config: Config) -> list[str]:
-    """The data sets of which loss surfaces are drawn."""
+    """The data sets whose loss surfaces are drawn."""
     return list(config["protocols"][config["surface"]["protocol"]]["datasets"])
 
 
 def surface_runs(config: Config, dataset: str) -> list[Run]:
-    """The run at lambda 0 and the one above whose surfaces are compared."""
-    shown = config["surface"]
+    """The two runs whose surfaces are compared: at lambda 0 and at the config's lambda above 0."""
+    surface = config["surface"]
     return [
-        Run(shown["protocol"], dataset, lam, shown["seed"]) for lam in (BASELINE, shown["lambda"])
+        Run(surface["protocol"], dataset, lam, surface["seed"])
+        for lam in (BASELINE, surface["lambda"])
     ]
 
 
 def rescaled_run(config: Config) -> Run | None:
-    """The perceptron whose layers are rescaled: the last that surfaces are drawn of, if any."""
-    shown = config["surface"]
-    datasets = config["protocols"][shown["protocol"]]["datasets"]
+    """The run whose layers are rescaled: of the last perceptron in `surface_datasets`, if any."""
+    surface = config["surface"]
+    datasets = config["protocols"][surface["protocol"]]["datasets"]
     perceptrons = [
         name for name, training in datasets.items() if training["model"]["name"] == "mlp"
     ]
     if not perceptrons:
         return None
-    return Run(shown["protocol"], perceptrons[-1], BASELINE, shown["seed"])
+    return Run(surface["protocol"], perceptrons[-1], BASELINE, surface["seed"])
 
 
 def field(config: Config, place: str) -> Any:
-    """What stands at a place of the config, its keys with points between (`analysis.alpha`)."""
+    """The value at a place of the config; dots separate the keys (`analysis.alpha`)."""
     value: Any = config
     for key in place.split("."):
         value = value[key]
@@ -93,12 +94,12 @@ def field(config: Config, place: str) -> Any:
 
 
 def main_protocols(config: Config) -> list[str]:
-    """The protocols that extend none: those that figures and the main tables show."""
+    """The protocols that extend no other: figures and main tables show these."""
     return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
 
 
 def estimated_runs(config: Config) -> list[Run]:
-    """The runs that the config's `estimates` names; none where it is null."""
+    """The runs that `estimates` of the config names; none where it is null."""
     named = config["estimates"]
     if named is None:
         return []
@@ -107,7 +108,7 @@ def estimated_runs(config: Config) -> list[Run]:
 
 
 def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
-    """Every choice that fixes the trainings of a data set, but lambda and seed.
+    """Every choice that fixes the trainings of a data set, except lambda and seed.
 
     Raises:
         UserError: the config has no such protocol or data set.
@@ -131,9 +132,10 @@ def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
 
 
 def search_of(config: Config, protocol: str, dataset: str) -> str | None:
-    """The protocol whose search gives a data set its rates; None where the config gives them.
+    """The protocol whose search gives a data set its rates; None where the config sets them.
 
-    It is the first in the chain of those that each extend the next and have the same search.
+    A protocol uses the search of the one it extends if both searches are the same, and so on up
+    the chain.
     """
     search = _training(config, protocol, dataset)["search"]
     base = config["protocols"][protocol]["extends"]
@@ -170,9 +172,9 @@ def settings(config: Config, run: Run) -> Settings:
     return cell_settings(config, run.protocol, run.dataset).of_run(run.lam, run.seed)
 
 
-def seed_of(settings: Settings, source: str) -> int:
-    """The seed of one source of a run's randomness: the run's own, or 0 where it does not vary."""
-    return settings.seed if source in settings.varies else 0
+def seed_of(settings: Settings, cause: str) -> int:
+    """The seed of one cause of randomness: the run's own where it varies, else 0."""
+    return settings.seed if cause in settings.varies else 0
 
 
 def data_settings(config: Config, source: str) -> DataSettings:
@@ -182,7 +184,7 @@ def data_settings(config: Config, source: str) -> DataSettings:
 
 
 def measure_settings(config: Config) -> MeasureSettings:
-    """The fields of `measure` that concern a trained model, not the epochs of its training."""
+    """The fields of `measure` that concern trained models, without those of the epochs."""
     measure = config["measure"]
     return from_dict(
         MeasureSettings, {k: v for k, v in measure.items() if not k.startswith("epoch_")}
@@ -195,18 +197,18 @@ def surface_settings(config: Config) -> SurfaceSettings:
 
 
 def run_key(settings: Settings, data_sha256: str) -> str:
-    """16 hex digits that name a run: its settings and the data that it is trained on."""
+    """16 hex digits that identify a run by its settings and its data."""
     return digest({"settings": settings_key(settings), "data": data_sha256})
 
 
 def settings_key(settings: Settings) -> str:
-    """16 hex digits that name a run's settings; at lambda 0 the penalty is none of them."""
+    """16 hex digits that identify a run's settings; at lambda 0 without those of the penalty."""
     unused = {"penalty"} if settings.lam == BASELINE else set()
     return _digest_without(unused, settings)
 
 
 def selection_key(cell: CellSettings) -> str:
-    """16 hex digits that name what a search depends on: trainings at lambda 0, not measured."""
+    """16 hex digits of what a search depends on: no penalty and no measurement of epochs."""
     return _digest_without({"penalty", "epoch_measure"}, cell)
 
 
@@ -217,7 +219,7 @@ def _digest_without(unused: set[str], settings: CellSettings) -> str:
 def digest(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of a value's canonical JSON (1.0 is written 1).
 
-    A record is digested as the config says it (`flatreg.config.records.as_dict`).
+    A record is digested as the config writes it (`flatreg.config.records.as_dict`).
     """
     written = _plain(as_written(value))
     canonical = json.dumps(written, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -225,10 +227,10 @@ def digest(value: Any) -> str:
 
 
 def entry(table: Config, name: str, kind: str) -> Any:
-    """What a mapping of the config has under a name.
+    """The value of a name in a mapping of the config.
 
     Raises:
-        UserError: it has no such name; tells the nearest.
+        UserError: there is no such name; the message names the nearest.
     """
     if name not in table:
         raise UserError(f"{kind} {name!r} is not in the config{nearest(name, table)}")
@@ -236,7 +238,7 @@ def entry(table: Config, name: str, kind: str) -> Any:
 
 
 def _training(config: Config, protocol: str, dataset: str) -> Config:
-    """What a protocol says of the trainings of a data set."""
+    """The config's entry of a data set of a protocol."""
     entries = entry(config["protocols"], protocol, "protocol")["datasets"]
     return entry(entries, dataset, f"data set of {protocol}")
 

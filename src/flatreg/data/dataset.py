@@ -1,4 +1,4 @@
-"""A prepared data set, as trainings and measurements read it."""
+"""Load a prepared data set, for trainings and measurements."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Dataset(NamedTuple):
         y_train: int32 labels [n].
         x_test: as `x_train`.
         y_test: as `y_train`.
-        maximum: largest value a pixel can have, None for what is no picture.
-        sha256: of the source's examples.
+        maximum: largest value that a pixel can have, None for data that are not pictures.
+        sha256: of all examples, with their labels.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Dataset(NamedTuple):
 
 
 def load_dataset(path: Path) -> Dataset:
-    """Load a prepared table or picture set, or the TF-IDF features of a text.
+    """Load a prepared table or set of pictures, or the TF-IDF features of a text.
 
     Raises:
-        UserError: the file is missing, broken, or holds the counts of a text.
+        UserError: the file is missing or broken, or has the word counts of a text.
     """
     arrays = read_arrays(path)
     if "x_train" in arrays:
@@ -48,9 +48,7 @@ def load_dataset(path: Path) -> Dataset:
     elif "tfidf_train_data" in arrays:
         x_train, x_test = read_csr(arrays, "tfidf_train"), read_csr(arrays, "tfidf_test")
     else:
-        raise UserError(
-            f"{path} holds word counts; give the file that flatreg.data.featurize makes"
-        )
+        raise UserError(f"{path} holds word counts; name a file that flatreg.data.featurize wrote")
     maximum = float(arrays["maximum"])
     return Dataset(
         name=str(arrays["name"]),

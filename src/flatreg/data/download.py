@@ -14,22 +14,22 @@ import requests
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 20
 BLOCK_BYTES = 1 << 20
-# More than any of the study's archives is, packed or not: what is larger is none of them.
+# Larger than every archive of the study, packed or unpacked.
 LARGEST_BYTES = 1 << 30
 
 
 class DownloadError(Exception):
-    """Why an archive could not be had, in a few words."""
+    """An archive cannot be downloaded or read; the message says why, in a few words."""
 
 
 def fetch(url: str, path: Path) -> None:
-    """Write what a server sends to `path`.
+    """Download a file to `path`.
 
-    The libraries' own downloads wait for ever on a server that falls silent, and try again for
-    minutes where there is no network.
+    The libraries' own downloads have no time limit for a silent server, and retry for minutes
+    without a network.
 
     Raises:
-        DownloadError: no answer, another answer than 200, not all of it, or more than there can be.
+        DownloadError: no answer, a status other than 200, a cut or too large file.
     """
     host = urlsplit(url).netloc
     try:
@@ -49,16 +49,16 @@ def fetch(url: str, path: Path) -> None:
     except requests.RequestException as error:
         if path.exists():
             received = path.stat().st_size
-            raise DownloadError(f"{host} was gone after {received} bytes") from error
+            raise DownloadError(f"{host} stopped sending after {received} bytes") from error
         raise DownloadError(f"no connection to {host}") from error
 
 
 def members(path: Path) -> Iterator[tuple[str, io.BytesIO]]:
-    """Name and contents of each file in a .tar.gz, in its order; nothing is written to disk.
+    """Yield name and contents of each file in a .tar.gz, in its order, without writing to disk.
 
     Raises:
-        DownloadError: a member's name points outside the archive's folder, its contents are
-            larger than any data set's, or the archive is cut.
+        DownloadError: a member's name points outside the archive's folder, or the archive is too
+            large or broken.
     """
     unpacked = 0
     try:

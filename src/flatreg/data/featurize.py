@@ -35,7 +35,7 @@ def features(
     """
     if f"{reading}_words" not in counts:
         raise UserError(f"{counts['name']} has no reading {reading!r}")
-    train, test, kept = tfidf(
+    train, test, columns = tfidf(
         read_csr(counts, f"{reading}_train"), read_csr(counts, f"{reading}_test"), settings
     )
     words = decode_words(counts[f"{reading}_words"])
@@ -43,7 +43,7 @@ def features(
         **{name: counts[name] for name in COPIED},
         **csr_arrays("tfidf_train", train),
         **csr_arrays("tfidf_test", test),
-        "words": np.array([words[i] for i in kept]),
+        "words": np.array([words[i] for i in columns]),
     }
 
 

@@ -12,7 +12,7 @@ from flatreg.disk.files import read_json, write_checked_json
 
 
 def command_line(config_path: Path, source: str, out: Path, manifest: Path) -> list[str]:
-    """The command that prepares a source, for whoever must do it outside its rule."""
+    """The command that prepares a source, for callers other than its rule."""
     files = ["--config", config_path, "--dataset", source, "--out", out, "--manifest", manifest]
     return [sys.executable, "-m", "flatreg.data.prepare", *map(str, files)]
 
@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="manifest (JSON)")
     arguments = parser.parse_args()
     settings = config.data_settings(read_json(arguments.config), arguments.dataset)
-    done = reader(arguments.dataset)(settings)
-    prepared.save(arguments.out, done)
-    write_checked_json(arguments.manifest, prepared.manifest(done))
+    data = reader(arguments.dataset)(settings)
+    prepared.save(arguments.out, data)
+    write_checked_json(arguments.manifest, prepared.manifest(data))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A prepared data set: examples in an order of their own, one array file, one manifest.
+"""A prepared data set: examples in canonical order, one array file, one manifest.
 
-The order and the hash are taken from the examples, never from the files they came in, so two
-caches of the same data give the same bytes.
+Order and hash depend on the examples alone, not on the files that held them, so two caches of the
+same data give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class About(NamedTuple):
 
     Attributes:
         name: of the source.
-        title: for people.
-        version: of the copy that is read.
+        title: for readers.
+        version: of the data that are read.
         url: of its home.
         licence: as its authors state it.
         citation: one line.
         class_names: in the order of the labels.
-        maximum: largest value a pixel can have, None for what is no picture.
+        maximum: largest value that a pixel can have, None for data that are not pictures.
     """
 
     name: str
@@ -45,13 +45,13 @@ class About(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What a source's module hands over.
+    """The result of a source's module.
 
     Attributes:
         about: where it comes from.
         labels: int32 [n] of "train" and "test".
         digests: SHA-256 of each example and its label, in the order of `labels`.
-        arrays: everything else the file holds.
+        arrays: all other arrays of the file.
     """
 
     about: About
@@ -61,7 +61,7 @@ class Prepared(NamedTuple):
 
 
 def canonical_order(digests: list[bytes]) -> np.ndarray:
-    """Row numbers in the order of the examples' digests."""
+    """Row numbers, sorted by the digests of the examples."""
     return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
 
 
@@ -74,7 +74,7 @@ def digest_rows(rows: Iterable[bytes], labels: np.ndarray) -> list[bytes]:
 
 
 def content_hash(digests: dict[str, list[bytes]]) -> str:
-    """SHA-256 (hex) of all splits, whatever order their examples came in."""
+    """SHA-256 (hex) of all splits, whatever the order of their examples."""
     total = hashlib.sha256()
     for split in sorted(digests):
         total.update(split.encode())
@@ -84,19 +84,19 @@ def content_hash(digests: dict[str, list[bytes]]) -> str:
 
 
 def of_table(about: About, splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Prepared:
-    """Prepare dense examples: a table or pictures, labels beside them."""
+    """Prepare dense examples, a table or pictures, with their labels."""
     labels, digests, arrays = {}, {}, {}
     for split, (x, y) in splits.items():
-        found = digest_rows((row.tobytes() for row in np.ascontiguousarray(x)), y)
-        order = canonical_order(found)
+        row_digests = digest_rows((row.tobytes() for row in np.ascontiguousarray(x)), y)
+        order = canonical_order(row_digests)
         arrays[f"x_{split}"] = x[order]
         labels[split] = y[order].astype(np.int32)
-        digests[split] = [found[i] for i in order]
+        digests[split] = [row_digests[i] for i in order]
     return Prepared(about, labels, digests, arrays)
 
 
 def save(path: Path, prepared: Prepared) -> None:
-    """Write the array file; the same examples give the same bytes."""
+    """Write the array file; equal examples give equal bytes."""
     about = prepared.about
     write_arrays(
         path,
@@ -112,7 +112,7 @@ def save(path: Path, prepared: Prepared) -> None:
 
 
 def manifest(prepared: Prepared) -> dict[str, Any]:
-    """What is in the array file and where it comes from."""
+    """The manifest: what the array file holds and where the data come from."""
     about = prepared.about
     return {
         "source": about.name,
@@ -140,7 +140,7 @@ def manifest(prepared: Prepared) -> dict[str, Any]:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as an .npz; unpacking a compressed one takes longer than a short training."""
+    """Write an .npz, not compressed: unpacking would take longer than a short training."""
     with checked_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **arrays)
 
@@ -174,6 +174,6 @@ def csr_arrays(prefix: str, matrix: sparse.csr_array) -> dict[str, np.ndarray]:
 
 
 def read_csr(arrays: dict[str, np.ndarray], prefix: str) -> sparse.csr_array:
-    """The CSR matrix that `csr_arrays` took apart."""
+    """The CSR matrix from the arrays of `csr_arrays`."""
     parts = (arrays[f"{prefix}_{name}"] for name in ("data", "indices", "indptr"))
     return sparse.csr_array(tuple(parts), shape=tuple(arrays[f"{prefix}_shape"]))

@@ -1,7 +1,7 @@
-"""The arrays that a run trains, chooses and is tested on.
+"""The training, validation and test arrays of a run.
 
-The validation split comes out of the training split, and every statistic of the
-inputs is taken from what is left of it.
+The validation split is taken from the training split, and every statistic of the inputs is computed
+on the rest of it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ Features = np.ndarray | sparse.csr_array
 
 
 class Scaling(NamedTuple):
-    """Inputs of a model from stored values: (x - shift) / divisor, float32 [d] or []."""
+    """How inputs are scaled: (x - shift) / divisor, each float32 [d] or []."""
 
     shift: np.ndarray
     divisor: np.ndarray
 
     def __call__(self, x: Any) -> Any:
-        """Scaled float32 inputs of stored ones, NumPy's or JAX's."""
+        """Scale stored inputs, of NumPy or JAX, to float32."""
         return (x.astype(np.float32) - self.shift) / self.divisor
 
 
 class Split(NamedTuple):
-    """Examples of one split, kept as they are stored: pictures take a quarter of the memory.
+    """Examples of one split in their stored type: pictures take a quarter of the memory.
 
     Attributes:
         x: stored inputs [n, d], uint8, float32 or CSR float32.
         y: labels [n], int32.
-        scaling: makes inputs of them.
+        scaling: of the stored inputs.
     """
 
     x: Features
@@ -44,13 +44,13 @@ class Split(NamedTuple):
     scaling: Scaling
 
     def inputs(self, rows: np.ndarray) -> np.ndarray:
-        """Dense inputs [len(rows), d] (float32) of some rows."""
+        """Dense scaled inputs [len(rows), d] (float32) of some rows."""
         picked = self.x[rows]
         return self.scaling(picked.toarray() if sparse.issparse(picked) else picked)
 
 
 class Splits(NamedTuple):
-    """What a run trains, chooses and is tested on."""
+    """The splits of a run."""
 
     train: Split
     validation: Split
@@ -60,14 +60,14 @@ class Splits(NamedTuple):
 
 
 def prepare(dataset: Dataset, settings: Settings) -> Splits:
-    """Split the training data, and scale all inputs as the settings say.
+    """Split the training data, and scale all inputs by the settings.
 
     Args:
         dataset: the prepared data set.
         settings: of the run.
 
     Raises:
-        UserError: the data cannot be scaled or split so.
+        UserError: the data cannot be scaled or split in this way.
     """
     if "test_split" in settings.varies:
         dataset = _with_another_test_split(dataset, settings.seed)
@@ -85,13 +85,13 @@ def prepare(dataset: Dataset, settings: Settings) -> Splits:
 
 
 def without_test(splits: Splits) -> Splits:
-    """The same splits with an empty test split, for whoever makes a choice."""
+    """The same splits with an empty test split, so that no choice can depend on it."""
     test = splits.test
     return splits._replace(test=test._replace(x=test.x[:0], y=test.y[:0]))
 
 
 def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
-    """The same examples with as many others in the test split, stratified."""
+    """The same examples with another stratified test split of the same size."""
     x = np.concatenate([dataset.x_train, dataset.x_test])
     y = np.concatenate([dataset.y_train, dataset.y_test])
     x_train, x_test, y_train, y_test = train_test_split(
@@ -101,7 +101,7 @@ def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
 
 
 def _test_rows(dataset: Dataset, settings: Settings) -> np.ndarray:
-    """Row numbers, in rising order, of the test examples that are taken.
+    """Row numbers, in rising order, of the test examples that are used.
 
     Raises:
         UserError: there are fewer than the config asks for.
@@ -137,10 +137,10 @@ def _split_rows(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.nd
 
 
 def _scaling(inputs: str, dataset: Dataset, train: Features) -> Scaling:
-    """What the config's `inputs` asks for, from the rows that are trained on alone."""
+    """The scaling of the config's `inputs`, from the training rows alone."""
     if sparse.issparse(train) and inputs != "raw":
         raise UserError(
-            f"{dataset.name}: inputs {inputs!r} would fill the sparse features; "
+            f"{dataset.name}: inputs {inputs!r} would make the sparse features dense; "
             "write `inputs: raw` (they are scaled already)"
         )
     if inputs == "raw":
@@ -158,5 +158,5 @@ def _scaling(inputs: str, dataset: Dataset, train: Features) -> Scaling:
 
 
 def _flat(x: Features) -> Features:
-    """Rows [n, d] of pictures, tables and texts alike."""
+    """The inputs as rows [n, d]."""
     return x if sparse.issparse(x) else x.reshape(len(x), -1)

@@ -1,4 +1,4 @@
-"""A fixed test split for sources that have none of their own."""
+"""A fixed test split for sources without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flatreg.config import DataSettings
 def stratified(
     x: np.ndarray, y: np.ndarray, settings: DataSettings
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Examples and labels of "train" and "test", each class in its share.
+    """Stratified examples and labels of "train" and "test".
 
     Args:
         x: [n, ...]

@@ -15,7 +15,7 @@ Split = dict[str, list[str]]
 
 
 def count_words(reading: str, texts: Split) -> dict[str, np.ndarray]:
-    """Counts of the words of the training texts, as named arrays.
+    """Count the words of all texts, in the vocabulary of the training texts.
 
     Args:
         reading: prefix of the arrays' names.
@@ -23,7 +23,7 @@ def count_words(reading: str, texts: Split) -> dict[str, np.ndarray]:
 
     Returns:
         CSR matrices `<reading>_train` and `<reading>_test` [n, words], and `<reading>_words`: the
-        words in the order of the columns, as UTF-8 bytes between newlines.
+        words in the order of the columns, as UTF-8 bytes separated by newlines.
     """
     vectorizer = CountVectorizer()
     train = vectorizer.fit_transform(texts["train"])
@@ -39,35 +39,35 @@ def count_words(reading: str, texts: Split) -> dict[str, np.ndarray]:
 def tfidf(
     train: sparse.csr_array, test: sparse.csr_array, settings: DataSettings
 ) -> tuple[sparse.csr_array, sparse.csr_array, np.ndarray]:
-    """TF-IDF of unit length per text; words and frequencies are those of the training texts.
+    """TF-IDF with unit length per text; vocabulary and frequencies come from the training texts.
 
     Args:
         train: counts [n, words].
         test: counts [m, words].
-        settings: `vocabulary` (number of words kept, the most frequent) and `sublinear_tf`.
+        settings: `vocabulary` (number of the most frequent words to use) and `sublinear_tf`.
 
     Returns:
-        Features of both (float32) and the kept columns, in rising order.
+        Features of both (float32), and the columns that they use, in rising order.
     """
-    kept = most_frequent(train, settings["vocabulary"])
+    columns = most_frequent(train, settings["vocabulary"])
     transform = TfidfTransformer(sublinear_tf=settings["sublinear_tf"])
-    # In float64 for the sums of the idf, then rounded once.
+    # In float64, so that the sums are rounded only once.
     features = [
-        transform.fit_transform(train[:, kept].astype(np.float64)),
-        transform.transform(test[:, kept].astype(np.float64)),
+        transform.fit_transform(train[:, columns].astype(np.float64)),
+        transform.transform(test[:, columns].astype(np.float64)),
     ]
     first, second = (sparse.csr_array(f, dtype=np.float32) for f in features)
-    return first, second, kept
+    return first, second, columns
 
 
 def most_frequent(counts: sparse.csr_array, words: int) -> np.ndarray:
-    """Columns with the highest sums, ties to the earlier word, in rising order."""
+    """Columns with the highest sums, in rising order; of ties the earlier word."""
     totals = np.asarray(counts.sum(axis=0, dtype=np.int64)).ravel()
     return np.sort(np.argsort(-totals, kind="stable")[:words])
 
 
 def decode_words(encoded: np.ndarray) -> list[str]:
-    """The words that `count_words` wrote."""
+    """The words as a list, from the bytes of `count_words`."""
     return encoded.tobytes().decode().split("\n")
 
 

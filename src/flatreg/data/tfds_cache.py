@@ -1,8 +1,8 @@
-"""The cache that tensorflow-datasets keeps, read, and filled where it is empty, without TensorFlow.
+"""Read the cache of tensorflow-datasets, and fill it where it is empty, without TensorFlow.
 
-The library's builders read their archives and write pictures with TensorFlow. Ours derive from
-them, take name, version, features and checksum from them, and read the same archive without; the
-result is where the library looks for it, in a format that it reads without TensorFlow.
+The library's builders read their archives and write pictures with TensorFlow. Our builders inherit
+name, version, features and checksum from them, but read the same archive without TensorFlow. They
+write to the library's place, in a format that it reads without TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ARRAY_RECORD = tfds.core.FileFormat.ARRAY_RECORD
 
 
 class Archive(NamedTuple):
-    """What a data set is made of.
+    """The file that a data set is downloaded as.
 
     Attributes:
-        url: where it is.
+        url: of the file.
         info: its size, SHA-256 and file name.
     """
 
@@ -43,7 +43,7 @@ class Source(NamedTuple):
         config: its builder config, None for the only one.
         version: of the data.
         builder: class derived from `ArchiveBuilder` and the library's builder.
-        archive: what the builder reads.
+        archive: the file that the builder reads.
     """
 
     name: str
@@ -59,16 +59,16 @@ class Source(NamedTuple):
 
 
 class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of builders that are told which archive to read."""
+    """Base class of builders with the archive as an argument."""
 
     def __init__(self, *, archive: Archive, **keywords: Any) -> None:
-        """As the library's builder; `archive` takes the place of its URL and checksum."""
+        """Build as the library's class, with `archive` in place of its URL and checksum."""
         self.archive = archive
         super().__init__(**keywords)
 
     @property
     def url_infos(self) -> dict[str, UrlInfo]:
-        """What the library checks the download against."""
+        """Size and checksum by URL, against which the library checks the download."""
         return {self.archive.url: self.archive.info}
 
 
@@ -80,16 +80,16 @@ class Cache(NamedTuple):
 
 
 def data_dir() -> Path:
-    """The folder of the caches, absolute: `TFDS_DATA_DIR`, or the library's own default."""
-    chosen = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    return Path(chosen).expanduser().resolve()
+    """The absolute folder of all caches: `TFDS_DATA_DIR`, or the library's default."""
+    folder = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    return Path(folder).expanduser().resolve()
 
 
 def open_cache(source: Source) -> Cache:
-    """The cached data set, downloaded first where the cache has none.
+    """Open the cached data set; download it first if the cache does not have it.
 
     Raises:
-        UserError: it can neither be found nor downloaded, is broken, or of another format.
+        UserError: it is missing and cannot be downloaded, is broken, or has another format.
     """
     path = data_dir() / source.folder
     if not path.is_dir():
@@ -113,21 +113,21 @@ def examples(cache: Cache, split: str) -> list[dict[str, Any]]:
         UserError: the cache is truncated or broken.
     """
     try:
-        source = cache.builder.as_data_source(split=split)
-        found = [source[i] for i in range(len(source))]
+        stored = cache.builder.as_data_source(split=split)
+        records = [stored[i] for i in range(len(stored))]
     except Exception as error:  # the library raises what its file layers raise
         raise _broken(cache.source, error) from error
     expected = cache.builder.info.splits[split].num_examples
-    if len(found) != expected:
-        raise _broken(cache.source, f"{len(found)} of {expected} examples of {split}")
-    return found
+    if len(records) != expected:
+        raise _broken(cache.source, f"{len(records)} of {expected} examples of {split}")
+    return records
 
 
 def download(source: Source) -> None:
-    """Put a data set into the cache; it is there as a whole or not at all.
+    """Put a data set into the cache, as a whole or not at all.
 
     Raises:
-        UserError: it cannot be downloaded, is not what the library's checksum says, or the cache
+        UserError: it cannot be downloaded, its checksum differs from the library's, or the cache
             cannot be written.
     """
     root = data_dir()
@@ -161,7 +161,7 @@ def _prepare(source: Source, scratch: Path) -> None:
 
 
 def _move(source: Source, scratch: Path, root: Path) -> None:
-    # What is common to all configs of the data set, then, at once, the data.
+    # First the files of all its configs; then the data, by one atomic rename.
     common = scratch / source.name / ".config"
     if common.is_dir():
         shutil.copytree(common, root / source.name / ".config", dirs_exist_ok=True)
@@ -170,14 +170,14 @@ def _move(source: Source, scratch: Path, root: Path) -> None:
 
 
 def _others(source: Source) -> str:
-    """Other versions that the cache has, as part of a sentence."""
-    found = sorted(p.name for p in (data_dir() / source.folder).parent.glob("*.*.*"))
-    return f", which has version {', '.join(found)}," if found else ""
+    """The other versions in the cache, as part of a sentence."""
+    versions = sorted(p.name for p in (data_dir() / source.folder).parent.glob("*.*.*"))
+    return f", which has version {', '.join(versions)}," if versions else ""
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, NonMatchingChecksumError):
-        return "what came has another SHA-256 than the library's"
+        return "the SHA-256 of the download is not the library's"
     return " ".join(str(error).split())[:200]
 
 

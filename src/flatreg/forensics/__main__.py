@@ -28,8 +28,8 @@ def main() -> None:
         raise UserError(f"--alpha {arguments.alpha} is not between 0 and 1")
     original = reported.read(arguments.original)
     manifests = known_manifests(original, [read_json(path) for path in arguments.manifests])
-    found = inspect(original, manifests, arguments.alpha)
-    for name, frame in found._asdict().items():
+    results = inspect(original, manifests, arguments.alpha)
+    for name, frame in results._asdict().items():
         tables.write(arguments.out / f"{name}.csv", frame, EVIDENCE[name])
 
 

@@ -115,13 +115,13 @@ def count_sizes(scan: pd.DataFrame) -> Iterator[Row]:
     """How many products of plausible test sets and runs there are, and how many fit all values."""
     supposed = scan[scan["sizes"].notna()]
     fitting = supposed[supposed["fitting"] == supposed["values"]]
-    for against, found in (("tried", supposed), ("fit all values", fitting)):
+    for against, group in (("tried", supposed), ("fit all values", fitting)):
         yield row(
             "sizes",
             scan["dataset"].iloc[0],
             against=against,
             unit="examples x runs",
-            value=len(found),
+            value=len(group),
         )
 
 

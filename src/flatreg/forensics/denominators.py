@@ -28,16 +28,16 @@ def test_sizes(manifest: dict[str, Any]) -> dict[int, str]:
     `ROUND_SIZES`.
     """
     train, test = (manifest["splits"][name]["examples"] for name in ("train", "test"))
-    found: dict[int, list[str]] = {test: ["test split"]}
+    descriptions: dict[int, list[str]] = {test: ["test split"]}
     for size, whole in ((train + test, "all examples"), (train, "the training split")):
         for share in SHARES:
             for examples in {math.floor(share * size), math.ceil(share * size)}:
-                found.setdefault(examples, []).append(f"{share} of {whole}")
-        found.setdefault(size, []).append(whole)
+                descriptions.setdefault(examples, []).append(f"{share} of {whole}")
+        descriptions.setdefault(size, []).append(whole)
     for size in ROUND_SIZES:
         if size <= train + test:
-            found.setdefault(size, []).append("round number")
-    return {size: "; ".join(found[size]) for size in sorted(found) if size}
+            descriptions.setdefault(size, []).append("round number")
+    return {size: "; ".join(descriptions[size]) for size in sorted(descriptions) if size}
 
 
 def grim_table(

@@ -1,4 +1,4 @@
-"""Reported standard deviations: what the size of a test set makes, and which counts print so."""
+"""Reported standard deviations: the part from the test set, and the counts that print as them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from flatreg.tables.reported import TRIPLES_TABLE
 
 
 def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iterator[Row]:
-    """Reported standard deviations, beside the binomial ones, and the interval of the mean.
+    """Compare reported standard deviations with binomial ones; add the interval of the mean.
 
     `chance` is the probability of at least this deviation if all runs are equally good (chi
     squared).
@@ -34,7 +34,7 @@ def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iter
     for deviation in original.deviations:
         if deviation.dataset != dataset:
             continue
-        said, mean = deviation.printed.value, _mean_of(original, deviation)
+        sd, mean = deviation.printed.value, _mean_of(original, deviation)
         error = standard_error(mean.value, n_test)
         yield row_of(
             deviation,
@@ -43,10 +43,10 @@ def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iter
             n_test=n_test,
             runs=1,
             value=error,
-            difference=said - error,
-            chance=stats.chi2.sf((runs - 1) * (said / error) ** 2, runs - 1),
+            difference=sd - error,
+            chance=stats.chi2.sf((runs - 1) * (sd / error) ** 2, runs - 1),
         )
-        low, high = stats.t.interval(1 - alpha, runs - 1, mean.value, said / math.sqrt(runs))
+        low, high = stats.t.interval(1 - alpha, runs - 1, mean.value, sd / math.sqrt(runs))
         yield row_of(
             deviation,
             "interval",
@@ -54,7 +54,7 @@ def spreads(original: Original, dataset: str, n_test: int, alpha: float) -> Iter
             n_test=n_test,
             runs=runs,
             reported=mean.value,
-            value=said / math.sqrt(runs),
+            value=sd / math.sqrt(runs),
             low=low,
             high=high,
         )
@@ -87,15 +87,15 @@ def triples(total: int, examples: int) -> np.ndarray:
     return counts[ascending & (counts[:, 2] <= examples)]
 
 
-def count_triples(found: pd.DataFrame, original: Original) -> Iterator[Row]:
+def count_triples(table: pd.DataFrame, original: Original) -> Iterator[Row]:
     """How many triples there are, by formula, and how many contain a constant prediction."""
-    for place, some in found.groupby(["dataset", "lambda", "column", "n_test"], sort=False):
+    for place, of_place in table.groupby(["dataset", "lambda", "column", "n_test"], sort=False):
         dataset, lam, column, n_test = place
         deviation = next(
             d for d in original.deviations if (d.dataset, d.lam, d.column) == (dataset, lam, column)
         )
         for formula in ("sample", "population"):
-            matching = some[some[f"prints_{formula}"] == 1]
+            matching = of_place[of_place[f"prints_{formula}"] == 1]
             groups = {
                 "": matching,
                 ", with a constant prediction": matching[matching["constants"] > 0],
@@ -129,12 +129,12 @@ def _mean_of(original: Original, deviation: Reported) -> Printed:
 
 
 def _matching(deviation: Reported, mean: Printed, manifest: Manifest) -> Iterator[Row]:
-    n_test, said = examples_of(manifest), deviation.printed
+    n_test, reported = examples_of(manifest), deviation.printed
     totals = np.arange(n_test * _TRIPLE + 1)
     for total in totals[grim.rounded(totals, np.full_like(totals, n_test * _TRIPLE), mean)]:
         for counts in triples(int(total), n_test):
             spread = [float(np.std(counts / n_test, ddof=ddof)) for ddof in (1, 0)]
-            prints = [abs(sd - said.value) <= said.half for sd in spread]
+            prints = [abs(sd - reported.value) <= reported.half for sd in spread]
             if any(prints):
                 yield {
                     "dataset": deviation.dataset,
@@ -149,7 +149,9 @@ def _matching(deviation: Reported, mean: Printed, manifest: Manifest) -> Iterato
                     "prints_population": int(prints[1]),
                     "constants": int(np.isin(counts, list(names_by_count(manifest))).sum()),
                     "distance": min(
-                        abs(sd - said.value) for sd, so in zip(spread, prints, strict=True) if so
+                        abs(sd - reported.value)
+                        for sd, so in zip(spread, prints, strict=True)
+                        if so
                     ),
                 }
 

@@ -46,31 +46,31 @@ def _ratio(original: Original, value: Reported, base: Printed) -> Row:
     time = value.printed
     low = (time.value - time.half) / (base.value + base.half)
     high = (time.value + time.half) / (base.value - base.half)
-    return _held_against_ratio(original, value, "lambda 0", time.value / base.value, low, high)
+    return _compare_ratio(original, value, "lambda 0", time.value / base.value, low, high)
 
 
 def _mean_ratio(original: Original, penalized: list[Reported], base: Printed) -> Row:
     mean = float(np.mean([value.printed.value for value in penalized])) / base.value
     everyone = penalized[0]._replace(lam="all")
-    return _held_against_ratio(original, everyone, "mean over lambdas", mean, mean, mean)
+    return _compare_ratio(original, everyone, "mean over lambdas", mean, mean, mean)
 
 
-def _held_against_ratio(
+def _compare_ratio(
     original: Original, value: Reported, against: str, ratio: float, low: float, high: float
 ) -> Row:
-    said = original.time_ratios.get(value.dataset)
-    found = {"value": ratio, "low": low, "high": high}
-    if said is None:
-        return row_of(value, "time_ratio", against=against, unit="times", reported=NAN, **found)
+    stated = original.time_ratios.get(value.dataset)
+    columns = {"value": ratio, "low": low, "high": high}
+    if stated is None:
+        return row_of(value, "time_ratio", against=against, unit="times", reported=NAN, **columns)
     return row_of(
         value,
         "time_ratio",
         against=against,
         unit="times",
-        reported=said.value,
-        difference=said.value - ratio,
-        consistent=int(low <= said.value + said.half and said.value - said.half <= high),
-        **found,
+        reported=stated.value,
+        difference=stated.value - ratio,
+        consistent=int(low <= stated.value + stated.half and stated.value - stated.half <= high),
+        **columns,
     )
 
 

@@ -13,7 +13,7 @@ from flatreg.forensics.reported import Original
 from flatreg.tables.reported import GRIM_DENOMINATORS_TABLE, GRIM_TABLE
 
 
-class Found(NamedTuple):
+class Inspection(NamedTuple):
     """All tables, by their names among the tables of the evidence."""
 
     grim: pd.DataFrame
@@ -22,7 +22,7 @@ class Found(NamedTuple):
     triples: pd.DataFrame
 
 
-def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: float) -> Found:
+def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: float) -> Inspection:
     """Check the reported numbers against all their possible origins.
 
     Args:
@@ -37,7 +37,7 @@ def inspect(original: Original, manifests: dict[str, dict[str, Any]], alpha: flo
     ]
     denominators = _stacked(scans, GRIM_DENOMINATORS_TABLE)
     triples = deviations.triples_table(original, manifests)
-    return Found(
+    return Inspection(
         grim=_stacked(means, GRIM_TABLE),
         grim_denominators=denominators,
         checks=checks.checks_table(original, manifests, denominators, triples, alpha),

@@ -1,4 +1,4 @@
-"""Reported accuracies beside predictions that have learned nothing: guesses and constants."""
+"""Reported accuracies compared with predictions without learning: guesses and constants."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def constants(values: list[Reported], runs: int, manifest: Manifest) -> Iterator
     n_test = examples_of(manifest)
     classes = names_by_count(manifest)
     largest = max(classes)
-    sums = sorted({sum(chosen) for chosen in combinations_with_replacement(classes, runs)})
+    sums = sorted(
+        {sum(combination) for combination in combinations_with_replacement(classes, runs)}
+    )
     for value in values:
         yield _constant(value, "majority", largest, n_test, 1, classes[largest])
         for count, names in classes.items():
@@ -111,8 +113,10 @@ def names_by_count(manifest: Manifest) -> dict[int, str]:
     for name, count in manifest["splits"]["test"]["class_counts"].items():
         names.setdefault(count, []).append(name)
     return {
-        count: f"always {' or '.join(found)}" if len(found) <= 3 else f"any of {len(found)} classes"
-        for count, found in sorted(names.items())
+        count: f"always {' or '.join(classes)}"
+        if len(classes) <= 3
+        else f"any of {len(classes)} classes"
+        for count, classes in sorted(names.items())
     }
 
 

@@ -145,15 +145,15 @@ def parse(content: dict[str, Any], where: str) -> Original:
 def _values(
     results: dict[str, list[dict[str, Any]]], decimals: dict[str, dict[str, list[int]]]
 ) -> list[Reported]:
-    found = []
+    values = []
     for dataset, rows in results.items():
         for column, places in decimals[dataset].items():
             if len(places) != len(rows):
                 raise UserError(
                     f"decimals of {dataset}, {column}: {len(places)} for {len(rows)} rows"
                 )
-            found += [
+            values += [
                 Reported(dataset, row["lambda"], column, printed(row[column], place))
                 for row, place in zip(rows, places, strict=True)
             ]
-    return found
+    return values

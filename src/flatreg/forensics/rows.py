@@ -1,4 +1,4 @@
-"""Rows of CHECKS_TABLE: a reported number beside what it is held against."""
+"""Rows of CHECKS_TABLE: a reported number and what it is compared with."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Manifest = dict[str, Any]
 
 
 def row_of(value: Reported, check: str, /, **columns: Any) -> Row:
-    """A row of CHECKS_TABLE for a reported number; what is not named is missing."""
+    """A row of CHECKS_TABLE for a reported number; all other columns are missing."""
     place = {"lambda": value.lam, "column": value.column}
     return row(check, value.dataset, **place, **({"reported": value.printed.value} | columns))
 
 
 def row(check: str, dataset: str, /, **columns: Any) -> Row:
-    """A row of CHECKS_TABLE; columns that are not given are missing."""
+    """A row of CHECKS_TABLE; all other columns are missing."""
     start = {"check": check, "dataset": dataset, "lambda": "all", "column": "all"}
     return dict.fromkeys(CHECKS_TABLE.columns, NAN) | start | {"unit": "accuracy"} | columns
 

@@ -19,7 +19,7 @@ from flatreg.measure.spectrum import measure_curvature
 
 
 def main() -> None:
-    """Measure on training and on test examples and write curvature.json."""
+    """Measure on training and on test examples, and write curvature.json."""
     arguments = _parse()
     machine.set_up(arguments)
     study = read_json(arguments.config)

@@ -1,6 +1,6 @@
-"""Curvature of a loss at given parameters: traces by Hutchinson, the largest eigenvalue by Lanczos.
+"""Curvature of a loss at fixed parameters: traces by Hutchinson, largest eigenvalue by Lanczos.
 
-All functions take `loss: params -> []` and any pytree of parameters; H is the loss's Hessian there.
+The functions take `loss: params -> []` and any pytree of parameters; H is the Hessian there.
 
 References:
     M. F. Hutchinson. A stochastic estimator of the trace of the influence matrix for Laplacian
@@ -27,7 +27,7 @@ Loss = Callable[[Params], jax.Array]
 
 
 class Estimate(NamedTuple):
-    """A number that was estimated, and the standard error of it."""
+    """An estimate and its standard error."""
 
     value: float
     stderr: float
@@ -39,8 +39,8 @@ class Traces(NamedTuple):
     Attributes:
         tr_h: in units of loss / params^2.
         tr_h2: in units of loss^2 / params^4; lower is flatter.
-        probes: how many were drawn.
-        reached: whether both relative standard errors are under the target.
+        probes: number of probes.
+        reached: whether both relative standard errors are at most the target.
     """
 
     tr_h: Estimate
@@ -52,12 +52,12 @@ class Traces(NamedTuple):
 def trace_samples(
     loss: Loss, params: Params, key: jax.Array, probes: int
 ) -> tuple[jax.Array, jax.Array]:
-    """v.Hv and |Hv|^2 of Rademacher probes v, each [probes]; their means are the traces."""
+    """v.Hv and |Hv|^2 of Rademacher probes v, each [probes]; their means estimate the traces."""
     product = hessian_product(loss, params)
     trace, squares = stochtrace.monte_carlo_trace(), stochtrace.monte_carlo_frobeniusnorm_squared()
 
     def one(probe: Params) -> tuple[jax.Array, jax.Array]:
-        # The compiler sees that both integrands ask for the same product.
+        # The compiler merges the products of both integrands into one.
         return trace(product, probe), squares(product, probe)
 
     return jax.lax.map(one, stochtrace.sampler_signs(params, num=probes)(key))
@@ -74,12 +74,12 @@ def coarse_tr_h2(
 def traces(
     blocks: Iterator[tuple[np.ndarray, np.ndarray]], *, target: float, max_probes: int
 ) -> Traces:
-    """Take blocks of `trace_samples` until the relative standard errors are under `target`.
+    """Add blocks of `trace_samples` until both relative standard errors reach `target`.
 
     Args:
         blocks: samples of tr(H) and of tr(H^2), block after block.
         target: relative standard error to reach.
-        max_probes: probes after which to stop, reached or not.
+        max_probes: number of probes after which to stop in any case.
     """
     h: list[float] = []
     h2: list[float] = []
@@ -90,7 +90,7 @@ def traces(
         reached = all(e.stderr <= target * abs(e.value) for e in (tr_h, tr_h2))
         if reached or len(h) >= max_probes:
             return Traces(tr_h, tr_h2, len(h), reached)
-    raise ValueError("the blocks ended before the target or the cap was met")
+    raise ValueError("the blocks ended before the target or the maximum was reached")
 
 
 def mean(samples: list[float]) -> Estimate:
@@ -101,7 +101,7 @@ def mean(samples: list[float]) -> Estimate:
 def tridiagonal(
     loss: Loss, params: Params, key: jax.Array, steps: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Diagonal [steps] and off-diagonal [steps - 1] of H after Lanczos from a random start."""
+    """Diagonal [steps] and off-diagonal [steps - 1] from Lanczos on H with a random start."""
     flat, unravel = jax.flatten_util.ravel_pytree(params)
     product = hessian_product(loss, params)
 
@@ -117,11 +117,11 @@ def tridiagonal(
 def largest_eigenvalue(tridiagonals: list[tuple[np.ndarray, np.ndarray]]) -> Estimate:
     """The algebraically largest eigenvalue of H: mean over start vectors and its standard error.
 
-    Each start's Ritz value is a lower bound; the spread over starts tells how far they still
-    are from one another, and is rounding once Lanczos has converged.
+    The Ritz value of each start is a lower bound. The spread over the starts shows how far Lanczos
+    has converged; after convergence it is rounding.
 
     Args:
-        tridiagonals: of `tridiagonal`, at least 2.
+        tridiagonals: results of `tridiagonal`, at least 2.
     """
     return mean([_largest_ritz_value(*parts) for parts in tridiagonals])
 
@@ -129,7 +129,7 @@ def largest_eigenvalue(tridiagonals: list[tuple[np.ndarray, np.ndarray]]) -> Est
 def _largest_ritz_value(diagonal: np.ndarray, off_diagonal: np.ndarray) -> float:
     diagonal = np.asarray(diagonal, np.float64)
     off_diagonal = np.asarray(off_diagonal, np.float64)
-    # Where the Krylov space is exhausted the off-diagonal is rounding, and what follows is noise.
+    # Once the Krylov space is exhausted, the off-diagonal is rounding, and the rest is noise.
     scale = np.finfo(np.float32).eps * np.max(np.abs(diagonal[:1]), initial=0)
     ends = np.flatnonzero(~(np.abs(off_diagonal) > scale) | ~np.isfinite(diagonal[1:]))
     size = ends[0] + 1 if len(ends) else len(diagonal)

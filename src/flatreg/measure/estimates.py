@@ -1,7 +1,7 @@
 """Is the estimator unbiased?
 
-On mini-batches of trained softmax regressions, whose tr(H^2) has a closed form, the mean of many
-estimates from the protocol's probes is divided by the exact value.
+For mini-batches of trained softmax regressions, tr(H^2) has a closed form. The mean of many
+estimates with the protocol's probes is divided by this exact value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def check_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
-    """The estimates' mean over the exact value, summed over mini-batches of one run.
+    """The row of one run: its estimates over the exact values, both summed over mini-batches.
 
     Raises:
         UserError: the run's files were changed, or its model has no closed form.
@@ -62,7 +62,7 @@ def check_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
 def draw_batches(
     split: splits.Split, settings: Settings, count: int
 ) -> list[tuple[np.ndarray, np.ndarray, jax.Array]]:
-    """Inputs [B, d], labels [B] and a key for each of `count` mini-batches, by the run's seed."""
+    """Draw inputs [B, d], labels [B] and a key for `count` mini-batches, by the run's seed."""
     rng = np.random.default_rng(settings.seed)
     keys = jax.random.split(jax.random.key(settings.seed), count)
     rows = [rng.choice(len(split.y), settings.batch, replace=False) for _ in range(count)]
@@ -74,7 +74,7 @@ def compare(
 ) -> tuple[float, float]:
     """The mean of `draws` estimates of tr(H^2) of one mini-batch, and the exact value.
 
-    Each estimate is by automatic differentiation from the protocol's probes, as the original's.
+    The estimates use automatic differentiation and the protocol's probes, like the original.
     """
     penalty = solution.settings.penalty
     by_probes, exact = (

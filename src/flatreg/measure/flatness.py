@@ -1,4 +1,4 @@
-"""Measure how flat the solutions of a cell's runs are."""
+"""Measure the flatness of a cell's runs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def main() -> None:
 
 
 def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, Any]:
-    """A run's name and key, and its measures on the training examples whose curvature is measured.
+    """A run's name and key, and its measures on the same training examples as its curvature.
 
     Args:
-        study: resolved config.
-        folder: of the run; one that diverged has no measures.
-        dataset: what the run reads.
+        study: the completed config.
+        folder: of the run; a diverged run has no measures.
+        dataset: of the run.
 
     Raises:
         UserError: the run's files are missing or were changed.

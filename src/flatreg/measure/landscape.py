@@ -1,4 +1,4 @@
-"""Loss along lines and planes through parameters.
+"""Evaluate a function of parameters along lines and on planes.
 
 References:
     H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein. Visualizing the loss landscape of neural
@@ -19,7 +19,7 @@ Params = Any
 
 
 def random_direction(params: Params, key: jax.Array) -> Params:
-    """Independent standard normal entries in the shapes of `params`."""
+    """A direction with independent standard normal entries, in the shapes of `params`."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
     return structure.unflatten(
@@ -28,10 +28,10 @@ def random_direction(params: Params, key: jax.Array) -> Params:
 
 
 def filter_normalize(direction: Params, params: Params) -> Params:
-    """Scale a direction filter by filter to the norms of the parameters' (Li et al. 2018).
+    """Scale each filter of a direction to the norm of the parameters' filter (Li et al. 2018).
 
-    A filter of a dense kernel [inputs, units] is the column of weights into one unit. Biases do
-    not move, as in the authors' code.
+    A filter of a dense kernel [inputs, units] is the column of weights into one unit. Biases have
+    direction 0, as in the authors' code.
     """
 
     def scale(d: jax.Array, p: jax.Array) -> jax.Array:
@@ -62,7 +62,7 @@ def on_plane(
     second: Params,
     coordinates: jax.Array,
 ) -> Any:
-    """`function` at center + x first + y second for each (x, y) of coordinates [n] squared.
+    """`function` at center + x first + y second, with x and y each from coordinates [n].
 
     Returns:
         Values [n, n], y along the first axis.

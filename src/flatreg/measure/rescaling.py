@@ -1,9 +1,9 @@
 """Rescale the layers of a run.
 
-Which measures of flatness are of the parameters, and which of the function that they make? The
-first layer of a trained perceptron is multiplied by a factor, weights and biases, and the weights
-of the second are divided by it. ReLU is positively homogeneous, so that the function stays (Dinh et
-al. 2017, section 3), and a measure that changes says something of the parameters alone.
+Which measures of flatness depend on the parameters, and which only on the function? Multiply the
+weights and biases of the first layer of a trained perceptron by a factor, and divide the weights of
+the second layer by it. ReLU is positively homogeneous, so the function does not change (Dinh et al.
+2017, section 3). A measure that changes depends on the parameters.
 
 References:
     L. Dinh, R. Pascanu, S. Bengio, Y. Bengio. Sharp minima can generalize for deep nets. 2017.
@@ -38,7 +38,7 @@ from flatreg.measure.solution import (
 from flatreg.measure.spectrum import measure_curvature
 from flatreg.tables.evidence import REPARAMETRIZATION_TABLE
 
-# Powers of two are exact in floating point: what changes is no rounding.
+# Powers of two are exact in floating point, so that no change is rounding.
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 CURVATURE = ("tr_h", "tr_h2", "lambda_max")
 
@@ -55,12 +55,12 @@ def main() -> None:
 
 
 def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
-    """REPARAMETRIZATION_TABLE of one run.
+    """The REPARAMETRIZATION_TABLE of one run.
 
     Args:
-        study: resolved config.
-        folder: of the run, a perceptron's.
-        dataset: what the run reads.
+        study: the completed config.
+        folder: of the run, of a perceptron.
+        dataset: of the run.
 
     Raises:
         UserError: the run diverged, its model has no hidden layer, or its files were changed.
@@ -69,8 +69,8 @@ def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
     solution = None if has_diverged(record) else load_solution(study, folder, dataset)
     if solution is None or not solution.settings.model.get("hidden"):
         raise UserError(
-            f"{folder}: no layers to rescale, as it diverged or has no hidden one; let the "
-            "config's `surface` name a seed and protocol with a trained mlp"
+            f"{folder}: no layers to rescale: the run diverged or has no hidden layer; name a seed "
+            "and protocol with a trained mlp in the config's `surface`"
         )
     settings = measure_settings(study)
     x, y = measured_examples(solution.data, settings)["train"]
@@ -93,7 +93,7 @@ def _ratio(value: float, own: float) -> float:
 
 
 def rescaled(params: Params, factor: float) -> Params:
-    """The parameters of the same function: the first layer times a factor, the second over it."""
+    """Parameters of the same function: the first layer times a factor, the second over it."""
     first, second = params["Dense_0"], params["Dense_1"]
     return params | {
         "Dense_0": jax.tree.map(lambda leaf: leaf * factor, first),
@@ -109,7 +109,7 @@ def of_params(
     key: jax.Array,
     settings: MeasureSettings,
 ) -> dict[str, float]:
-    """Loss, curvature, norm and all other measures by name; arguments as of `measure_curvature`."""
+    """Loss, curvature, norm and all other measures by name, as `measure_curvature` takes them."""
     curvature = measure_curvature(model, params, x, y, key, settings)
     return {
         "loss": float(models.loss_without_dropout(model, params, x, y)),

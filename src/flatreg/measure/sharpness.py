@@ -1,7 +1,7 @@
-"""Measures of flatness beside curvature, of a model at given parameters on given examples.
+"""Measures of flatness other than curvature.
 
-Some change when layers are rescaled so that the function stays (Dinh et al. 2017), some do not:
-`flatreg.measure.rescaling` tells which.
+Some change when layers are rescaled without a change of the function (Dinh et al. 2017):
+`flatreg.measure.rescaling` tests which.
 
 References:
     P. Foret et al. Sharpness-aware minimization. 2021. arXiv:2010.01412.
@@ -30,21 +30,21 @@ from flatreg.config import MeasureSettings
 Params = Any
 Loss = Callable[[Params], jax.Array]
 
-# On the study's models the first already gives most of the maximum, and the last adds nothing.
+# On the study's models the first step reaches most of the maximum, and the last adds nothing.
 ASCENT_STEPS = 20
 
 
 def of_model(
     model: nn.Module, params: Params, x: jax.Array, y: jax.Array, settings: MeasureSettings
 ) -> dict[str, float]:
-    """All measures by name, a radius after its last underscore.
+    """All measures by name; of a sharpness the radius follows the last underscore.
 
     Args:
         model: of `flatreg.models.build`.
         params: its parameters.
         x: inputs [n, d].
         y: labels [n].
-        settings: whose radii are measured at.
+        settings: with the radii.
     """
     ones, sizes = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.abs, params)
     balls = {
@@ -61,7 +61,7 @@ def of_model(
     return {name: float(value) for name, value in measures.items()}
 
 
-# Compiled once for all runs of a cell, whose models are equal.
+# With equal models, all runs of a cell share one compilation.
 @partial(jax.jit, static_argnums=0)
 def _sharpness_of_model(
     model: nn.Module, params: Params, scale: Params, x: jax.Array, y: jax.Array, radius: jax.Array
@@ -70,20 +70,20 @@ def _sharpness_of_model(
 
 
 def sharpness(loss: Loss, params: Params, scale: Params, radius: jax.Array) -> jax.Array:
-    """The most that the loss rises for params + scale * u, |u| at most `radius`, in nats.
+    """The largest rise of the loss, in nats, at params + scale * u with |u| at most `radius`.
 
-    With scale 1 it is SAM's (Foret et al. 2021, equation 1), with the parameters' absolute values
-    ASAM's (Kwon et al. 2021, equation 3, elementwise and without the constant that they add, which
-    a rescaling of layers would change).
+    Scale 1 gives SAM's sharpness (Foret et al. 2021, equation 1). The parameters' absolute values
+    as scale give ASAM's (Kwon et al. 2021, equation 3, elementwise, without their added constant,
+    which would not be invariant under a rescaling of layers).
 
-    The maximum is sought by u -> radius * g / |g|, g the gradient in u, which begins with SAM's own
-    step and climbs wherever the loss is convex (Journee et al. 2010); the highest loss on the way
-    counts. So it is from below, and 0 where each step falls or there is no gradient.
+    The ascent u -> radius * g / |g|, with the gradient g in u, begins with SAM's own step, and the
+    loss rises wherever it is convex (Journee et al. 2010). The result is the highest loss on the
+    way: a lower bound of the maximum, and 0 if each step falls or the gradient is 0.
 
     Args:
         loss: params -> [].
         params: any pytree.
-        scale: alike, not negative.
+        scale: like `params`, not negative.
         radius: above 0.
     """
     at_params = loss(params)
@@ -105,13 +105,13 @@ def sharpness(loss: Loss, params: Params, scale: Params, radius: jax.Array) -> j
 def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Array:
     """Relative flatness of the last layer (Petzka et al. 2021, definition 3).
 
-    The sum over output neurons s, t of <w_s, w_t> tr(H_st), with w_s the weights into s and H_st
-    the second derivatives by w_s and w_t. Of a dense layer under cross-entropy H_st is the mean
-    over examples of phi phi^T (p_s [s = t] - p_s p_t), phi what enters the layer, so that the sum
-    is the mean of |phi|^2 times the variance of w_s under p, in closed form.
+    It is the sum over output neurons s, t of <w_s, w_t> tr(H_st), with the weights w_s into s and
+    the second derivatives H_st by w_s and w_t. For a dense layer under cross-entropy, H_st is the
+    mean over examples of phi phi^T (p_s [s = t] - p_s p_t), where phi is the layer's input. So the
+    sum is the mean of |phi|^2 times the variance of w_s under p, in closed form.
 
     Args:
-        model: whose last call of `nn.Dense` makes the logits, from one class on.
+        model: whose last call of `nn.Dense` gives the logits, at least one.
         params: its parameters.
         x: inputs [n, d].
     """
@@ -119,11 +119,11 @@ def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Arr
     kernels: list[jax.Array] = []
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        done = call(*args, **kwargs)
+        output = call(*args, **kwargs)
         if isinstance(context.module, nn.Dense) and context.method_name == "__call__":
             entering.append(args[0])
             kernels.append(context.module.get_variable("params", "kernel"))
-        return done
+        return output
 
     with nn.intercept_methods(watch):
         logits = model.apply({"params": params}, x, train=False)
@@ -132,20 +132,20 @@ def relative_flatness(model: nn.Module, params: Params, x: jax.Array) -> jax.Arr
 
 
 def _variance_of_weights(logits: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Sum over s, t of <w_s, w_t> times the derivative of p_s by logit t: [n]."""
+    """The sum over s, t of <w_s, w_t> times the derivative of p_s by logit t: [n]."""
     if logits.shape[1] == 1:
-        # 1 - p would be rounding, or 0, where the model is sure.
+        # Not 1 - p, which is rounding or 0 where the model is sure.
         p, other = jax.nn.sigmoid(logits[:, 0]), jax.nn.sigmoid(-logits[:, 0])
         return p * other * jnp.sum(kernel**2)
     p = jax.nn.softmax(logits)
-    # By pairs: a difference of two sums of squares is rounding where p is all but one class.
+    # By pairs: a difference of two sums of squares is rounding where one class has nearly all of p.
     apart = jax.vmap(lambda w: jnp.sum((kernel - w[:, None]) ** 2, axis=0), in_axes=1)(kernel)
     return jnp.einsum("ns,st,nt->n", p, apart, p) / 2
 
 
 @partial(jax.jit, static_argnums=0)
 def fisher_rao_norm(model: nn.Module, params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Root of w^T I w, with I the mean of the examples' squared gradients (Liang et al. 2019).
+    """Root of w^T I w, with I the mean of g g^T over examples (Liang et al. 2019).
 
     Args:
         model: of `flatreg.models.build`.
@@ -162,7 +162,7 @@ def fisher_rao_norm(model: nn.Module, params: Params, x: jax.Array, y: jax.Array
 
 
 def _norm(tree: Params) -> jax.Array:
-    # Of its largest entry: squares of gradients that are all but 0 would be 0.
+    # Scaled by the largest entry: squares of tiny gradients would underflow to 0.
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)]))
     safe = jnp.where(largest > 0, largest, 1)
     squares = sum(jnp.sum((leaf / safe) ** 2) for leaf in jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""A finished run as what looks into its solution needs it: record, data, model and parameters."""
+"""Load a finished run to measure its solution: record, data, model and parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flatreg.disk.files import check_sha256, read_sealed
 from flatreg.disk.runs import load_params
 from flatreg.disk.statuses import DIVERGED
 
-# What names a run in its record, in the order of `config.Run`.
+# The entries of a record that name the run, in the order of `config.Run`.
 NAME = ("protocol", "dataset", "lambda", "seed")
 
 
@@ -28,7 +28,7 @@ class Solution(NamedTuple):
     Attributes:
         run: its name.
         settings: of `flatreg.config.settings`.
-        data: its splits.
+        data: the splits.
         model: of `flatreg.models.build`.
         params: the kept parameters.
     """
@@ -44,18 +44,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The record of a run, metrics.json.
 
     Raises:
-        UserError: it is missing, or was changed after it was made.
+        UserError: it is missing, or was changed after it was written.
     """
     return read_sealed(folder / "metrics.json")
 
 
 def has_diverged(record: dict[str, Any]) -> bool:
-    """Whether a run stopped before it had parameters to keep."""
+    """Whether a run diverged and so has no solution."""
     return record["status"] == DIVERGED
 
 
 def run_columns(record: dict[str, Any]) -> dict[str, Any]:
-    """What names a run, and its key: the columns that rows of a run begin with."""
+    """The name and key of a run: the first columns of its rows."""
     return {name: record[name] for name in (*NAME, "key")}
 
 
@@ -63,12 +63,12 @@ def load_solution(study: Config, folder: Path, dataset: Dataset) -> Solution:
     """Load a run that did not diverge.
 
     Args:
-        study: resolved config.
+        study: the completed config.
         folder: of the run.
-        dataset: what its protocol's data set reads.
+        dataset: of the run.
 
     Raises:
-        UserError: a file of the run is missing or was changed after it was made.
+        UserError: a file of the run is missing, or was changed after it was written.
     """
     record = read_record(folder)
     run = Run(*(record[name] for name in NAME))
@@ -82,26 +82,26 @@ def kept_params(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The parameters that a run kept.
 
     Raises:
-        UserError: they are missing, or not those of the record.
+        UserError: they are missing, or their checksum differs from the record's.
     """
     path = folder / "params.npz"
     check_sha256(path, record["params.npz_sha256"])
     return load_params(path)
 
 
-# One stream of random numbers for the choice of examples and one for the probes of each split.
+# Each split has its own random numbers, for the choice of examples and for the probes.
 STREAMS = {"train": 0, "test": 1}
 
 
 def subsets(
     data: Splits, *, examples: int, subset_seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The fixed examples [n, d] and labels [n] that the Hessian is of, by split.
+    """The fixed examples [n, d] and labels [n] over which the Hessian is taken, by split.
 
     Args:
         data: of the run.
-        examples: of each split; fewer are taken where a split has fewer.
-        subset_seed: of their choice.
+        examples: number from each split; a smaller split gives all of its examples.
+        subset_seed: of the choice.
     """
     subset = {}
     for name, split in {"train": data.train, "test": data.test}.items():
@@ -115,13 +115,13 @@ def subsets(
 def measured_examples(
     data: Splits, settings: MeasureSettings
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The examples and labels that a trained model's flatness is measured on: see `subsets`."""
+    """The examples and labels on which flatness is measured: see `subsets`."""
     return subsets(data, examples=settings.examples, subset_seed=settings.subset_seed)
 
 
 def probe_key(subset_seed: int, split: str, seed: int) -> jax.Array:
-    """The key of a run's probes: shared by the lambdas of a seed, for the seeds independent.
+    """The key of a run's probes: the same for all lambdas of a seed, independent between seeds.
 
-    Were it shared by the seeds too, their mean would have an error that their spread does not show.
+    With one key for all seeds, their mean would have an error that their spread does not show.
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(subset_seed), STREAMS[split]), seed)

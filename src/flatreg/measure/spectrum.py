@@ -69,14 +69,14 @@ def measure_curvature(
 def reduced(
     model: Any, params: Any, x: np.ndarray, y: np.ndarray
 ) -> tuple[Callable[[Any, Any], jax.Array], Any, Any]:
-    """The loss along directions in which its Hessian has all eigenvalues of H that are not zero.
+    """The loss in fewer directions, with a Hessian that has all nonzero eigenvalues of H.
 
     With F of `flatreg.penalty.estimators.gram`, the Hessian of e -> L(zeta + F e) is F^T H_zeta F.
     Its spectrum is that of H = J^T H_zeta J, F F^T = J J^T, except for zeros. If the first layer
-    does not allow it, the model is taken in its own parameters.
+    does not allow it, the directions are the model's own parameters.
 
     Returns:
-        `loss(at, e) -> []`, the origin e = 0, and what the loss is taken at.
+        `loss(at, e) -> []`, the origin e = 0, and the point `at`.
     """
     try:
         layer = linen.first_layer(model, x, models.task_loss, train=False)

@@ -1,7 +1,7 @@
 """Loss surfaces around two solutions of one seed.
 
-Between the solutions of lambda = 0 and of lambda > 0 along a line, on training and test examples,
-and around each on a plane of two filter-normalized directions, the same for both.
+A line connects the solutions of lambda = 0 and lambda > 0, on training and on test examples. Around
+each solution is a plane of two filter-normalized directions, from the same random numbers.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def surfaces(
         data: of both runs.
         model: of both.
         solutions: parameters of "plain" and "penalized".
-        settings: how finely they are drawn.
-        subset_seed: of the choice of examples.
+        settings: resolution and extent.
+        subset_seed: seed of the choice of examples.
 
     Returns:
         `diverged` (no names); `alphas` [a] with 0 at plain and 1 at penalized; `train_loss`,

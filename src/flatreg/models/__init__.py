@@ -1,8 +1,8 @@
-"""The study's models, in Flax, one module for each, and the loss they are trained with.
+"""The study's models, in Flax, one module per model, and their loss.
 
-A new model is a new module in this folder, with one `flax.linen.Module` and, as `FIELDS`, what the
-config may say of it. Two classes are one logit under a sigmoid, more are as many logits under a
-softmax.
+A new model is a new module in this folder, with one `flax.linen.Module` and with `FIELDS`, the JSON
+schema of its fields in the config. Two classes share one logit with a sigmoid; more classes have
+one logit each, with a softmax.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import optax
 from flatreg import code
 from flatreg.errors import UserError
 
-# Every model by its name in the config: the modules of this folder.
+# The names of all models in the config: the modules of this folder.
 NAMES = tuple(code.members("models"))
 
 
@@ -27,16 +27,16 @@ def build(model: Mapping[str, Any], classes: int) -> nn.Module:
     """The Flax module that a config's `model` section describes.
 
     Args:
-        model: `name` and the attributes of that model; `outputs` where it is not as many logits
-            as the classes need.
+        model: `name` and the attributes of that model; `outputs` only to override the number of
+            logits.
         classes: number of classes of the data set, at least 2.
 
     Raises:
-        UserError: no such model, or an attribute it does not have.
+        UserError: the model, or one of its attributes, is unknown.
     """
     if model["name"] not in NAMES:
         raise UserError(f"model {model['name']!r} is unknown; choose one of {', '.join(NAMES)}")
-    # Flax compares modules by their attributes, so that these must be hashable.
+    # Flax compares modules by their attributes, which must be hashable.
     attributes = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in model.items()
@@ -45,11 +45,11 @@ def build(model: Mapping[str, Any], classes: int) -> nn.Module:
     try:
         return _module_class(model["name"])(**{"outputs": logits_of(classes)} | attributes)
     except TypeError as error:
-        raise UserError(f"model {model['name']}: {error}; mend it in the config") from error
+        raise UserError(f"model {model['name']}: {error}; correct it in the config") from error
 
 
 def _module_class(name: str) -> type[nn.Module]:
-    """The one Flax module that a model's file defines."""
+    """The Flax module that a model's file defines."""
     file = import_module(f"flatreg.models.{name}")
     (module,) = (
         value
@@ -62,7 +62,7 @@ def _module_class(name: str) -> type[nn.Module]:
 
 
 def logits_of(classes: int) -> int:
-    """Number of logits for so many classes."""
+    """Number of logits for a number of classes."""
     return 1 if classes == 2 else classes
 
 
@@ -87,22 +87,22 @@ def task_loss(logits: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def loss_without_dropout(model: nn.Module, params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Mean task loss of a batch at parameters, dropout off: the loss that H is of."""
+    """Mean task loss of a batch, dropout off: H is the Hessian of this loss."""
     return task_loss(model.apply({"params": params}, x, train=False), y)
 
 
 def loss_and_hits(logits: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`task_loss`, and how many examples of the batch are right."""
+    """`task_loss`, and the number of correctly classified examples."""
     return task_loss(logits, y), jnp.sum(correct(logits, y))
 
 
 def predict(logits: jax.Array) -> jax.Array:
-    """The class of each example's largest logit: int [b]."""
+    """The predicted class of each example: int [b]."""
     if logits.shape[-1] == 1:
         return (logits[:, 0] > 0).astype(jnp.int32)
     return jnp.argmax(logits, axis=-1)
 
 
 def correct(logits: jax.Array, y: jax.Array) -> jax.Array:
-    """Whether each example's largest logit is its label's: bool [b]."""
+    """Whether each example is classified correctly: bool [b]."""
     return predict(logits) == y

@@ -1,11 +1,11 @@
-"""Logistic regression of two classes, softmax regression of more."""
+"""Logistic regression for two classes, softmax regression for more."""
 
 from __future__ import annotations
 
 import flax.linen as nn
 import jax
 
-# What the config may say of it beside its name and outputs: nothing.
+# No fields in the config besides `name` and `outputs`.
 FIELDS: dict[str, dict[str, object]] = {}
 
 
@@ -20,5 +20,5 @@ class LogisticRegression(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Logits [b, outputs] of inputs [b, d]; training and testing are alike."""
+        """Logits [b, outputs] of inputs [b, d]; `train` has no effect."""
         return nn.Dense(self.outputs)(x)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-# What the config may say of it beside its name and outputs, all of it needed, as JSON schema.
+# JSON schema of its fields in the config besides `name` and `outputs`; all are required.
 FIELDS = {
     "hidden": {
         "description": "Width of each hidden layer (mlp).",

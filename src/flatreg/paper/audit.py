@@ -37,8 +37,8 @@ def typed(text: str) -> str | None:
     """Describe the first typed result in the text of main.tex, or return None."""
     inside = False
     for row, line in enumerate(text.splitlines(), start=1):
-        if inside and (found := _RESULT.search(_UNPRINTED.sub("", latex.without_comment(line)))):
-            return rf"a number is typed: line {row}: {found[0]}; name its place with \val"
+        if inside and (match := _RESULT.search(_UNPRINTED.sub("", latex.without_comment(line)))):
+            return rf"a number is typed: line {row}: {match[0]}; name its place with \val"
         # Numbers that the preamble prints are found in the PDF.
         inside = inside or r"\begin{document}" in line
     return None
@@ -59,10 +59,10 @@ def unexplained(pdf: Path, text: str, references: str, items: list[Item]) -> str
     known |= {number for number in numbers(text) if "." not in number}
     known |= {str(n) for n in range(max(len(pages), len(_COUNTED.findall(text))) + 1)}
     for page, words in enumerate(pages, start=1):
-        for found in _NUMBER.finditer(words):
-            if found[0] not in known:
-                around = " ".join(words[max(0, found.start() - 30) : found.end() + 10].split())
-                return f"a number comes from nowhere: {found[0]}, page {page} ({around})"
+        for match in _NUMBER.finditer(words):
+            if match[0] not in known:
+                around = " ".join(words[max(0, match.start() - 30) : match.end() + 10].split())
+                return f"a number has no known origin: {match[0]}, page {page} ({around})"
     return None
 
 

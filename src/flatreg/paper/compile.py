@@ -27,7 +27,7 @@ EPOCH = "1735689600"
 # Most serious first: an error that stops LaTeX also leaves references undefined.
 _COMPLAINTS = {
     "LaTeX stops": r"! (.*)",
-    "a reference is undefined or doubled": r"LaTeX Warning: ((?:Reference|Label) .*)",
+    "a reference is undefined or defined twice": r"LaTeX Warning: ((?:Reference|Label) .*)",
     "a citation is undefined": r"(?:Package natbib|LaTeX) Warning: (Citation .*)",
     "a box is overfull": r"(Overfull \\[hv]box .*)",
     "a character is missing": r"(Missing character: .*)",
@@ -75,7 +75,7 @@ def compile_in(folder: Path) -> str:
         "FORCE_SOURCE_DATE": "1",
         "max_print_line": "1000",
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [*COMMAND, "main.tex"],
         cwd=folder,
         env=environment,
@@ -87,10 +87,10 @@ def compile_in(folder: Path) -> str:
     )
     log = folder / "main.log"
     if not log.exists():
-        raise UserError(f"latexmk wrote no log: {' '.join(done.stderr.split())[-200:]}")
+        raise UserError(f"latexmk wrote no log: {' '.join(process.stderr.split())[-200:]}")
     text = log.read_text(encoding="utf-8", errors="replace")
-    if done.returncode and complain(text) is None:
-        raise UserError(f"latexmk failed: {' '.join(done.stdout.split())[-200:]}")
+    if process.returncode and complain(text) is None:
+        raise UserError(f"latexmk failed: {' '.join(process.stdout.split())[-200:]}")
     return text
 
 
@@ -99,9 +99,9 @@ def complain(log: str) -> str | None:
     lines = log.splitlines()
     for what, pattern in _COMPLAINTS.items():
         for row, line in enumerate(lines):
-            found = re.match(pattern, line)
-            if found:
-                return f"{what}: {found[1]}{_place(lines[row : row + 8])}"
+            match = re.match(pattern, line)
+            if match:
+                return f"{what}: {match[1]}{_place(lines[row : row + 8])}"
     return None
 
 
@@ -117,7 +117,7 @@ def unused(text: Path, numbers: Path) -> str | None:
         used.add(f"{pattern}@{place}")
     for name in re.findall(r"\\defval\{([^}]*)\}", numbers.read_text("utf-8")):
         if name not in used:
-            return f"the number {name} is defined and not used"
+            return f"the number {name} is defined but not used"
     return None
 
 

@@ -29,9 +29,9 @@ def main() -> None:
         for source, (m, path) in manifests.items()
     }
     models, step = models_chart(study, classes, file), step_chart(study, file)
-    for path, done in ((arguments.models, models), (arguments.step, step)):
-        write_checked_text(path, done.text)
-        provenance.write(path, done.items)
+    for path, chart in ((arguments.models, models), (arguments.step, step)):
+        write_checked_text(path, chart.text)
+        provenance.write(path, chart.items)
 
 
 def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> Printed:
@@ -48,9 +48,9 @@ def models_chart(study: dict[str, Any], classes: dict[str, Fact], file: str) -> 
     rows: dict[tuple[str, ...], list[str]] = {}
     boxes: dict[tuple[str, ...], list[Printed | str]] = {}
     for protocol_name in main_protocols(study):
-        for name, chosen in study["protocols"][protocol_name]["datasets"].items():
+        for name, training in study["protocols"][protocol_name]["datasets"].items():
             place = f"flow_models/{protocol_name}/{name}"
-            layers = _layers(place, chosen["model"], classes[chosen["source"]], file)
+            layers = _layers(place, training["model"], classes[training["source"]], file)
             key = tuple(provenance.join([layer]).text for layer in layers)
             boxes.setdefault(key, layers)
             titles = rows.setdefault(key, [])
@@ -79,8 +79,8 @@ def step_chart(study: dict[str, Any], file: str) -> Printed:
         study: completed config.
         file: path that the config was read from.
     """
-    shown = [study["protocols"][name] for name in main_protocols(study)]
-    trainings = [d for protocol in shown for d in protocol["datasets"].values()]
+    protocols = [study["protocols"][name] for name in main_protocols(study)]
+    trainings = [d for protocol in protocols for d in protocol["datasets"].values()]
     k = _shared([t["penalty"]["interval"] for t in trainings], "k", "interval", file)
     m = _shared([t["penalty"]["probes"] for t in trainings], "M", "probes", file)
     distributions = sorted({t["penalty"]["distribution"] for t in trainings})

@@ -70,7 +70,7 @@ def p_value(p: float | None) -> str:
 
 def plain(text: str) -> str:
     """Convert this module's LaTeX to the text that a reader sees, such as `7.09·10^8`."""
-    return _SIGN.sub(lambda found: _SIGNS[found[0]], re.sub(r"\^\{([^{}]*)\}", r"^\1", text))
+    return _SIGN.sub(lambda match: _SIGNS[match[0]], re.sub(r"\^\{([^{}]*)\}", r"^\1", text))
 
 
 def without_comment(line: str) -> str:

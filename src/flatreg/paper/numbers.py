@@ -44,23 +44,23 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="the paper's main.tex")
     parser.add_out("numbers.tex")
     arguments = parser.parse_args()
-    done = macros(arguments.text, sources.read(arguments))
-    write_checked_text(arguments.out, done.text)
-    provenance.write(arguments.out, done.items)
+    definitions = macros(arguments.text, sources.read(arguments))
+    write_checked_text(arguments.out, definitions.text)
+    provenance.write(arguments.out, definitions.items)
 
 
-def macros(text: Path, found: Sources) -> Printed:
+def macros(text: Path, cited: Sources) -> Printed:
     r"""The definitions of all numbers that a text cites, and those for `\when` and `\datalink`.
 
     Raises:
         UserError: a place does not exist; the message names file and line.
     """
-    known = parts(found)
+    known = parts(cited)
     values: dict[str, Printed] = {}
     for reference in references(text.read_text(encoding="utf-8")):
         if known.issuperset(reference.parts):
             try:
-                value = resolve(reference.place, reference.format, found)
+                value = resolve(reference.place, reference.format, cited)
             except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
                 raise UserError(
                     f"{text}, line {reference.line}: \\val{{{reference.place}}} has no number "
@@ -71,7 +71,7 @@ def macros(text: Path, found: Sources) -> Printed:
         provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
     ]
     there = [rf"\defpart{{{name}}}" for name in sorted(known)]
-    linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(found).items()]
+    linked = [rf"\defdatafile{{{name}}}{{{path}}}" for name, path in data_files(cited).items()]
     return provenance.join([*lines, *there, *linked, ""], "\n")
 
 
@@ -103,20 +103,20 @@ def references(text: str) -> Iterator[Reference]:
                 depth -= 1
 
 
-def data_files(found: Sources) -> dict[str, str]:
+def data_files(cited: Sources) -> dict[str, str]:
     """The files that captions link to, by name; paths are relative to the PDF's folder."""
-    results, pdf = (Path(found.config["paths"][name]) for name in ("results", "pdf"))
-    paths = {name: found.paths[name] for name in (*sources.FLAGS, *found.evidence)}
+    results, pdf = (Path(cited.config["paths"][name]) for name in ("results", "pdf"))
+    paths = {name: cited.paths[name] for name in (*sources.FLAGS, *cited.evidence)}
     paths |= {"epochs": results / "tables" / "epochs.csv", "surfaces": results / "surfaces"}
     return {
         name: Path(os.path.relpath(path, pdf.parent)).as_posix() for name, path in paths.items()
     }
 
 
-def parts(found: Sources) -> set[str]:
+def parts(cited: Sources) -> set[str]:
     """The names for `when`: the study's data sets, protocols, claims and tables."""
-    claims = set(found.evidence["claims"]["claim"]) if "claims" in found.evidence else set()
-    return datasets(found.config) | set(found.config["protocols"]) | claims | set(found.evidence)
+    claims = set(cited.evidence["claims"]["claim"]) if "claims" in cited.evidence else set()
+    return datasets(cited.config) | set(cited.config["protocols"]) | claims | set(cited.evidence)
 
 
 def datasets(config: dict[str, Any]) -> set[str]:
@@ -124,12 +124,12 @@ def datasets(config: dict[str, Any]) -> set[str]:
     return {name for protocol in config["protocols"].values() for name in protocol["datasets"]}
 
 
-def resolve(place: str, pattern: str, found: Sources) -> Printed:
+def resolve(place: str, pattern: str, cited: Sources) -> Printed:
     """The content of a place as LaTeX, with provenance."""
-    fact = places.look_up(place, found)
+    fact = places.look_up(place, cited)
     kind, column = place.split("/")[0], place.split("/")[-1]
     if kind == "verdict":
-        text = verdict(fact.value, alpha=found.config["analysis"]["alpha"])
+        text = verdict(fact.value, alpha=cited.config["analysis"]["alpha"])
     elif kind in ("test", "claim", "correlation") and _is_p(column):
         text = latex.p_value(fact.value)
     else:
@@ -159,11 +159,11 @@ def verdict(family: dict[str, dict[str, Any]], *, alpha: float) -> str:
         )
     clauses = []
     for sign, verb in _DIRECTIONS.items():
-        chosen = {lam: row for lam, row in significant.items() if row["difference"] * sign > 0}
-        if chosen:
+        changed = {lam: row for lam, row in significant.items() if row["difference"] * sign > 0}
+        if changed:
             names = ", ".join(
                 f"$\\lambda={name}$ ({_equals(row['welch_p_holm'])})"
-                for name, row in chosen.items()
+                for name, row in changed.items()
             )
             clauses.append(f"{names} {verb} it")
     return f"{' and '.join(clauses)} ({sizes}){tail}"

@@ -20,10 +20,10 @@ EVIDENCE = {n: t for n, t in registry.EVIDENCE.items() if n not in registry.WORK
 
 
 class Sources(NamedTuple):
-    """The result tables, the config that they were made from, and the original's numbers.
+    """The result tables, the study that they belong to, and the original's numbers.
 
     Attributes:
-        config: completed config.
+        config: the completed config.
         metrics: one row per run.
         summary: one row per cell and metric, by (protocol, dataset, lambda, metric).
         tests: likewise, for every lambda above 0.
@@ -31,7 +31,7 @@ class Sources(NamedTuple):
         manifests: manifests by source.
         original: rows by lambda, by data set.
         bench: results of `make bench`.
-        evidence: the given tables of `EVIDENCE`, by name.
+        evidence: those tables of `EVIDENCE` that the study has, by name.
         paths: path of each file, by flag; of a manifest, by source.
     """
 
@@ -63,8 +63,8 @@ def read(arguments: argparse.Namespace) -> Sources:
         UserError: a file is missing or broken.
     """
     by_metric = [*tables.CELL, "metric"]
-    given = {name: getattr(arguments, name) for name in [*FLAGS, *EVIDENCE]}
-    paths = {name: path for name, path in given.items() if path is not None}
+    flags = {name: getattr(arguments, name) for name in [*FLAGS, *EVIDENCE]}
+    paths = {name: path for name, path in flags.items() if path is not None}
     manifests = {m["source"]: (path, m) for path in arguments.manifests for m in [read_json(path)]}
     original = read_json(arguments.original)["results"]
     ratios = cost_ratios(tables.read(arguments.times, tables.TIMES_TABLE))

@@ -50,7 +50,7 @@ class Origin(NamedTuple):
         items: of all numbers in its paper.
         metrics: its metrics.csv.
         manifests: folder of the manifests of its data.
-        facts: what made all of its runs, where they are no longer there one by one.
+        facts: of all its runs together, if each run's own are not available.
     """
 
     study: Config
@@ -69,13 +69,13 @@ def main() -> None:
     parser.add_argument("--runs", action="store_true", help="list all runs, not the first few")
     arguments = parser.parse_args()
     origin = find_origin(arguments.config)
-    found = matching(arguments.number, origin.items)
-    if not found:
+    matches = matching(arguments.number, origin.items)
+    if not matches:
         near = ", ".join(nearest(arguments.number, origin.items))
         raise UserError(f"nothing in the paper matches {arguments.number!r}; nearest: {near}")
-    runs = read_runs(origin) if any(item.runs for item in found) else pd.DataFrame()
+    runs = read_runs(origin) if any(item.runs for item in matches) else pd.DataFrame()
     console = Console(highlight=False, soft_wrap=True)
-    for item in found:
+    for item in matches:
         console.print(Text(item.id, style="bold"))
         for name, lines in describe(item, origin, runs, None if arguments.runs else SHOWN_RUNS):
             for number, line in enumerate(lines):
@@ -113,9 +113,9 @@ def read_reference(folder: Path) -> Origin:
         numbers.macros(PAPER["text"], cited),
         *(table_function(name)(cited) for name in names),
     ]
-    made = [item._replace(command="make paper") for part in written for item in part.items]
+    items = [item._replace(command="make paper") for part in written for item in part.items]
     facts = read_json(folder / "facts.json")
-    return Origin(study, made, folder / "metrics.csv", folder / "data", facts)
+    return Origin(study, items, folder / "metrics.csv", folder / "data", facts)
 
 
 def read_items(generated: Path) -> list[Item]:
@@ -160,7 +160,7 @@ def read_runs(origin: Origin) -> pd.DataFrame:
 
 
 def describe(
-    item: Item, origin: Origin, runs: pd.DataFrame, shown: int | None
+    item: Item, origin: Origin, runs: pd.DataFrame, limit: int | None
 ) -> list[tuple[str, list[str]]]:
     """The description of an item: pairs of a heading and its lines.
 
@@ -168,27 +168,27 @@ def describe(
         item: of a sidecar.
         origin: of the item.
         runs: of `read_runs`.
-        shown: how many runs are listed, all if None.
+        limit: number of runs to list; None for all.
 
     Raises:
         UserError: a run of the item is not in metrics.csv.
     """
     if lost := [key for key in item.runs if key not in runs.index]:
         raise UserError(f"{item.id} names run {lost[0]}, which metrics.csv lacks; make it again")
-    made = runs.loc[item.runs] if item.runs else runs
-    listed = [f"{key}  {made['folder'][key].as_posix()}" for key in item.runs[:shown]]
+    own_runs = runs.loc[item.runs] if item.runs else runs
+    listed = [f"{key}  {own_runs['folder'][key].as_posix()}" for key in item.runs[:limit]]
     more = len(item.runs) - len(listed)
-    said = [f"{len(item.runs)} in all" if item.runs else "none: it was read from the files alone"]
-    facts, data = (of_facts(made, origin), of_data(made, origin)) if item.runs else ([], [])
+    total = [f"{len(item.runs)} in all" if item.runs else "none: it was read from the files alone"]
+    facts, data = (of_facts(own_runs, origin), of_data(own_runs, origin)) if item.runs else ([], [])
     trained = (
-        [line for folder in made["folder"][:1] for line in of_training(folder)] if facts else []
+        [line for folder in own_runs["folder"][:1] for line in of_training(folder)] if facts else []
     )
     value = item.value if isinstance(item.value, str) else json.dumps(item.value)
     return [
         ("printed", [item.printed]),
         ("value", [value]),
         ("statistic", [item.statistic]),
-        ("runs", [*said, *listed, *([f"and {more} more: --runs"] if more else [])]),
+        ("runs", [*total, *listed, *([f"and {more} more: --runs"] if more else [])]),
         ("files", [f"{_hash(Path(file))}  {file}" for file in item.files]),
         ("data", data),
         ("made by", facts),
@@ -201,11 +201,11 @@ def of_facts(runs: pd.DataFrame, origin: Origin) -> list[str]:
     """The commits and machines that made these runs, with how many each made."""
     if origin.facts is not None:
         commits = origin.facts["commits"].items()
-        made = Counter({_making(origin.facts | {"commit": c}): count for c, count in commits})
-        total = made.total()
-        return [f"{making}: {count} of all {total} runs" for making, count in made.items()]
-    made = Counter(_making_of(folder / "facts.json") for folder in runs["folder"])
-    return [f"{making}: {count} of {len(runs)} runs" for making, count in made.items()]
+        counts = Counter({_making(origin.facts | {"commit": c}): count for c, count in commits})
+        total = counts.total()
+        return [f"{making}: {count} of all {total} runs" for making, count in counts.items()]
+    counts = Counter(_making_of(folder / "facts.json") for folder in runs["folder"])
+    return [f"{making}: {count} of {len(runs)} runs" for making, count in counts.items()]
 
 
 def of_training(folder: Path) -> list[str]:
@@ -217,12 +217,12 @@ def of_training(folder: Path) -> list[str]:
 def of_data(runs: pd.DataFrame, origin: Origin) -> list[str]:
     """The hashes of the examples that these runs read, beside those of the manifests."""
     lines = []
-    for (protocol, dataset), chosen in runs.groupby(["protocol", "dataset"], sort=False):
+    for (protocol, dataset), group in runs.groupby(["protocol", "dataset"], sort=False):
         source = origin.study["protocols"][protocol]["datasets"][dataset]["source"]
         path = origin.manifests / f"{source}.json"
-        kept = read_json(path)["sha256"] if path.exists() else None
-        for digest in chosen["data_sha256"].unique():
-            agrees = "as in" if digest == kept else "unlike"
+        expected = read_json(path)["sha256"] if path.exists() else None
+        for digest in group["data_sha256"].unique():
+            agrees = "as in" if digest == expected else "unlike"
             lines.append(f"{digest}  {dataset}, {agrees} {path.as_posix()}")
     return list(dict.fromkeys(lines))
 

@@ -50,7 +50,7 @@ def main() -> None:
     place = arguments.checkpoints / training_key
     with locks.waiting(place / "lock"):
         if finished.restore(place, arguments.out):
-            print(f"this run is done already, its files are taken from {place}", flush=True)
+            print(f"this run is already finished; its files are copied from {place}", flush=True)
             return
         trainer = make_trainer(splits.prepare(data, settings), settings)
         setup_seconds = time.time() - begun - trainer.compile_seconds
@@ -69,10 +69,10 @@ def main() -> None:
 
 
 def with_selection(settings: Settings, selected: Path | None) -> Settings:
-    """The settings with the learning rate and weight decay that a search has chosen.
+    """The settings with the learning rate and weight decay of a search's result.
 
     Raises:
-        UserError: the run needs a selection and none is given.
+        UserError: the run needs the result of a search, and there is none.
     """
     if settings.search is None:
         return settings
@@ -89,11 +89,11 @@ def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
     """Train to the end.
 
     Raises:
-        StoppedError: a signal told it to end; the last epoch is saved.
+        StoppedError: a signal arrived; the last epoch is saved.
     """
     epochs = trainer.settings.epochs
     with note_signals() as received:
-        for state in _shown(fit(trainer, state), epochs, state.epoch):  # noqa: B020
+        for state in _with_progress(fit(trainer, state), epochs, state.epoch):  # noqa: B020
             signal = received()
             if signal and state.status == RUNNING:
                 checkpoints.save(state)
@@ -106,10 +106,10 @@ def _train(trainer: Trainer, state: State, checkpoints: Checkpoints) -> State:
     return state
 
 
-def _shown(states: Iterable[State], epochs: int, done: int) -> Iterable[State]:
-    """Pass states on, with a progress bar on a terminal and a line an epoch elsewhere."""
+def _with_progress(states: Iterable[State], epochs: int, resumed: int) -> Iterable[State]:
+    """Yield the states; show a progress bar on a terminal, else print one line per epoch."""
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("epochs", total=epochs, completed=done)
+        task = progress.add_task("epochs", total=epochs, completed=resumed)
         for state in states:
             progress.update(task, completed=state.epoch)
             if not sys.stdout.isatty():
@@ -128,7 +128,7 @@ def _line(state: State, epochs: int) -> str:
 
 
 def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
-    """What metrics.json holds beside the run's name."""
+    """The entries of metrics.json, except those that name the run."""
     settings = trainer.settings
     training = [row["tr_h2_training"] for row in state.rows if row["tr_h2_training"] is not None]
     measured = [row["tr_h2"] for row in state.rows if row["tr_h2"] is not None]
@@ -199,7 +199,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--lambda", dest="lam", required=True, help="as written in the config")
     parser.add_argument("--seed", type=int, required=True, help="a seed of the protocol")
     parser.add_inputs("data")
-    parser.add_argument("--selected", type=Path, help="result of the search, where there is one")
+    parser.add_argument("--selected", type=Path, help="result of the search, if the run has one")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument(
         "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"

@@ -1,4 +1,4 @@
-"""Mini-batches on the device: what an epoch's compiled steps read, and how."""
+"""Mini-batches on the device, for the compiled steps of an epoch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Batches(NamedTuple):
 
     Attributes:
         examples: arrays that stay on the device for all epochs.
-        plan: `plan(order) -> arrays` of an epoch's batches, order int [steps, B]; the leading axis
-            of each array is the step.
-        load: `load(examples, part) -> (x, y)`, part one step of the plan: inputs [B, d], dense
-            or sparse, and labels [B].
+        plan: `plan(order) -> arrays` of an epoch's batches, with order int [steps, B]; the first
+            axis of each array is the step.
+        load: `load(examples, part) -> (x, y)`: inputs [B, d], dense or sparse, and labels [B] of
+            one step of the plan.
     """
 
     examples: Any
@@ -33,11 +33,11 @@ class Batches(NamedTuple):
 
 
 def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
-    """The batches of a split, dense or sparse as it is stored.
+    """The batches of a split, dense or sparse like the split.
 
     Args:
         split: of `flatreg.data.splits.prepare`.
-        orders: of all epochs, each int [steps, B]; the largest batch decides the shapes.
+        orders: of all epochs, each int [steps, B]; the largest batch sets the shapes.
     """
     if sparse.issparse(split.x):
         largest = max(_largest(split.x, order) for order in orders)
@@ -47,7 +47,7 @@ def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
 
 
 def _dense(split: Split) -> Batches:
-    """Rows are gathered and scaled step by step: pictures stay bytes until then."""
+    """Gather and scale the rows in each step, so that pictures stay bytes until then."""
 
     def load(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, y = examples
@@ -58,13 +58,13 @@ def _dense(split: Split) -> Batches:
 
 
 def _sparse(split: Split, capacity: int) -> Batches:
-    """Rows as coordinates, padded with zeros to one length: no dense batch is made."""
+    """Rows as coordinates, padded with zeros to one length, so that no batch becomes dense."""
     x = split.x
 
     def plan(order: np.ndarray) -> tuple[np.ndarray, ...]:
         steps, batch = order.shape
         values = np.zeros((steps, capacity), np.float32)
-        # Padding lies in the last row, so that rows stay sorted.
+        # Padding is in the last row, so that rows stay sorted.
         places = np.zeros((steps, capacity, 2), np.int32)
         places[..., 0] = batch - 1
         picked = x[order.ravel()]
@@ -86,5 +86,5 @@ def _sparse(split: Split, capacity: int) -> Batches:
 
 
 def _largest(x: sparse.csr_array, order: np.ndarray) -> int:
-    """Entries of the largest batch of an epoch."""
+    """Number of entries in the largest batch of an epoch."""
     return int(np.diff(x.indptr)[order].sum(axis=1).max())

@@ -1,6 +1,6 @@
-"""Checkpoints of a running training, by orbax, each with a checksum of all that is in it.
+"""Checkpoints of a training, by orbax, each with a checksum of its whole content.
 
-A resumed run ends in the bytes of an unbroken one.
+A resumed run writes the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from flatreg.disk.statuses import RUNNING
 from flatreg.errors import UserError, mendable
 from flatreg.train.loop import Kept, State
 
-# Orbax logs each step of its work, options left at their defaults, and tracebacks of its threads,
-# whose errors it raises as well.
+# Orbax logs each step of its work, its default options, and tracebacks of its threads, whose errors
+# it also raises.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder of their own; the newest two are kept.
+    """The newest two checkpoints of one training, in a folder of their own.
 
     Args:
-        folder: of this training alone; made if missing.
-        key: of the training; a checkpoint of another is passed over.
-        every: epochs from one checkpoint to the next.
+        folder: of this training alone; created if missing.
+        key: of the training; a checkpoint with another key is deleted.
+        every: number of epochs between checkpoints.
     """
 
     def __init__(self, folder: Path, key: str, every: int) -> None:
@@ -43,7 +43,7 @@ class Checkpoints:
         self._manager = self._open()
 
     def __enter__(self) -> Self:
-        """Open."""
+        """Return the open folder."""
         return self
 
     def __exit__(
@@ -56,15 +56,15 @@ class Checkpoints:
         self._manager.close()
 
     def save_if_due(self, state: State) -> None:
-        """Write a checkpoint if this epoch is due for one."""
+        """Write a checkpoint if one is due after this epoch."""
         if state.epoch and state.epoch % self._every == 0:
             self.save(state)
 
     def save(self, state: State) -> None:
-        """Write a checkpoint of a training that goes on, if this epoch has none yet.
+        """Write a checkpoint of an unfinished training, if this epoch has none.
 
         Raises:
-            UserError: the disk has no room for it, or it cannot be written.
+            UserError: the disk is too full, or the checkpoint cannot be written.
         """
         if state.status != RUNNING or state.epoch in self._manager.all_steps():
             return
@@ -81,10 +81,10 @@ class Checkpoints:
             raise UserError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
 
     def restore(self, fresh: State) -> State:
-        """The state of the last good checkpoint, or `fresh` if there is none.
+        """The state of the newest valid checkpoint, or `fresh` if there is none.
 
-        One that cannot be read, is not what was written, or is of another training is passed over,
-        with a line that says so.
+        A checkpoint that cannot be read, was changed, or is of another training is deleted, with
+        a message.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
@@ -95,7 +95,7 @@ class Checkpoints:
         return fresh
 
     def _open(self) -> ocp.CheckpointManager:
-        """Orbax's manager, which does not open a folder that holds a checkpoint it cannot read."""
+        """Open orbax's manager; it refuses a folder with a checkpoint that it cannot read."""
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         while True:
             try:
@@ -107,7 +107,7 @@ class Checkpoints:
                 self._pass_over(max(steps), error)
 
     def _check_room(self, arrays: dict[str, Any]) -> None:
-        """Orbax's threads tell of a full disk in tracebacks of their own: better not to begin."""
+        """Check the free space first: on a full disk orbax's threads print tracebacks."""
         needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 100_000
         free = shutil.disk_usage(self._folder).free
         if free < needed:
@@ -117,7 +117,7 @@ class Checkpoints:
             )
 
     def _pass_over(self, step: int, error: Exception) -> None:
-        """Delete a checkpoint that cannot be read, unless that is not its own fault."""
+        """Delete a broken checkpoint, unless the error is one that the user can correct."""
         if mendable(error):
             raise error
         print(
@@ -164,7 +164,7 @@ def _record(state: State) -> dict[str, Any]:
 
 
 def _sha256(arrays: dict[str, Any], record: dict[str, Any]) -> str:
-    """SHA-256 of a checkpoint's arrays, each with its place, type and shape, and of its record."""
+    """SHA-256 of a checkpoint's record and arrays, with the path, type and shape of each array."""
     total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
         array = np.asarray(leaf)

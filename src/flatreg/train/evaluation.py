@@ -1,4 +1,4 @@
-"""Loss and accuracy of a whole split, in blocks, on the device."""
+"""Loss and accuracy of a whole split, computed in blocks on the device."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BLOCK = 1000
 def make_evaluation(
     logits: Callable[[Params, Any], jax.Array], split: Split
 ) -> Callable[[Params], tuple[float, float]]:
-    """Mean loss (nats) and accuracy over a split as a function of parameters; NaN if it is empty.
+    """A function from parameters to mean loss (nats) and accuracy over a split; NaN if it is empty.
 
     Args:
-        logits: of parameters and inputs, dropout off.
-        split: whose examples stay on the device.
+        logits: a function of parameters and inputs, dropout off.
+        split: its examples stay on the device.
     """
     examples = len(split.y)
     if examples == 0:
@@ -38,9 +38,9 @@ def make_evaluation(
         def of_block(part: Any) -> Any:
             rows, real = part
             x, y = fed.load(examples, rows)
-            found = logits(params, x)
-            losses = jnp.where(real, models.task_losses(found, y), 0)
-            return jnp.sum(losses), jnp.sum(models.correct(found, y) & real)
+            scores = logits(params, x)
+            losses = jnp.where(real, models.task_losses(scores, y), 0)
+            return jnp.sum(losses), jnp.sum(models.correct(scores, y) & real)
 
         return jax.lax.map(of_block, plan)
 

@@ -1,8 +1,8 @@
-"""One training, the original's Algorithm 1, as a function of data and settings.
+"""One training as a function of data and settings (the original's Algorithm 1).
 
-Every random number has its own stream, named by purpose and step and drawn from the run's
-seed alone: runs of one seed share initial weights, data order and dropout masks across lambdas,
-and a run resumed from a checkpoint goes on with the numbers an unbroken one would have drawn.
+Each random number depends only on its purpose, its step and the run's seed. So runs of one seed
+share initial weights, data order and dropout masks across lambdas, and a resumed run draws the same
+numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ STREAMS = {"initialization": 0, "dropout": 1, "probes": 2, "measurement": 3, "or
 
 
 class Kept(NamedTuple):
-    """The parameters that a run keeps, and the epoch (from 1) they are of; 0 before any."""
+    """The parameters that a run keeps, and their epoch (from 1); 0 before the first epoch."""
 
     params: Params
     epoch: int
 
 
 class State(NamedTuple):
-    """All that a training needs to go on after an epoch.
+    """All that a training needs to continue after an epoch.
 
     Attributes:
         params: the current parameters.
         optimizer: optax state.
-        kept: what would be kept if the run ended here.
-        rows: one dictionary an epoch done.
+        kept: the parameters that the run keeps if it ends here.
+        rows: one dictionary per finished epoch.
         seconds: time spent so far: train, compile, measure.
         status: one of `flatreg.disk.statuses`.
         diverged_step: first step (from 1) that was not finite, else None.
@@ -80,12 +80,12 @@ class State(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
         return len(self.rows)
 
 
 class Trainer(NamedTuple):
-    """The compiled parts of one training and the data they run on."""
+    """The compiled parts of one training, and its data."""
 
     settings: Settings
     splits: Splits
@@ -104,7 +104,7 @@ class Trainer(NamedTuple):
 
 
 def fit(trainer: Trainer, state: State) -> Iterator[State]:
-    """Train to the end from `state`, yielding the state after every epoch."""
+    """Train from `state` to the end, and yield the state after each epoch."""
     while state.status == RUNNING:
         state = _train_epoch(trainer, state)
         yield state
@@ -171,7 +171,7 @@ def make_trainer(splits: Splits, settings: Settings) -> Trainer:
 
 
 def _objective(model: nn.Module, inputs: jax.Array, settings: Settings) -> objective.Objective:
-    # At lambda 0 nothing depends on the penalty's settings, nor on the estimator's coordinates.
+    # At lambda 0 the result must not depend on the penalty's settings, such as its estimator.
     estimator = settings.penalty.estimator if float(settings.lam) > 0 else "auto"
     return objective.build(
         model,
@@ -183,12 +183,12 @@ def _objective(model: nn.Module, inputs: jax.Array, settings: Settings) -> objec
 
 
 def stream(seed: int, purpose: str) -> jax.Array:
-    """The key of a run's random numbers for one purpose of `STREAMS`."""
+    """The key of a seed's random numbers for one purpose of `STREAMS`."""
     return jax.random.fold_in(jax.random.key(seed), STREAMS[purpose])
 
 
 def epoch_order(settings: Settings, epoch: int, examples: int) -> np.ndarray:
-    """Row numbers [steps, B] of the batches of an epoch (from 0); what is left over is dropped."""
+    """Row numbers [steps, B] of the batches of an epoch (from 0), without a last smaller batch."""
     rng = np.random.default_rng([STREAMS["order"], seed_of(settings, "order"), epoch])
     batch = settings.batch
     return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
@@ -277,7 +277,7 @@ def _run_epoch(trainer: Trainer, state: State) -> tuple[Params, optax.OptState, 
 
 
 def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:
-    """One row of `EPOCH_COLUMNS`; None where a quantity does not exist."""
+    """The row of an epoch, with `EPOCH_COLUMNS`; None where a quantity does not exist."""
     settings, count = trainer.settings, trainer.steps_per_epoch
     validation_loss, validation_accuracy = trainer.evaluate["validation"](params)
     _, test_accuracy = trainer.evaluate["test"](params)
@@ -302,12 +302,12 @@ def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int)
 
 
 def finite(value: float) -> float | None:
-    """The number, or None where it is not finite."""
+    """The number, or None if it is not finite."""
     return value if np.isfinite(value) else None
 
 
 def _keep(selection: str, state: State, latest: Kept, row: Row) -> Kept:
-    """The latest parameters, or the best so far on the validation split, ties by its loss."""
+    """The latest parameters, or those with the best validation accuracy, ties by loss."""
     if selection == "last" or state.kept.epoch == 0:
         return latest
     best = state.rows[state.kept.epoch - 1]
@@ -326,7 +326,7 @@ def _status(rows: list[Row], settings: Settings) -> str:
 
 
 def _has_converged(rows: list[Row], convergence: Convergence) -> bool:
-    """Whether the validation loss has not fallen by `min_delta` for `patience` epochs."""
+    """Whether the last `patience` epochs lowered the validation loss by less than `min_delta`."""
     patience = convergence.patience
     if patience is None or len(rows) <= patience:
         return False

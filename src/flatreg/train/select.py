@@ -1,8 +1,8 @@
 """Choose a data set's learning rate and weight decay.
 
-Each point of the protocol's committed grid is trained once at lambda 0; the one with the highest
-validation accuracy is chosen, ties by validation loss. The test split is taken away before the
-first step. A search that was killed goes on after the last point it has tried.
+Train once at each point of the protocol's grid, at lambda 0, and choose the point with the highest
+validation accuracy, ties by validation loss. The trainings have no test split. A search that was
+killed continues after the last point that it finished.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flatreg.train.loop import fit, make_trainer, start
 
 
 def main() -> None:
-    """Search the grid of one data set of one protocol and write what was found."""
+    """Search the grid of one data set of one protocol and write the result."""
     arguments = _parse()
     machine.set_up(arguments)
     study = read_json(arguments.config)
@@ -50,15 +50,15 @@ def main() -> None:
         shutil.rmtree(place)
 
 
-def once(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was kept of some work, or else its result, which is kept then."""
-    if kept.exists():
+def once(path: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read the saved result of some work; without one, do the work and save its result."""
+    if path.exists():
         try:
-            return read_sealed(kept)
+            return read_sealed(path)
         except UserError as error:
-            print(f"trying this point anew ({error})", flush=True)
+            print(f"trying this point again ({error})", flush=True)
     result = work()
-    write_sealed(kept, result)
+    write_sealed(path, result)
     return result
 
 
@@ -69,17 +69,17 @@ def grid(search: Search) -> list[dict[str, float]]:
 
 
 def try_point(run_splits: splits.Splits, settings: Settings) -> dict[str, Any]:
-    """Train at one point and tell its status and the validation figures of what it keeps."""
+    """Train at one point; return its status and the validation results of the kept epoch."""
     trainer = make_trainer(run_splits, settings)
     (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
-    kept = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
+    row = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
     record = {
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "status": state.status,
         "epoch": state.kept.epoch,
-        "validation_accuracy": kept.get("validation_accuracy"),
-        "validation_loss": kept.get("validation_loss"),
+        "validation_accuracy": row.get("validation_accuracy"),
+        "validation_loss": row.get("validation_loss"),
     }
     print(", ".join(f"{name} {value}" for name, value in record.items()), flush=True)
     return record
@@ -106,7 +106,7 @@ def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
     parser.add_argument("--protocol", required=True, help="a protocol of the config")
-    parser.add_argument("--dataset", required=True, help="a data set of it that has a search")
+    parser.add_argument("--dataset", required=True, help="one of its data sets, with a search")
     parser.add_inputs("data")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
     machine.add_flags(parser)

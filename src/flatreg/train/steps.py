@@ -1,4 +1,4 @@
-"""The compiled steps of one epoch: task, penalty on every k-th, optimizer, until not finite."""
+"""The compiled steps of one epoch: task, penalty on every k-th step, optimizer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Gradient = Callable[..., Any]
 
 
 class Sums(NamedTuple):
-    """Sums over the steps of one epoch, and the last step (from 1) that was taken."""
+    """Sums over the steps of one epoch, and the number of the last step (from 1)."""
 
     step: jax.Array
     loss: jax.Array
@@ -34,20 +34,20 @@ Carry = tuple[Params, optax.OptState, Sums]
 
 
 def no_sums(step: int) -> Sums:
-    """The sums before the first step of an epoch; `step` were taken before it."""
+    """The sums before the first step of an epoch, which comes after `step` earlier steps."""
     zero = jnp.float32(0)
     return Sums(jnp.int32(step), zero, jnp.int32(0), zero, zero, jnp.int32(0), jnp.bool_(True))
 
 
 class Streams(NamedTuple):
-    """Keys of a run's random numbers; arguments, so that all seeds share one compiled program."""
+    """Keys of a run's random numbers, as arguments: all seeds share one compiled program."""
 
     dropout: jax.Array
     probes: jax.Array
 
 
 def plain_gradient(objective: Objective) -> Gradient:
-    """Loss and gradient of the task alone: what lambda = 0 costs."""
+    """Loss and gradient of the task alone, so that lambda 0 costs nothing extra."""
     differentiate = penalty.plain_value_and_grad(
         objective.estimator, task=objective.task, has_aux=True
     )
@@ -81,7 +81,7 @@ def penalized_gradient(objective: Objective, interval: int) -> Gradient:
 def make_epoch(
     gradient: Gradient, optimizer: optax.GradientTransformation, batches: Batches
 ) -> Callable[..., Carry]:
-    """All steps of an epoch in one call, up to the first whose loss or gradient is not finite.
+    """All steps of an epoch in one call; it stops after a loss or gradient that is not finite.
 
     Returns:
         `run(params, opt_state, sums, examples, plan, weight, streams)`.

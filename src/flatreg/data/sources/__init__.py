@@ -1,9 +1,9 @@
-"""Where data sets come from: one module for each source, known by its name.
+"""Where data sets come from: one module per source, with the name of the source.
 
 A new source is a new module in this folder with `read(settings) -> Prepared` and two constants:
 
-    READINGS        what can be read of a text ("whole", "stripped"); empty for all other data
-    STANDARD_SPLIT  whether the data come with a test split; if not, the config fixes one
+    READINGS        readings of a text ("whole", "stripped"); empty for all other data
+    STANDARD_SPLIT  whether the data have a test split; if not, the config sets one
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from flatreg.data import tfds_cache
 from flatreg.data.download import DownloadError, members
 from flatreg.data.prepared import About, Prepared, of_table
 
-# No text, which would have readings.
+# Only texts have readings.
 READINGS = ()
 STANDARD_SPLIT = True
 
@@ -29,7 +29,7 @@ PICTURE_SHAPE = (3, 32, 32)
 
 
 class Builder(tfds_cache.ArchiveBuilder, Cifar100, skip_registration=True):
-    """The library's builder, with NumPy and Pillow in the place of TensorFlow."""
+    """The library's builder, with NumPy and Pillow in place of TensorFlow."""
 
     name = "cifar100"
 
@@ -60,7 +60,7 @@ def read(settings: DataSettings) -> Prepared:
 
 
 def read_source(source: tfds_cache.Source) -> Prepared:
-    """As `read`, from an archive that is told.
+    """Like `read`, for any archive.
 
     Raises:
         UserError: no cache and no download, or a broken cache.
@@ -92,10 +92,10 @@ def _file(files: dict[str, bytes], name: str) -> bytes:
 
 
 def _pictures(prefix: str, contents: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Examples in the library's features: a record is coarse label, fine label, picture."""
+    """Yield examples as the library's features; a record is coarse label, fine label, picture."""
     length = len(LABEL_FILES) + int(np.prod(PICTURE_SHAPE))
     if len(contents) % length:
-        raise DownloadError(f"the archive's {prefix.rstrip('_')}.bin is cut")
+        raise DownloadError(f"the archive's {prefix.rstrip('_')}.bin is truncated")
     for index, record in enumerate(np.frombuffer(contents, np.uint8).reshape(-1, length)):
         picture = record[len(LABEL_FILES) :].reshape(PICTURE_SHAPE).transpose(1, 2, 0)
         yield (
@@ -104,6 +104,6 @@ def _pictures(prefix: str, contents: bytes) -> Iterator[tuple[int, dict[str, Any
                 "id": f"{prefix}{index:05d}",
                 "coarse_label": int(record[0]),
                 "label": int(record[1]),
-                "image": Image.fromarray(picture.copy()),  # the library makes a PNG of it
+                "image": Image.fromarray(picture.copy()),  # the library stores it as a PNG
             },
         )

@@ -14,9 +14,9 @@ from flatreg.config import DataSettings
 from flatreg.data.prepared import About, Prepared, of_table
 from flatreg.data.standard_split import stratified
 
-# No text, which would have readings.
+# Only texts have readings.
 READINGS = ()
-# The config fixes one.
+# The config sets one.
 STANDARD_SPLIT = False
 
 

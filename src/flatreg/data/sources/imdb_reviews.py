@@ -19,7 +19,6 @@ from flatreg.data.download import members
 from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.data.text import count_words
 
-# What can be read of a text.
 READINGS = ("whole",)
 STANDARD_SPLIT = True
 
@@ -27,10 +26,10 @@ URL = "http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 
 class Builder(tfds_cache.ArchiveBuilder, library.Builder, skip_registration=True):
-    """The library's builder, with tarfile in the place of TensorFlow."""
+    """The library's builder, with tarfile in place of TensorFlow."""
 
     name = "imdb_reviews"
-    pkg_dir_path = Path(library.__file__).parent  # where description and citation are
+    pkg_dir_path = Path(library.__file__).parent  # the folder with description and citation
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict]]]:
         path = dl_manager.download(self.archive.url)
@@ -56,12 +55,12 @@ def read(settings: DataSettings) -> Prepared:
     Raises:
         UserError: no cache and no download, or a broken cache.
     """
-    del settings  # the features, not the counts, depend on them
+    del settings  # only the features depend on them
     return read_source(SOURCE)
 
 
 def read_source(source: tfds_cache.Source) -> Prepared:
-    """As `read`, from an archive that is told.
+    """Like `read`, for any archive.
 
     Raises:
         UserError: no cache and no download, or a broken cache.
@@ -72,11 +71,11 @@ def read_source(source: tfds_cache.Source) -> Prepared:
         examples = tfds_cache.examples(cache, split)
         reviews = [e["text"] for e in examples]
         y = np.array([e["label"] for e in examples], dtype=np.int32)
-        found = digest_rows(reviews, y)
-        order = canonical_order(found)
+        row_digests = digest_rows(reviews, y)
+        order = canonical_order(row_digests)
         texts[split] = [reviews[i].decode() for i in order]
         labels[split] = y[order]
-        digests[split] = [found[i] for i in order]
+        digests[split] = [row_digests[i] for i in order]
     about = About(
         name="imdb_reviews",
         title="IMDB reviews",

@@ -28,7 +28,6 @@ from flatreg.data.prepared import About, Prepared, canonical_order, digest_rows
 from flatreg.data.text import count_words
 from flatreg.errors import UserError
 
-# What can be read of a text.
 READINGS = ("whole", "stripped")
 STANDARD_SPLIT = True
 
@@ -45,7 +44,7 @@ def read(settings: DataSettings) -> Prepared:
     Raises:
         UserError: no cache and no download, or a broken cache.
     """
-    del settings  # the features, not the counts, depend on them
+    del settings  # only the features depend on them
     home = data_home()
     if not (home / CACHE).exists():
         download(home)
@@ -53,10 +52,10 @@ def read(settings: DataSettings) -> Prepared:
     stripped = {split: _posts(home, split, STRIPPED) for split in whole}
     labels, digests, orders = {}, {}, {}
     for split, posts in whole.items():
-        found = digest_rows((post.encode() for post in posts.data), posts.target)
-        orders[split] = canonical_order(found)
+        row_digests = digest_rows((post.encode() for post in posts.data), posts.target)
+        orders[split] = canonical_order(row_digests)
         labels[split] = posts.target[orders[split]].astype("int32")
-        digests[split] = [found[i] for i in orders[split]]
+        digests[split] = [row_digests[i] for i in orders[split]]
     arrays = {}
     for reading, bunches in (("whole", whole), ("stripped", stripped)):
         texts = {s: [bunches[s].data[i] for i in orders[s]] for s in bunches}
@@ -75,10 +74,10 @@ def read(settings: DataSettings) -> Prepared:
 
 
 def data_home() -> Path:
-    """The folder of the cache, absolute: `SCIKIT_LEARN_DATA`, or the library's own default.
+    """The absolute folder of the cache: `SCIKIT_LEARN_DATA`, or the library's default.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     try:
         return Path(get_data_home()).resolve()
@@ -87,15 +86,15 @@ def data_home() -> Path:
 
 
 def download(home: Path) -> None:
-    """Let the library fill the cache; it is there as a whole or not at all.
+    """Let the library fill the cache, as a whole or not at all.
 
     Raises:
-        UserError: it cannot be downloaded, is not what the library's checksum says, or the cache
+        UserError: it cannot be downloaded, its checksum differs from the library's, or the cache
             cannot be written.
     """
     print(f"downloading newsgroups20 (14 MB) into {home}", flush=True)
     try:
-        # A failed download leaves parts behind: they go with the folder.
+        # A failed download leaves parts behind; they are deleted with the folder.
         with tempfile.TemporaryDirectory(prefix=".newsgroups20-", dir=home) as scratch:
             with _quick_to_give_up():
                 _fetch_checked(Path(scratch, UNPACKED))
@@ -116,9 +115,9 @@ def download(home: Path) -> None:
 
 
 def _fetch_checked(folder: Path) -> None:
-    """Put the archive where the library looks before it downloads, if nothing in it points outside.
+    """Download the archive to where the library looks first; no member may point outside.
 
-    The library leaves that check to Python, which has it from 3.11.4 on: Debian 12's has not.
+    The library leaves that check to Python, which has it from 3.11.4 on: Debian 12 lacks it.
     """
     folder.mkdir()
     archive = _fetch_remote(_twenty_newsgroups.ARCHIVE, dirname=folder, n_retries=1, delay=0.1)
@@ -128,7 +127,7 @@ def _fetch_checked(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _quick_to_give_up() -> Iterator[None]:
-    """The library waits for ever on a server that falls silent, and warns before a second try."""
+    """Limit the library's wait for a silent server, and hide its warning before a second try."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_SECONDS)
     try:
@@ -140,10 +139,10 @@ def _quick_to_give_up() -> Iterator[None]:
 
 
 def _posts(home: Path, split: str, remove: tuple[str, ...]) -> Any:
-    """Posts of a cache that is there, in its order."""
-    said = io.StringIO()  # the library prints why a cache cannot be read
+    """The posts of an existing cache, in its order."""
+    output = io.StringIO()  # the library prints why a cache cannot be read
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(output):
             return fetch_20newsgroups(
                 data_home=home,
                 subset=split,
@@ -152,7 +151,7 @@ def _posts(home: Path, split: str, remove: tuple[str, ...]) -> Any:
                 download_if_missing=False,
             )
     except (OSError, KeyError, AttributeError, TypeError) as error:
-        reason = " ".join(said.getvalue().replace("_", " ").split()) or repr(error)
+        reason = " ".join(output.getvalue().replace("_", " ").split()) or repr(error)
         raise UserError(
             f"the cache of newsgroups20, {home / CACHE}, is broken ({reason}); delete it to "
             f"download it again, or {ADVICE}"

@@ -1,6 +1,6 @@
 """The paper's tables, each with the provenance of its numbers.
 
-To add a table, add a module with `table(found) -> Printed` to this folder and a line to `TABLES`.
+To add a table, add a module with `table(cited) -> Printed` to this folder and a line to `TABLES`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ METRICS = (
 )
 
 
-def table(found: Sources) -> Printed:
+def table(cited: Sources) -> Printed:
     r"""A `longtable`, one row per cell in the config's order; `\cellscaption` is its caption."""
     heads = " & ".join(f"{title} (sd)" for _, title, _ in METRICS)
     head = rf"protocol & data set & $\lambda$ & $n$ & div. & {heads} & first run's key \\"
@@ -26,36 +26,36 @@ def table(found: Sources) -> Printed:
         *(r"\toprule", head, r"\midrule", r"\endhead"),
         r"\bottomrule\endfoot",
     ]
-    cells = list(dict.fromkeys(run[:3] for run in runs(found.config)))
+    cells = list(dict.fromkeys(run[:3] for run in runs(cited.config)))
     for before, cell in zip([None, *cells], cells, strict=False):
         if before and before[0] != cell[0]:
             lines.append(r"\addlinespace")
-        lines.append(provenance.join([provenance.join(_row(found, cell), " & "), r" \\"]))
+        lines.append(provenance.join([provenance.join(_row(cited, cell), " & "), r" \\"]))
     return provenance.join([*lines, r"\end{longtable}", ""], "\n")
 
 
-def _row(found: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
+def _row(cited: Sources, cell: tuple[str, str, str]) -> list[Printed | str]:
     """Names, sizes, mean (sd) of each metric, and the key of the first run."""
     protocol, dataset, lam = cell
 
     def fact(metric: str, column: str) -> Fact:
-        return places.of_summary(found, *cell, metric, column)
+        return places.of_summary(cited, *cell, metric, column)
 
-    def written(what: str, made: Fact, text: str) -> Printed:
-        return provenance.printed(f"appendix/{'/'.join(cell)}/{what}", made, text)
+    def written(what: str, content: Fact, text: str) -> Printed:
+        return provenance.printed(f"appendix/{'/'.join(cell)}/{what}", content, text)
 
     row: list[Printed | str] = [
         latex.escape(protocol),
         latex.escape(labels.dataset(dataset)),
-        written("lambda", places.of_lambda(found, *cell), lam),
+        written("lambda", places.of_lambda(cited, *cell), lam),
     ]
     for column in ("n", "diverged"):
-        made = fact(METRICS[0][0], column)
-        row.append(written(f"{METRICS[0][0]}/{column}", made, str(int(made.value))))
+        count = fact(METRICS[0][0], column)
+        row.append(written(f"{METRICS[0][0]}/{column}", count, str(int(count.value))))
     for metric, _, pattern in METRICS:
         mean, sd = fact(metric, "mean"), fact(metric, "sd")
         value = written(f"{metric}/mean", mean, latex.number(mean.value, pattern))
         spread = written(f"{metric}/sd", sd, latex.number(sd.value, ".2g"))
         row.append(provenance.join([value, " (", spread, ")"]))
-    key = places.of_key(found, *cell)
+    key = places.of_key(cited, *cell)
     return [*row, provenance.join([r"\texttt{", written("key", key, key.value), "}"])]

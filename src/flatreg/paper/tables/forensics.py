@@ -1,4 +1,4 @@
-"""The paper's table of what the original's numbers can come from.
+"""The paper's table of possible origins of the original's numbers.
 
 By hand: `python -m flatreg.paper.tables table_forensics --help`.
 """
@@ -27,7 +27,7 @@ _LEGEND = (
 )
 
 
-def table(found: Sources) -> Printed:
+def table(cited: Sources) -> Printed:
     """A `tabular` with one block per data set and one row per lambda.
 
     A count is the number of right answers over all runs, on the test set that the values point to,
@@ -47,9 +47,9 @@ def table(found: Sources) -> Printed:
         + r" & reported & count & $\Delta$ & s.e." * len(ACCURACIES)
         + r" & final can be \\",
     ]
-    original = reported.read(found.paths["original"])
-    for dataset in dict.fromkeys(found.evidence["grim"]["dataset"]):
-        lines += _Block(found, original, dataset).lines()
+    original = reported.read(cited.paths["original"])
+    for dataset in dict.fromkeys(cited.evidence["grim"]["dataset"]):
+        lines += _Block(cited, original, dataset).lines()
     lines += [r"\midrule", *(_across([sentence]) for sentence in _LEGEND)]
     return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
 
@@ -57,14 +57,14 @@ def table(found: Sources) -> Printed:
 class _Block:
     """One data set of the table; its numbers carry their provenance."""
 
-    def __init__(self, found: Sources, original: Original, dataset: str) -> None:
-        self._dataset, self._original, self._paths = dataset, original, found.paths
+    def __init__(self, cited: Sources, original: Original, dataset: str) -> None:
+        self._dataset, self._original, self._paths = dataset, original, cited.paths
         self._runs = original.runs
-        checks = found.evidence["checks"]
+        checks = cited.evidence["checks"]
         self._checks = checks[checks["dataset"] == dataset]
         self._n_test = int(self._check("test_size")["value"])
         self._grim = _one(
-            found.evidence["grim"], dataset=dataset, n_test=self._n_test, runs=self._runs
+            cited.evidence["grim"], dataset=dataset, n_test=self._n_test, runs=self._runs
         )
 
     def lines(self) -> list[Printed | str]:
@@ -78,7 +78,7 @@ class _Block:
 
     def _fit(self) -> list[Printed | str]:
         name = latex.escape(labels.dataset(self._dataset))
-        # A size that was found by a search needs the probability over the whole search.
+        # A size that comes from a search needs the probability over the whole search.
         chance = "chance" if "test split" in self._grim["split"] else "chance_any"
         first = {"n_test": self._n_test, "lambda": BASELINE, "column": _FINAL}
         one, several = (
@@ -108,8 +108,8 @@ class _Block:
         majority = self._check("majority", **first)
         constant = self._checks[self._checks["check"].isin(["constant", "constants"])]
         hits = constant[constant["consistent"] == 1].drop_duplicates(["lambda", "column"])
-        said = f"reported accuracies of {self._dataset} that a class in each run prints"
-        explained = self._fact("constants_count", len(hits), said, "checks", str(len(hits)))
+        statistic = f"reported accuracies of {self._dataset} that a class in each run prints"
+        explained = self._fact("constants_count", len(hits), statistic, "checks", str(len(hits)))
         return [
             "Guessing gives ",
             self._of_check(guess, "value", latex.number(guess["value"], ".3g")),
@@ -123,22 +123,22 @@ class _Block:
         ]
 
     def _row(self, lam: str, values: list[Reported]) -> Printed:
-        said = "strength of the penalty, as the original paper has it"
-        cells: list[Printed | str] = [self._fact(f"{lam}/lambda", lam, said, "original", lam)]
+        statistic = "strength of the penalty, as the original paper has it"
+        cells: list[Printed | str] = [self._fact(f"{lam}/lambda", lam, statistic, "original", lam)]
         by_column = {value.column: value for value in values}
         for column in ACCURACIES:
             value = by_column.get(column)
             cells += [""] * 4 if value is None else self._number(value)
-        cells.append(_sources(self._checks, lam, self._n_test))
+        cells.append(_origins(self._checks, lam, self._n_test))
         return provenance.join([provenance.join(cells, " & "), r" \\"])
 
     def _number(self, value: Reported) -> list[Printed | str]:
         """A reported number, its count, and its difference to lambda 0 (not at lambda 0 itself)."""
         place = {"lambda": value.lam, "column": value.column}
         text = str(value.printed)
-        said = f"{value.column} as the original paper reports it"
+        statistic = f"{value.column} as the original paper reports it"
         name = f"{value.lam}/{value.column}/reported"
-        number = self._fact(name, value.printed.value, said, "original", text)
+        number = self._fact(name, value.printed.value, statistic, "original", text)
         count = self._check("count", n_test=self._n_test, **place)
         nearest = self._of_check(count, "value", str(int(count["value"])))
         parts = [nearest] if count["consistent"] else [rf"{latex.MISSING} (", nearest, ")"]
@@ -160,19 +160,19 @@ class _Block:
     def _of_grim(self, column: str, text: str | None = None) -> Printed:
         value = self._grim[column]
         described = GRIM_TABLE.columns[column].description
-        said = f"{self._dataset}, {self._n_test} examples x {self._runs} runs: {described}"
-        return self._fact(f"grim/{column}", value, said, "grim", text or str(value))
+        statistic = f"{self._dataset}, {self._n_test} examples x {self._runs} runs: {described}"
+        return self._fact(f"grim/{column}", value, statistic, "grim", text or str(value))
 
     def _of_check(self, row: pd.Series, column: str, text: str) -> Printed:
         where = [row["check"], row["lambda"], row["column"], row["against"]]
         runs = [] if pd.isna(row["runs"]) else [str(row["runs"])]
         name = "/".join([row["lambda"], row["column"], row["check"], *runs, column])
         described = CHECKS_TABLE.columns[column].description
-        said = f"{self._dataset}, {', '.join(where)}: {described}"
-        return self._fact(name, row[column], said, "checks", text)
+        statistic = f"{self._dataset}, {', '.join(where)}: {described}"
+        return self._fact(name, row[column], statistic, "checks", text)
 
-    def _fact(self, name: str, value: object, said: str, source: str, text: str) -> Printed:
-        fact = Fact(value, said, [], [self._paths[source].as_posix()])
+    def _fact(self, name: str, value: object, statistic: str, file: str, text: str) -> Printed:
+        fact = Fact(value, statistic, [], [self._paths[file].as_posix()])
         return provenance.printed(f"table_forensics/{self._dataset}/{name}", fact, text)
 
 
@@ -180,18 +180,18 @@ def _across(parts: list[Printed | str]) -> Printed:
     return provenance.join([rf"\multicolumn{{{_COLUMNS}}}{{@{{}}l@{{}}}}{{", *parts, r"} \\"])
 
 
-def _sources(checks: pd.DataFrame, lam: str, n_test: int) -> str:
+def _origins(checks: pd.DataFrame, lam: str, n_test: int) -> str:
     """The untrained predictions that the final accuracy is consistent with."""
     row = checks[(checks["lambda"] == lam) & (checks["column"] == _FINAL)]
     row = row[row["consistent"] == 1]
     guess = (row["check"] == "chance") & (row["runs"] == 1) & (row["n_test"] == n_test)
     split = (row["check"] == "random_split") & (row["against"].str.endswith("1/5"))
-    found = {
+    origins = {
         "guessing": guess.any(),
         "constant": row["check"].isin(["constant", "constants"]).any(),
         "largest class": split.any(),
     }
-    return ", ".join(name for name, so in found.items() if so) or latex.MISSING
+    return ", ".join(name for name, so in origins.items() if so) or latex.MISSING
 
 
 def _chance(value: float) -> str:

@@ -16,7 +16,7 @@ SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": r"$\approx$", 
 KINDS = {"ratio": r"$\times$", "Spearman's rho": r"$\rho$", "Kendall's tau": r"$\tau$"}
 
 
-def table(found: Sources) -> Printed:
+def table(cited: Sources) -> Printed:
     r"""A `longtable`, one row per claim under the deciding protocol, with `\ledgercaption`.
 
     The last column has the verdicts under the other protocols, as signs.
@@ -29,16 +29,16 @@ def table(found: Sources) -> Printed:
         *(r"\toprule", head, r"\midrule", r"\endhead"),
         r"\bottomrule\endfoot",
     ]
-    for _, rows in found.evidence["claims"].groupby("claim", sort=False):
-        lines.append(provenance.join([provenance.join(_row(found, rows), " & "), r" \\"]))
+    for _, rows in cited.evidence["claims"].groupby("claim", sort=False):
+        lines.append(provenance.join([provenance.join(_row(cited, rows), " & "), r" \\"]))
     return provenance.join([*lines, r"\end{longtable}", ""], "\n")
 
 
-def _row(found: Sources, rows: pd.DataFrame) -> list[Printed | str]:
+def _row(cited: Sources, rows: pd.DataFrame) -> list[Printed | str]:
     first, others = rows.iloc[0], rows.iloc[1:]
-    row = _Row(found, first["claim"], first["protocol"])
+    row = _Row(cited, first["claim"], first["protocol"])
     elsewhere = [
-        provenance.join([f"{latex.escape(p)} ", _Row(found, first["claim"], p).sign()])
+        provenance.join([f"{latex.escape(p)} ", _Row(cited, first["claim"], p).sign()])
         for p in others["protocol"]
     ]
     return [
@@ -60,8 +60,8 @@ def _kind(row: pd.Series) -> str:
 class _Row:
     """One row of claims.csv; its cells carry their provenance."""
 
-    def __init__(self, found: Sources, claim: str, protocol: str) -> None:
-        self._found, self._claim, self._protocol = found, claim, protocol
+    def __init__(self, cited: Sources, claim: str, protocol: str) -> None:
+        self._cited, self._claim, self._protocol = cited, claim, protocol
 
     def cell(self, column: str, text: str) -> Printed:
         """A column, printed as this text."""
@@ -87,7 +87,7 @@ class _Row:
         return provenance.join(parts)
 
     def _fact(self, column: str) -> Any:
-        return places.of_claim(self._found, self._claim, self._protocol, column)
+        return places.of_claim(self._cited, self._claim, self._protocol, column)
 
 
 def _number(value: float) -> str:

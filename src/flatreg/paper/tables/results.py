@@ -15,11 +15,11 @@ BLOCKS = (
 )
 
 
-def table(found: Sources, dataset: str) -> Printed:
+def table(cited: Sources, dataset: str) -> Printed:
     """A `tabular` with one row per lambda and metric; columns: the original, then each protocol."""
-    main = main_protocols(found.config)
-    protocols = [n for n in main if dataset in found.config["protocols"][n]["datasets"]]
-    lambdas = _lambdas(dataset, protocols, found)
+    main = main_protocols(cited.config)
+    protocols = [n for n in main if dataset in cited.config["protocols"][n]["datasets"]]
+    lambdas = _lambdas(dataset, protocols, cited)
     width = 2 + 4 * len(protocols)
     spans = "".join(rf" \cmidrule(lr){{{3 + 4 * i}-{6 + 4 * i}}}" for i in range(len(protocols)))
     heads = "".join(rf" & \multicolumn{{4}}{{c}}{{ours, {latex.escape(n)}}}" for n in protocols)
@@ -33,9 +33,9 @@ def table(found: Sources, dataset: str) -> Printed:
     for metric, title, column, pattern in BLOCKS:
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{{title}}}}} \\"]
         for lam, written in lambdas.items():
-            cells = [written, _original(found, dataset, lam, column, pattern)]
+            cells = [written, _original(cited, dataset, lam, column, pattern)]
             for protocol in protocols:
-                cells += _cells(found, (protocol, dataset, lam, metric), pattern)
+                cells += _cells(cited, (protocol, dataset, lam, metric), pattern)
             lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
     lines += [
         r"\midrule",
@@ -44,33 +44,33 @@ def table(found: Sources, dataset: str) -> Printed:
     ]
     for lam, written in lambdas.items():
         if lam != BASELINE:
-            cells = [written, _original_ratio(found, dataset, lam)]
+            cells = [written, _original_ratio(cited, dataset, lam)]
             for protocol in protocols:
-                cells += [_ratio(found, (protocol, dataset, lam)), "", "", ""]
+                cells += [_ratio(cited, (protocol, dataset, lam)), "", "", ""]
             lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
     return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
 
 
-def _lambdas(dataset: str, protocols: list[str], found: Sources) -> dict[str, Printed]:
+def _lambdas(dataset: str, protocols: list[str], cited: Sources) -> dict[str, Printed]:
     """The distinct lambdas of a data set, in the config's order."""
     written: dict[str, Printed] = {}
     for protocol in protocols:
-        for lam in found.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
+        for lam in cited.config["protocols"][protocol]["datasets"][dataset]["lambdas"]:
             name = f"table_{dataset}/{protocol}/{lam}/lambda"
-            fact = places.of_lambda(found, protocol, dataset, lam)
+            fact = places.of_lambda(cited, protocol, dataset, lam)
             written.setdefault(lam, provenance.printed(name, fact, lam))
     return written
 
 
-def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> list[Printed | str]:
+def _cells(cited: Sources, place: tuple[str, str, str, str], pattern: str) -> list[Printed | str]:
     """Mean (sd), difference to lambda 0, adjusted p, and n with a dagger for diverged runs."""
     protocol, dataset, lam, metric = place
-    if place[:3] not in found.summary.index.droplevel("metric"):
+    if place[:3] not in cited.summary.index.droplevel("metric"):
         return [latex.MISSING] * 4
     name = f"table_{dataset}/{protocol}/{lam}/{metric}"
 
     def summary(column: str) -> Fact:
-        return places.of_summary(found, *place, column)
+        return places.of_summary(cited, *place, column)
 
     def cell(fact: Fact, column: str, text: str) -> Printed:
         return provenance.printed(f"{name}/{column}", fact, text)
@@ -88,7 +88,7 @@ def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> li
     if lam == BASELINE:
         return [provenance.join(value), "", "", provenance.join(size)]
     signed = pattern if pattern == ".3g" else f"+{pattern}"
-    difference, p = (places.of_tests(found, *place, c) for c in ("difference", "welch_p_holm"))
+    difference, p = (places.of_tests(cited, *place, c) for c in ("difference", "welch_p_holm"))
     return [
         provenance.join(value),
         cell(difference, "difference", latex.number(difference.value, signed)),
@@ -97,26 +97,26 @@ def _cells(found: Sources, place: tuple[str, str, str, str], pattern: str) -> li
     ]
 
 
-def _original(found: Sources, dataset: str, lam: str, column: str, pattern: str) -> Printed | str:
-    if column not in found.original.get(dataset, {}).get(lam, {}):
+def _original(cited: Sources, dataset: str, lam: str, column: str, pattern: str) -> Printed | str:
+    if column not in cited.original.get(dataset, {}).get(lam, {}):
         return latex.MISSING
-    fact = places.of_original(found, dataset, lam, column)
+    fact = places.of_original(cited, dataset, lam, column)
     name = f"table_{dataset}/original/{lam}/{column}"
     return provenance.printed(name, fact, latex.number(fact.value, pattern))
 
 
-def _original_ratio(found: Sources, dataset: str, lam: str) -> Printed | str:
-    if lam not in found.original.get(dataset, {}):
+def _original_ratio(cited: Sources, dataset: str, lam: str) -> Printed | str:
+    if lam not in cited.original.get(dataset, {}):
         return latex.MISSING
-    fact = places.of_original_ratio(found, dataset, lam)
+    fact = places.of_original_ratio(cited, dataset, lam)
     name = f"table_{dataset}/original/{lam}/cost"
     return provenance.printed(name, fact, latex.number(fact.value, ".1f"))
 
 
-def _ratio(found: Sources, place: tuple[str, str, str]) -> Printed | str:
+def _ratio(cited: Sources, place: tuple[str, str, str]) -> Printed | str:
     protocol, dataset, lam = place
-    if place not in found.ratios:
+    if place not in cited.ratios:
         return latex.MISSING
-    fact = places.of_cost(found, *place)
+    fact = places.of_cost(cited, *place)
     name = f"table_{dataset}/{protocol}/{lam}/cost"
     return provenance.printed(name, fact, latex.number(fact.value, ".2f"))
