@@ -119,7 +119,13 @@ def copy_workflow(folder: Path, overlay: dict[str, Any]) -> Path:
 def command_of(stage: str, *flags: str) -> list[str]:
     """The command line of a stage of the library, with tables in results/."""
     paths = [f"results/{word}" if word.startswith("tables") else word for word in flags]
-    stage_words = [sys.executable, "-m", f"flatreg.tables.{stage}", "--config", "results/config.json"]
+    stage_words = [
+        sys.executable,
+        "-m",
+        f"flatreg.tables.{stage}",
+        "--config",
+        "results/config.json",
+    ]
     return [*stage_words, *paths]
 
 

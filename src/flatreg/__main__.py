@@ -47,7 +47,7 @@ def main() -> None:
         list_commands(known)
         return
     if name in FORMER:
-        print(f"flatreg {name} is called flatreg {FORMER[name]}", file=sys.stderr)
+        print(f"flatreg {name} is now flatreg {FORMER[name]}", file=sys.stderr)
         name, *first = FORMER[name].split()
         arguments = first + arguments
     if name not in known:

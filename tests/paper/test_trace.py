@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from flatreg import config, machine, tables
@@ -164,35 +163,3 @@ def test_right_after_a_clone_the_reference_answers(clone: Path) -> None:
     assert "results/reference/summary.csv" in shown
     facts = read_json(clone / "results/reference/facts.json")
     assert all(f"commit {commit}, on " in shown for commit in facts["commits"])
-
-
-# ── flatreg STAGE ─────────────────────────────────────────────────────────────
-
-
-def test_every_command_is_listed_with_what_it_does(tmp_path: Path) -> None:
-    done = flatreg(tmp_path)
-    assert done.returncode == 0
-    listed = pd.Series(done.stdout.splitlines()).str.extract(r"^([a-z][\w.]*)  +(\w.*)$").dropna()
-    names = set(listed[0])
-    library = Path(machine.__file__).parent
-    called = []
-    for path in library.rglob("*.py"):
-        *folders, stem = path.relative_to(library).with_suffix("").parts
-        if "command.run(main)\n" in path.read_text() and folders:
-            called.append(folders[-1] if stem == "__main__" else stem)
-    assert sorted(called) == sorted(names), "each by a name of its own"
-    assert "`python -m" not in done.stdout
-
-
-def test_a_stage_gets_its_arguments_and_gives_its_exit_code(tmp_path: Path) -> None:
-    done = flatreg(tmp_path, "summarize", "--help")
-    assert done.returncode == 0
-    assert "usage: python -m flatreg.tables.summarize" in done.stdout
-    done = flatreg(tmp_path, "prepare", "--config", "a b.json", *["--dataset", "x"])
-    assert done.returncode == 2
-
-
-def test_an_unknown_stage_is_one_line(tmp_path: Path) -> None:
-    done = flatreg(tmp_path, "summarise")
-    assert done.returncode == 2
-    assert done.stderr == "error: flatreg has no command 'summarise'; did you mean summarize?\n"
