@@ -55,7 +55,7 @@ lint: .venv/installed ## check style, that imports run downwards, and the Snakem
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow/rules
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/snakemake --lint
 
 lock: ## lock pyproject.toml in envs/requirements.txt, keeping pins (UPGRADE=1: newest; needs uv)
