@@ -8,6 +8,7 @@ what root can read, because the virtual environment may lie in root's home.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -28,7 +29,8 @@ UNPRIVILEGED = 65534
 
 # A node counts as lost after SlurmdTimeout. Without cgroups, Slurm enforces memory limits by
 # polling. A job over its time limit has KillWait between SIGTERM and SIGKILL. The nodes claim more
-# memory than the machine has, because only the memory that jobs request matters here.
+# memory than the machine has, because only the memory that jobs request matters here. Clusters that
+# run side by side have different ports, hence different job ids, by which processes are killed.
 CONFIG = """\
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -65,6 +67,7 @@ KillWait=20
 WaitTime=0
 InactiveLimit=0
 UnkillableStepTimeout=60
+FirstJobId={first_job}
 SlurmctldTimeout=10
 SlurmdTimeout=10
 NodeName=DEFAULT Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=64000 State=UNKNOWN
@@ -99,7 +102,16 @@ class Cluster:
         return process.stdout
 
     def start(self) -> None:
-        """Start all daemons and wait until both nodes are idle."""
+        """Start all daemons and wait until both nodes are idle.
+
+        Clusters start one after another, so that no two choose the same ports.
+        """
+        with Path(__file__).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._start_daemons()
+            wait(lambda: set(self.states().values()) == {"idle"}, "both nodes idle")
+
+    def _start_daemons(self) -> None:
         for name in ("run", "state", "log", "munge", "bin", *(f"spool/{n}" for n in NODES)):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "munge/munge.key").write_bytes(os.urandom(1024))
@@ -117,7 +129,6 @@ class Cluster:
         self.start_controller("-i")
         for node in NODES:
             self.start_node(node)
-        wait(lambda: set(self.states().values()) == {"idle"}, "both nodes idle")
 
     def start_controller(self, *flags: str) -> None:
         """Start slurmctld, which recovers the jobs in its saved state."""
@@ -162,7 +173,12 @@ class Cluster:
             for number, node in enumerate(NODES)
         )
         text = CONFIG.format(
-            folder=self.folder, host=host, port=port, user=user_name(), nodes=nodes
+            folder=self.folder,
+            host=host,
+            port=port,
+            user=user_name(),
+            first_job=100 * port,
+            nodes=nodes,
         )
         self.config.write_text(text, encoding="utf-8")
 
@@ -249,7 +265,7 @@ def _is_alive(pid: int) -> bool:
 
 def _kill_processes_of(job: str) -> None:
     """Kill all processes of a job, its step daemons first."""
-    for pid in _processes(lambda pid: b"slurmstepd: [" + job.encode() in _words(pid)):
+    for pid in _processes(lambda pid: b"slurmstepd: [" + job.encode() + b"." in _words(pid)):
         _kill(pid)
     named = b"SLURM_JOB_ID=" + job.encode()
     for pid in _processes(lambda pid: named in _environment(pid)):
