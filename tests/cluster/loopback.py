@@ -157,9 +157,13 @@ class Cluster:
         """Ids of the jobs in the queue."""
         return self.run("squeue", "-h", "-o", "%i", *flags).split()
 
+    def cancel_jobs(self) -> None:
+        """Cancel all jobs."""
+        self.run("scancel", "--user", str(_user()), check=False)
+
     def stop(self) -> None:
         """Cancel all jobs and stop all daemons."""
-        self.run("scancel", "--user", str(_user()), check=False)
+        self.cancel_jobs()
         for path in sorted((self.folder / "run").glob("*.pid"), reverse=True):
             _end(path, signal.SIGTERM)
 
