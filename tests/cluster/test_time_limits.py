@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -23,7 +24,7 @@ from tests.cluster.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-# Epochs of a run that is still training when Slurm enforces a time limit of one minute.
+# Epochs of a run that is still training when Slurm enforces its time limit.
 LONG = 5000
 LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
 
@@ -49,11 +50,19 @@ def begin_long(project: Project, *options: str) -> subprocess.Popen[str]:
     return project.start("slurm", *options, str(LONG_RUN))
 
 
-def give_a_minute(project: Project, process: subprocess.Popen[str]) -> tuple[str, dict[Path, int]]:
-    """Reduce a training job's time limit to a minute; return its id and the epochs done so far."""
+def shorten_time_limit(
+    project: Project, process: subprocess.Popen[str]
+) -> tuple[str, dict[Path, int]]:
+    """Leave a training job 30 to 90 s; return its id and the epochs done so far.
+
+    Slurm counts limits in whole minutes from the start of the job, and looks at them every 30 s.
+    """
     job = wait_for_training(project, process)
     before = epochs_done(project)
-    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    shown = project.cluster.run("scontrol", "show", "job", job)
+    hours, minutes, seconds = map(int, re.search(r"RunTime=(\d+):(\d+):(\d+)", shown).groups())
+    limit = 60 * hours + minutes + (1 if seconds <= 30 else 2)
+    project.cluster.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
     return job, before
 
 
@@ -62,14 +71,14 @@ def test_jobs_run_out_of_time(
 ) -> None:
     """A job that is signalled 90 s ahead, as the profile asks, stops itself; another is killed.
 
-    With only one minute left, the first job is signalled at once.
+    With at most 90 s left, the first job is signalled at once.
     """
     told, untold = copy(), copy()
     # --default-resources takes all words up to the next option, so it replaces the profile's.
     without_a_word = ["--default-resources", "slurm_partition=main", "--retries", "2"]
     telling, ending = begin_long(told), begin_long(untold, *without_a_word)
-    told_job, told_before = give_a_minute(told, telling)
-    untold_job, untold_before = give_a_minute(untold, ending)
+    told_job, told_before = shorten_time_limit(told, telling)
+    untold_job, untold_before = shorten_time_limit(untold, ending)
     for process in (telling, ending):
         assert "Trying to restart job" in finish(process)
     assert "TIMEOUT" not in told.cluster.run("scontrol", "show", "job", told_job)
