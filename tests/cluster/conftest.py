@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.loopback import Cluster, missing, user_name, wait
+from tests.cluster.loopback import Cluster, missing, user_name
 from tests.cluster.project import Project, copy_project
 
 
@@ -39,14 +39,6 @@ def copy(cluster: Cluster, ground: Path) -> Callable[..., Project]:
     """A function that copies the project, with any named results, for the cluster's user."""
     numbers = itertools.count()
     return lambda *results: copy_project(ground / f"project-{next(numbers)}", cluster, *results)
-
-
-@pytest.fixture
-def emptied_queue(cluster: Cluster) -> Iterator[None]:
-    """Cancel the jobs that a test leaves, and wait until they are gone."""
-    yield
-    cluster.cancel_jobs()
-    wait(lambda: not cluster.jobs(), "the queue is empty")
 
 
 @pytest.fixture(scope="session")

@@ -157,13 +157,9 @@ class Cluster:
         """Ids of the jobs in the queue."""
         return self.run("squeue", "-h", "-o", "%i", *flags).split()
 
-    def cancel_jobs(self) -> None:
-        """Cancel all jobs."""
-        self.run("scancel", "--user", str(_user()), check=False)
-
     def stop(self) -> None:
         """Cancel all jobs and stop all daemons."""
-        self.cancel_jobs()
+        self.run("scancel", "--user", str(_user()), check=False)
         for path in sorted((self.folder / "run").glob("*.pid"), reverse=True):
             _end(path, signal.SIGTERM)
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.loopback import Cluster, wait
-from tests.cluster.progress import (
-    EVERY,
-    assert_resumed,
-    assert_same,
-    epochs_done,
-    finish,
-    resumed,
-    study,
-    wait_for_training,
-)
-from tests.cluster.project import METRICS, Project
+from tests.cluster.project import METRICS, RESULTS, Project, digits_alone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+RUNS = RESULTS / "runs/stated/digits"
+FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
+EVERY = 10
+
+
+# Epochs of a run that is still training when Slurm enforces a time limit of one minute.
+LONG = 5000
+LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
+
+
+def study(epochs: int, seeds: int) -> dict:
+    """A small study of real data that trains long enough to inject a fault."""
+    return digits_alone(epochs, seeds) | {"checkpoint": {"every_epochs": EVERY}}
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +47,98 @@ def undisturbed(copy: Callable[[], Project], small_study: dict) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def undisturbed_long(copy: Callable[[], Project]) -> Callable[[], Project]:
+    """Start the long run without Slurm; return a function that waits for it."""
+    project = copy()
+    project.configure(study(LONG, seeds=1))
+    process = project.start("local", str(LONG_RUN))
+
+    @cache
+    def finished() -> Project:
+        finish(process)
+        return project
+
+    return finished
+
+
 @pytest.fixture
-def project(copy: Callable[[], Project], small_study: dict, emptied_queue: None) -> Project:
+def project(copy: Callable[[], Project], cluster: Cluster, small_study: dict) -> Iterator[Project]:
     project = copy()
     project.configure(small_study)
-    return project
+    yield project
+    cluster.run("scancel", "--state=running", "--user", str(project.folder.stat().st_uid))
+    wait(lambda: not cluster.jobs(), "the queue is empty")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return output
+
+
+def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: int = 20) -> str:
+    """Wait until a training has finished `epochs` epochs; return the id of its job."""
+
+    def far() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        return max(epochs_done(project).values(), default=0) >= epochs
+
+    wait(far, f"a training at epoch {epochs}", 120)
+    running = project.jobs("--states=running")
+    assert running
+    return running[0]
+
+
+def begin_long(project: Project, *options: str) -> subprocess.Popen[str]:
+    """Start the long run through Slurm."""
+    project.configure(study(LONG, seeds=1))
+    return project.start("slurm", *options, str(LONG_RUN))
+
+
+def give_a_minute(project: Project, process: subprocess.Popen[str]) -> tuple[str, dict[Path, int]]:
+    """Reduce a training job's time limit to a minute; return its id and the epochs done so far."""
+    job = wait_for_training(project, process)
+    before = epochs_done(project)
+    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    return job, before
+
+
+def assert_same(project: Project, undisturbed: Project) -> None:
+    """Check that the runs, and the table of runs if there is one, have the same bytes."""
+    runs = [path for name in FILES for path in (undisturbed.folder / RUNS).rglob(name)]
+    assert runs
+    for truth in (*runs, *undisturbed.folder.glob(str(METRICS))):
+        path = truth.relative_to(undisturbed.folder)
+        assert (project.folder / path).read_bytes() == truth.read_bytes(), path
+    assert not list((project.folder / RESULTS / "checkpoints").glob("*"))
+
+
+def epochs_done(project: Project) -> dict[Path, int]:
+    """The last epoch finished by each training, from its log."""
+    return last_epochs(project, r"^epoch (\d+)/")
+
+
+def resumed(project: Project) -> dict[Path, int]:
+    """The epoch after which each training resumed, from its log."""
+    return last_epochs(project, r"^going on after epoch (\d+)")
+
+
+def last_epochs(project: Project, line: str) -> dict[Path, int]:
+    logs = (project.folder / RESULTS / "logs/runs").rglob("metrics.log")
+    found = {log: re.findall(line, log.read_text(), re.MULTILINE) for log in logs}
+    return {log: int(epochs[-1]) for log, epochs in found.items() if epochs}
+
+
+def assert_resumed(project: Project, before: dict[Path, int], lost: int) -> None:
+    """Check that each training resumed and lost at most `lost` of its epochs `before`.
+
+    A training without a resume line in its log started from scratch.
+    """
+    after = resumed(project)
+    assert before
+    assert after
+    assert [log for log in before if after.get(log, 0) < before[log] - lost] == []
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
@@ -55,6 +150,29 @@ def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     assert "Trying to restart job" in output
     assert_same(project, undisturbed)
     assert_resumed(project, before, lost=0)
+
+
+def test_jobs_run_out_of_time(
+    project: Project, copy: Callable[[], Project], undisturbed_long: Callable[[], Project]
+) -> None:
+    """A job that is signalled 90 s ahead, as the profile asks, stops itself; another is killed.
+
+    With only one minute left, the first job is signalled at once.
+    """
+    told, untold = project, copy()
+    # --default-resources takes all words up to the next option, so it replaces the profile's.
+    without_a_word = ["--default-resources", "slurm_partition=main", "--retries", "2"]
+    telling, ending = begin_long(told), begin_long(untold, *without_a_word)
+    told_job, told_before = give_a_minute(told, telling)
+    untold_job, untold_before = give_a_minute(untold, ending)
+    for process in (telling, ending):
+        assert "Trying to restart job" in finish(process)
+    assert "TIMEOUT" not in told.cluster.run("scontrol", "show", "job", told_job)
+    assert "TIMEOUT" in untold.cluster.run("scontrol", "show", "job", untold_job)
+    assert_same(told, undisturbed_long())
+    assert_same(untold, undisturbed_long())
+    assert_resumed(told, told_before, lost=0)
+    assert_resumed(untold, untold_before, lost=EVERY)
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
