@@ -34,7 +34,7 @@ faults: demo ## test recovery: break the demo in many ways (a quarter of an hour
 	@$(BIN)/python -m pytest -n 3 tests/faults $(if $(DRAW),--draw $(DRAW))
 
 cluster-test: demo slurm ## test the demo and recovery on a real Slurm of two nodes (half an hour; DRAW=SEED: less of each)
-	@$(BIN)/python -m pytest tests/cluster $(if $(DRAW),--draw $(DRAW) -n 2 --dist loadfile)
+	@$(BIN)/python -m pytest tests/cluster $(if $(DRAW),--draw $(DRAW))
 
 verify: .venv/installed ## repeat a few runs and compare them with results/reference
 	@$(BIN)/python -m flatreg.config config.yaml profiles/verify/study.yaml \
