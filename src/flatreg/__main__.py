@@ -75,7 +75,7 @@ def list_commands(known: dict[str, tuple[str, str]]) -> None:
     console = Console(highlight=False)
     console.print("usage: flatreg NAME ARGUMENTS; flatreg NAME --help lists the arguments")
     groups = {
-        "commands for you": [name for name in BY_HAND if name in known],
+        "commands for you": BY_HAND,
         "stages that the workflow runs": [name for name in known if name not in BY_HAND],
     }
     for title, names in groups.items():
