@@ -11,6 +11,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/blocks.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -41,8 +42,6 @@ rule all:
     """Make everything: the paper, its tables and the pages to explore them."""
     default_target: True
     input:
-        run_files("metrics.json"),
-        run_files("curvature.json"),
         TABLES,
         EVIDENCE,
         FIGURES,

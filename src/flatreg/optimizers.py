@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
+import jax
+import numpy as np
 import optax
 
 from flatreg.errors import UserError
@@ -48,33 +51,51 @@ class OptimizerSettings(ScheduleSettings, Protocol):
 
 
 def build(
-    settings: OptimizerSettings, steps_per_epoch: int
-) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimizer of a run and the learning-rate schedule it follows.
+    settings: OptimizerSettings, learning_rate: Any, weight_decay: Any
+) -> optax.GradientTransformation:
+    """The optimizer of one step of a run.
 
     The gradient is clipped first (`clip_norm`, if set). Weight decay goes to the optimizer if
     it has that argument (decoupled, as in adamw), else into the gradient (L2, as in adam and sgd).
 
     Args:
-        settings: of the training, with learning rate and weight decay.
-        steps_per_epoch: mini-batches per epoch.
+        settings: of the training; its own rates only tell whether there is weight decay.
+        learning_rate: of the step, a number or a traced array [], so that runs with other rates
+            share one compiled step.
+        weight_decay: likewise.
 
     Raises:
-        UserError: optax has no such optimizer or schedule, or it refuses the arguments.
+        UserError: optax has no such optimizer, or it refuses the arguments.
     """
-    schedule = build_schedule(settings, steps_per_epoch)
     make = _named(optax, settings.optimizer, "optimizer")
     arguments = dict(settings.optimizer_arguments)
-    decay = settings.weight_decay
     parts = []
     if settings.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(settings.clip_norm))
     if "weight_decay" in inspect.signature(make).parameters:
-        arguments["weight_decay"] = decay
-    elif decay > 0:
-        parts.append(optax.add_decayed_weights(decay))
-    parts.append(_call(make, settings.optimizer, learning_rate=schedule, **arguments))
-    return optax.chain(*parts), schedule
+        arguments["weight_decay"] = weight_decay
+    elif settings.weight_decay > 0:
+        parts.append(optax.add_decayed_weights(weight_decay))
+    parts.append(_call(make, settings.optimizer, learning_rate=learning_rate, **arguments))
+    return optax.chain(*parts)
+
+
+def learning_rates(settings: ScheduleSettings, steps_per_epoch: int) -> np.ndarray:
+    """The learning rate of every step of a run: [steps].
+
+    Args:
+        settings: of the training, with its learning rate.
+        steps_per_epoch: mini-batches per epoch.
+
+    Raises:
+        UserError: optax has no such schedule, or it refuses the arguments.
+    """
+    schedule = build_schedule(settings, steps_per_epoch)
+    steps = np.arange(settings.epochs * steps_per_epoch)
+    if isinstance(constant := schedule(0), float):
+        return np.full(len(steps), constant)
+    # One step after another: a vectorized cosine rounds otherwise.
+    return np.asarray(jax.jit(partial(jax.lax.map, schedule))(steps))
 
 
 def build_schedule(settings: ScheduleSettings, steps_per_epoch: int) -> optax.Schedule:

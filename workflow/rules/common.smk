@@ -2,8 +2,7 @@
 #     modules of the library that each stage depends on. Each rule requests at least a
 #     third more memory (mem_mb, MB) and time (runtime, minutes) than the largest
 #     measurement on a busy two-core machine, and more with each attempt; downloads get
-#     an hour. The memory includes what Snakemake itself uses inside a cluster job. Jobs
-#     of one `group` (see the cluster profiles) go to the scheduler together.
+#     an hour. The memory includes what Snakemake itself uses inside a cluster job.
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
@@ -13,12 +12,13 @@ import sys
 from pathlib import Path
 
 from flatreg import code, machine
+from flatreg.config import blocks
 from flatreg.config import (
+    BASELINE,
     TEXT_SOURCES,
     Run,
-    cell_runs,
+    cell_key,
     cell_settings,
-    cells,
     check_optimizers,
     data_settings,
     digest,
@@ -30,8 +30,6 @@ from flatreg.config import (
     runs,
     search_of,
     selection_key,
-    settings,
-    settings_key,
     sources,
     surface_datasets,
     surface_runs,
@@ -79,7 +77,11 @@ ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # Every field of the config that can change a number.
 STUDY_KEY = digest(
-    {k: v for k, v in STUDY.items() if k not in ("paths", "checkpoint", "verify")}
+    {
+        k: v
+        for k, v in STUDY.items()
+        if k not in ("paths", "checkpoint", "lanes", "verify")
+    }
 )
 
 CONFIG = f"{RESULTS}/config.json"
@@ -88,8 +90,6 @@ FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
 SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
-CELL = "{protocol}/{dataset}/lambda-{lam}"
-FLATNESS = f"{RESULTS}/flatness/{CELL}.json"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
@@ -117,9 +117,7 @@ FIGURES = expand(
 # Inputs in the registries' rows that are not tables of the study.
 FILES = {
     "manifests": MANIFESTS,
-    "cells": [
-        FLATNESS.format(protocol=p, dataset=d, lam=l) for p, d, l in cells(STUDY)
-    ],
+    "cells": [f"{RESULTS}/{RUN}/flatness.json".format(**r._asdict()) for r in RUNS],
     "surfaces": SURFACES,
     "ledger": LEDGER or [],
     "schema": LEDGER_SCHEMA,
@@ -238,12 +236,12 @@ def data_file(run):
     return (DATA if entry["reading"] is None else FEATURES).format(**entry)
 
 
-def selection_file(wildcards):
+def selection_file(run):
     """The search result that sets a run's learning rate and weight decay, if there is a search."""
-    protocol = search_of(STUDY, wildcards.protocol, wildcards.dataset)
+    protocol = search_of(STUDY, run.protocol, run.dataset)
     if protocol is None:
         return []
-    return SELECTION.format(protocol=protocol, dataset=wildcards.dataset)
+    return SELECTION.format(protocol=protocol, dataset=run.dataset)
 
 
 def named_run(wildcards):

@@ -1,64 +1,42 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
 #     models, a network with rescaled layers, and the estimator against its closed form.
 # Inputs: metrics.json and params.npz of runs, and their data
-# Outputs: curvature.json of every run, flatness/{protocol}/{dataset}/lambda-{lambda}.json,
-#     surfaces/{dataset}.npz, tables/: reparametrization.csv estimates.csv
+# Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
+#     tables/: reparametrization.csv estimates.csv
 
 
-rule measure_curvature:
-    """Measure tr(H), tr(H^2) and the largest eigenvalue of one run, on training and test data."""
-    input:
-        unpack(solution_files(lambda wildcards: [named_run(wildcards)])),
-        config=ancient(CONFIG),
-    output:
-        curvature=f"{RESULTS}/{RUN}/curvature.json",
-    log:
-        f"{LOGS}/{RUN}/curvature.log",
-    benchmark:
-        f"{BENCHMARKS}/{RUN}/curvature.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2500),
-        runtime=growing(2),
-    params:
-        library=library_of_runs(lambda wildcards: [wildcards], "measure"),
-        compiled=COMPILED,
-        key=digest(measure_settings(STUDY)),
-        runs=run_folders,
-    shell:
-        "python -m flatreg.measure --config {input.config:q} --run {params.runs:q}"
-        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
-        " --out {output.curvature:q} &> {log:q}"
+# `measure_model` measures one run; each block of runs has a rule without wildcards, as for training.
+for block in [SINGLE, *BLOCKS]:
 
-
-rule measure_flatness:
-    """Compute the other measures of flatness for all seeds of one cell."""
-    input:
-        unpack(solution_files(lambda w: cell_runs(STUDY, w.protocol, w.dataset, w.lam))),
-        config=ancient(CONFIG),
-    output:
-        flatness=FLATNESS,
-    log:
-        f"{LOGS}/flatness/{CELL}.log",
-    benchmark:
-        f"{BENCHMARKS}/flatness/{CELL}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2500),
-        runtime=growing(10),
-    params:
-        library=library_of_runs(lambda wildcards: [wildcards], "measure.flatness"),
-        compiled=COMPILED,
-        key=digest(measure_settings(STUDY)),
-        runs=run_folders,
-    shell:
-        "python -m flatreg.measure.flatness --config {input.config:q} --runs {params.runs:q}"
-        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
-        " --out {output.flatness:q} &> {log:q}"
+    rule:
+        """Measure the curvature of runs on training and test data, and their flatness otherwise."""
+        name:
+            f"measure_{block.name}"
+        input:
+            config=ancient(CONFIG),
+            data=of_job(block, data_file),
+            metrics=run_files("metrics.json", block.runs),
+            params=run_files("params.npz", block.runs),
+        output:
+            curvature=run_files("curvature.json", block.runs),
+            flatness=run_files("flatness.json", block.runs),
+        log:
+            f"{LOGS}/{place_of_job('measure', block)}.log",
+        benchmark:
+            f"{BENCHMARKS}/{place_of_job('measure', block)}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(2500),
+            runtime=growing(4 + len(block.runs)),
+        params:
+            library=library_of_job(block, "measure"),
+            compiled=COMPILED,
+            key=digest(measure_settings(STUDY)),
+        shell:
+            "python -m flatreg.measure --config {input.config:q} --runs {input.metrics:q}"
+            " --data {input.data:q} --threads {threads} --compiled {params.compiled:q} &> {log:q}"
 
 
 rule map_surface:

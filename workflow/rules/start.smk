@@ -3,7 +3,7 @@
 #     killed, wait for its running jobs; its pending jobs end by themselves. Make damaged files
 #     again. Delete outputs kept for a re-run once the study is complete.
 # Inputs: the merged config files, as Snakemake holds them; all results that have checksums
-# Outputs: config.json
+# Outputs: config.json, blocks.json
 #
 # All rules take config.json as ancient(): their params hold the fields that they depend on. No rule
 # makes config.json, because Snakemake re-runs nothing below a job whose output is only used as
@@ -33,6 +33,7 @@ def begin_study():
         sys.exit(f"error: {error}")
     os.environ[SUBMITTER] = locks.holder(STUDY_LOCK)
     write_config()
+    write_json(Path(PLAN), {block.name: block.runs for block in BLOCKS})
 
 
 def begin_job():

@@ -34,45 +34,47 @@ rule select_rates:
         " --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
 
 
-rule train_model:
-    """Train one run; after an interruption, resume from its last checkpoint."""
-    input:
-        config=ancient(CONFIG),
-        data=data_file,
-        selection=selection_file,
-    output:
-        metrics=f"{RESULTS}/{RUN}/metrics.json",
-        epochs=f"{RESULTS}/{RUN}/epochs.csv",
-        params=f"{RESULTS}/{RUN}/params.npz",
-        timing=f"{RESULTS}/{RUN}/timing.json",
-        facts=f"{RESULTS}/{RUN}/facts.json",
-    log:
-        f"{LOGS}/{RUN}/metrics.log",
-    benchmark:
-        f"{BENCHMARKS}/{RUN}/metrics.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    # A resource, not a param: the checkpoint interval changes no number, so a change of it must not
-    # train again.
-    resources:
-        mem_mb=growing(2500),
-        runtime=growing(8),
-        checkpoint_every=STUDY["checkpoint"]["every_epochs"],
-    params:
-        library=library_of_runs(lambda wildcards: [wildcards], "train"),
-        compiled=COMPILED,
-        key=lambda wildcards: settings_key(settings(STUDY, named_run(wildcards))),
-        selected=lambda wildcards, input: (
-            ["--selected", input.selection] if input.selection else []
-        ),
-        checkpoints=CHECKPOINTS,
-        out=subpath(output.metrics, parent=True),
-    shell:
-        "python -m flatreg.train --config {input.config:q}"
-        " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
-        " --lambda {wildcards.lam:q} --seed {wildcards.seed:q}"
-        " --data {input.data:q} {params.selected:q} --checkpoints {params.checkpoints:q}"
-        " --checkpoint-every {resources.checkpoint_every} --threads {threads}"
-        " --compiled {params.compiled:q}"
-        " --out {params.out:q} &> {log:q}"
+# `train_model` trains one run; each block of runs has a rule without wildcards, which is preferred.
+for block in [SINGLE, *BLOCKS]:
+
+    rule:
+        """Train runs of one protocol and data set, each from its last checkpoint if it has one."""
+        name:
+            f"train_{block.name}"
+        input:
+            config=ancient(CONFIG),
+            data=of_job(block, data_file),
+            selection=of_job(block, selection_file),
+        output:
+            metrics=run_files("metrics.json", block.runs),
+            epochs=run_files("epochs.csv", block.runs),
+            params=run_files("params.npz", block.runs),
+            timing=run_files("timing.json", block.runs),
+            facts=run_files("facts.json", block.runs),
+        log:
+            job=f"{LOGS}/{place_of_job('train', block)}.log",
+            runs=run_logs(block),
+        benchmark:
+            f"{BENCHMARKS}/{place_of_job('train', block)}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        # A resource, not a param: the checkpoint interval changes no number, so a change of it must
+        # not train again.
+        resources:
+            mem_mb=growing(2500),
+            runtime=growing(4 + 4 * len(block.runs)),
+            checkpoint_every=STUDY["checkpoint"]["every_epochs"],
+        params:
+            library=library_of_job(block, "train"),
+            compiled=COMPILED,
+            key=of_job(block, training_key),
+            selected=lambda wildcards, input: (
+                ["--selected", input.selection] if input.selection else []
+            ),
+            checkpoints=CHECKPOINTS,
+        shell:
+            "python -m flatreg.train --config {input.config:q} --runs {output.metrics:q}"
+            " --logs {log.runs:q} --data {input.data:q} {params.selected:q}"
+            " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
+            " --threads {threads} --compiled {params.compiled:q} &> {log.job:q}"

@@ -279,6 +279,7 @@ def check_optimizers(config: Config) -> None:
                     weight_decay=cell.search.weight_decay[0],
                 )
             try:
-                optimizers.build(cell, steps_per_epoch=100)
+                optimizers.build_schedule(cell, steps_per_epoch=100)
+                optimizers.build(cell, cell.learning_rate, cell.weight_decay)
             except UserError as error:
                 raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error

@@ -207,6 +207,11 @@ def settings_key(settings: Settings) -> str:
     return _digest_without(unused, settings)
 
 
+def cell_key(cell: CellSettings, lam: str) -> str:
+    """16 hex digits that identify what runs of a cell share; at lambda 0 without the penalty."""
+    return _digest_without({"penalty"} if lam == BASELINE else set(), cell)
+
+
 def selection_key(cell: CellSettings) -> str:
     """16 hex digits of what a search depends on: no penalty and no measurement of epochs."""
     return _digest_without({"penalty", "epoch_measure"}, cell)

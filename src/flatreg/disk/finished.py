@@ -1,13 +1,15 @@
-"""Outputs of finished trainings, kept until the study ends, so that no training runs twice.
+"""The files of finished trainings, kept until the study ends, so that no training runs twice.
 
-Snakemake deletes the outputs of all jobs of a group if one of them fails, and the outputs of a job
-whose end it did not see. Hard links keep the files without using more disk.
+A job of many runs writes each run's files here, and puts all of them in their places when the last
+one is finished. Snakemake deletes the outputs of a job that fails, and of one whose end it did not
+see; these it does not know. Hard links keep the files without using more disk.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from flatreg.disk.files import atomic_path, check_sha256, read_sealed
@@ -20,24 +22,23 @@ FILES = (*SUMMED, "timing.json", "facts.json", "metrics.json")
 NAME = "finished"
 
 
-def keep(out: Path, place: Path) -> None:
+def keep(place: Path, write: Callable[[Path], None]) -> None:
     """Keep the files of a finished run.
 
     Args:
-        out: the run's folder.
         place: the training's own folder under checkpoints/.
+        write: writes `FILES` into the folder that it is given.
     """
     partial = place / f"{NAME}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name in FILES:
-        _link(out / name, partial / name)
+    write(partial)
     shutil.rmtree(place / NAME, ignore_errors=True)
     partial.rename(place / NAME)
 
 
-def restore(place: Path, out: Path) -> bool:
-    """Copy the kept files to `out` if they exist and are intact; return whether they were."""
+def has(place: Path) -> bool:
+    """Whether the kept files of a training exist and are intact; broken ones are deleted."""
     finished = place / NAME
     if not finished.is_dir():
         return False
@@ -49,10 +50,16 @@ def restore(place: Path, out: Path) -> bool:
         print(f"the kept files of this run are broken, training it again ({error})", flush=True)
         shutil.rmtree(finished)
         return False
+    return True
+
+
+def place_in(place: Path, out: Path) -> None:
+    """Put the kept files of a training into a run's folder, with the present time."""
     for name in FILES:
         with atomic_path(out / name) as temporary:
-            shutil.copyfile(finished / name, temporary)
-    return True
+            temporary.unlink()
+            _link(place / NAME / name, temporary)
+            os.utime(temporary)
 
 
 def forget(checkpoints: Path) -> None:

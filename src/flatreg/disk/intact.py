@@ -27,7 +27,7 @@ from flatreg.errors import UserError
 ASIDE = ".damaged"
 # Folders of the results whose files have checksums beside them, and the sealed records.
 CHECKED = ("data", "features", "selection/*", "tables", "surfaces", "figures", "notebooks")
-SEALED = ("runs/*/*/*/*/metrics.json", "runs/*/*/*/*/curvature.json", "flatness/*/*/*.json")
+SEALED = tuple(f"runs/*/*/*/*/{name}.json" for name in ("metrics", "curvature", "flatness"))
 
 
 def damaged(results: Path, *others: Path) -> list[Path]:

@@ -18,6 +18,23 @@ def run_dir(results: Path, protocol: str, dataset: str, lam: str, seed: int) -> 
     return results / "runs" / protocol / dataset / f"lambda-{lam}" / f"seed-{seed}"
 
 
+def name_of(folder: Path) -> tuple[str, str, str, int]:
+    """Protocol, data set, lambda and seed of the run with this folder: the inverse of `run_dir`.
+
+    Raises:
+        UserError: the folder is not that of a run.
+    """
+    parts = folder.parts[-5:]
+    match parts:
+        case ("runs", protocol, dataset, lam, seed) if lam.startswith("lambda-"):
+            number = seed.removeprefix("seed-")
+            if seed.startswith("seed-") and number.isdecimal():
+                return protocol, dataset, lam.removeprefix("lambda-"), int(number)
+    raise UserError(
+        f"{folder} is not the folder of a run; write runs/PROTOCOL/DATASET/lambda-L/seed-S"
+    )
+
+
 def save_params(path: Path, params: dict[str, Any]) -> None:
     """Write parameters as one array per leaf, named by its path (`Dense_0/kernel`)."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:

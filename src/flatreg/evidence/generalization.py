@@ -35,7 +35,7 @@ def correlate_flatness(
     Args:
         study: completed config.
         metrics: the table metrics.csv.
-        cells: the files of `flatreg.measure.flatness`.
+        cells: the file flatness.json of each run.
 
     Raises:
         UserError: see `read_cells` and `in_order`.
@@ -48,12 +48,12 @@ def correlate_flatness(
 
 
 def read_cells(paths: list[Path]) -> pd.DataFrame:
-    """FLATNESS_TABLE from the files of `flatreg.measure.flatness`.
+    """FLATNESS_TABLE from the file flatness.json of each run.
 
     Raises:
         UserError: a file is missing, or was changed after it was made.
     """
-    runs = [run for path in paths for run in read_sealed(path)["runs"]]
+    runs = [read_sealed(path) for path in paths]
     rows = [
         {name: run[name] for name in (*tables.RUN, "key")} | {"measure": measure, "value": value}
         for run in runs

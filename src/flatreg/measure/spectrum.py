@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +15,12 @@ import numpy as np
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.measure.curvature import largest_eigenvalue, trace_samples, traces, tridiagonal
-from flatreg.penalty import ModelError, linen
+from flatreg.penalty import FirstLayer, ModelError, linen
 from flatreg.penalty.estimators.gram import gram_factor
 
 
 def measure_curvature(
-    model: Any,
+    model: nn.Module,
     params: Any,
     x: np.ndarray,
     y: np.ndarray,
@@ -37,22 +38,18 @@ def measure_curvature(
         settings: of the probes and of Lanczos.
     """
     probe_key, start_key = jax.random.split(key)
-    loss, origin, at = reduced(model, params, x, y)
-    samples = jax.jit(
-        lambda origin, at, key: trace_samples(partial(loss, at), origin, key, settings.block_probes)
-    )
+    origin, at = reduced(model, params, x, y)
+    probes, steps = settings.block_probes, settings.lanczos_steps
     blocks = (
-        jax.device_get(samples(origin, at, jax.random.fold_in(probe_key, block)))
+        jax.device_get(_samples(model, probes, origin, at, jax.random.fold_in(probe_key, block)))
         for block in itertools.count()
     )
     estimates = traces(
         blocks, target=settings.target_relative_error, max_probes=settings.max_probes
     )
-    lanczos = jax.jit(
-        lambda origin, at, key: tridiagonal(partial(loss, at), origin, key, settings.lanczos_steps)
-    )
     starts = jax.random.split(start_key, settings.lanczos_repeats)
-    largest = largest_eigenvalue([jax.device_get(lanczos(origin, at, start)) for start in starts])
+    tridiagonals = [_tridiagonal(model, steps, origin, at, start) for start in starts]
+    largest = largest_eigenvalue(jax.device_get(tridiagonals))
     return {
         "examples": len(y),
         "tr_h": estimates.tr_h.value,
@@ -66,38 +63,73 @@ def measure_curvature(
     }
 
 
-def reduced(
-    model: Any, params: Any, x: np.ndarray, y: np.ndarray
-) -> tuple[Callable[[Any, Any], jax.Array], Any, Any]:
-    """The loss in fewer directions, with a Hessian that has all nonzero eigenvalues of H.
+# With equal models, all runs of a job share one compilation.
+@partial(jax.jit, static_argnums=(0, 1))
+def _samples(model: nn.Module, probes: int, origin: Any, at: Any, key: jax.Array) -> Any:
+    return trace_samples(reduced_loss(model, at), origin, key, probes)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _tridiagonal(model: nn.Module, steps: int, origin: Any, at: Any, key: jax.Array) -> Any:
+    return tridiagonal(reduced_loss(model, at), origin, key, steps)
+
+
+class Point(NamedTuple):
+    """Where the Hessian is taken.
+
+    Attributes:
+        params: of the model; of one whose first layer is dense, the output of that layer and the
+            other parameters.
+        factor: F of `reduced`; None if the directions are the model's own parameters.
+        x: inputs [n, d].
+        y: labels [n].
+    """
+
+    params: Any
+    factor: jax.Array | None
+    x: Any
+    y: Any
+
+
+def reduced(model: nn.Module, params: Any, x: np.ndarray, y: np.ndarray) -> tuple[Any, Point]:
+    """Fewer directions, in which the loss has a Hessian with all nonzero eigenvalues of H.
 
     With F of `flatreg.penalty.estimators.gram`, the Hessian of e -> L(zeta + F e) is F^T H_zeta F.
     Its spectrum is that of H = J^T H_zeta J, F F^T = J J^T, except for zeros. If the first layer
     does not allow it, the directions are the model's own parameters.
 
     Returns:
-        `loss(at, e) -> []`, the origin e = 0, and the point `at`.
+        The origin e = 0, and the point of `reduced_loss`.
     """
-    try:
-        layer = linen.first_layer(model, x, models.task_loss, train=False)
-    except ModelError:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return partial(_moved, model), zeros, (params, x, y)
+    layer = _first_layer(model, x)
+    if layer is None:
+        return jax.tree.map(jnp.zeros_like, params), Point(params, None, x, y)
     z, rest = layer.enter(params, x)
     with jax.enable_x64(True):
         wide = jnp.asarray(x, jnp.float64)
         factor = gram_factor(wide, bias=layer.bias, dtype=wide.dtype).astype(jnp.float32)
-
-    def loss(at: Any, e: Any) -> jax.Array:
-        z, rest, factor, x, y = at
-        moved = z + factor @ e[0], jax.tree.map(jnp.add, rest, e[1])
-        return layer.loss(moved, x, y)
-
     origin = (jnp.zeros((factor.shape[1], z.shape[1])), jax.tree.map(jnp.zeros_like, rest))
-    return loss, origin, (z, rest, factor, x, y)
+    return origin, Point((z, rest), factor, x, y)
 
 
-def _moved(model: Any, at: Any, e: Any) -> jax.Array:
-    params, x, y = at
-    moved = jax.tree.map(jnp.add, params, e)
-    return models.loss_without_dropout(model, moved, x, y)
+def reduced_loss(model: nn.Module, at: Point) -> Callable[[Any], jax.Array]:
+    """The loss as a function of the directions of `reduced`: `loss(e) -> []`."""
+    if at.factor is None:
+        return lambda e: models.loss_without_dropout(
+            model, jax.tree.map(jnp.add, at.params, e), at.x, at.y
+        )
+    layer, (z, rest) = _first_layer(model, at.x), at.params
+
+    def loss(e: Any) -> jax.Array:
+        moved = z + at.factor @ e[0], jax.tree.map(jnp.add, rest, e[1])
+        return layer.loss(moved, at.x, at.y)
+
+    return loss
+
+
+def _first_layer(model: nn.Module, x: Any) -> FirstLayer | None:
+    """The model's first layer and the rest of it as a loss; None if the first is not dense."""
+    try:
+        return linen.first_layer(model, x, models.task_loss, train=False)
+    except ModelError:
+        return None

@@ -91,13 +91,13 @@ EPOCHS_TABLE = table(
 TIMES_TABLE = table(
     {
         **_RUN_COLUMNS,
-        "setup_seconds": number("from the job's start to the compiler (s)", least=0),
+        "setup_seconds": number("preparing the run's data (s)", least=0),
         "compile_seconds": number("compiling the training steps (s)", least=0),
         "train_seconds": number("training steps alone (s)", least=0),
         "measure_seconds": number("evaluating and measuring after each epoch (s)", least=0),
-        "total_seconds": number("the whole job (s)", least=0),
+        "total_seconds": number("the whole run (s)", least=0),
         "steps": count("steps done"),
-        "resumed": count("epoch that the job went on from, 0 if it began anew"),
+        "resumed": count("epoch that the run went on from, 0 if it began anew"),
     },
     unique=RUN,
 )

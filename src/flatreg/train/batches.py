@@ -14,22 +14,21 @@ from scipy import sparse
 from flatreg.data.splits import Split
 
 CAPACITY_UNIT = 2048
+# `load(examples, part) -> (x, y)`: inputs [B, d], dense or sparse, and labels [B] of one step.
+Load = Callable[[Any, Any], tuple[Any, jax.Array]]
 
 
 class Batches(NamedTuple):
-    """How the mini-batches of one split reach the compiled steps.
+    """The mini-batches of one split, as arguments of the compiled steps.
 
     Attributes:
         examples: arrays that stay on the device for all epochs.
         plan: `plan(order) -> arrays` of an epoch's batches, with order int [steps, B]; the first
             axis of each array is the step.
-        load: `load(examples, part) -> (x, y)`: inputs [B, d], dense or sparse, and labels [B] of
-            one step of the plan.
     """
 
     examples: Any
     plan: Callable[[np.ndarray], Any]
-    load: Callable[[Any, Any], tuple[Any, jax.Array]]
 
 
 def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
@@ -43,18 +42,29 @@ def of_split(split: Split, orders: Iterable[np.ndarray]) -> Batches:
         largest = max(_largest(split.x, order) for order in orders)
         # Rounded up, so that seeds whose batches differ a little share one compiled program.
         return _sparse(split, -(-largest // CAPACITY_UNIT) * CAPACITY_UNIT)
-    return _dense(split)
+    shift, divisor = split.scaling
+    # A product costs less than a quotient.
+    arrays = (split.x, split.y, shift, np.float32(1) / divisor)
+    return Batches(jax.device_put(arrays), lambda order: order.astype(np.int32))
 
 
-def _dense(split: Split) -> Batches:
-    """Gather and scale the rows in each step, so that pictures stay bytes until then."""
+def loader(split: Split) -> Load:
+    """The function by which compiled steps load a batch; all splits of a data set share it."""
+    if not sparse.issparse(split.x):
+        return _load_rows
+    features = split.x.shape[1]
 
-    def load(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x, y = examples
-        return split.scaling(x[rows]), y[rows]
+    def load(_: None, part: Any) -> tuple[BCOO, jax.Array]:
+        values, places, y = part
+        return BCOO((values, places), shape=(len(y), features), indices_sorted=True), y
 
-    examples = jnp.asarray(split.x), jnp.asarray(split.y)
-    return Batches(examples, lambda order: order.astype(np.int32), load)
+    return load
+
+
+def _load_rows(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gather and scale some rows; pictures stay bytes until then."""
+    x, y, shift, factor = examples
+    return (x[rows].astype(jnp.float32) - shift) * factor, y[rows]
 
 
 def _sparse(split: Split, capacity: int) -> Batches:
@@ -77,12 +87,7 @@ def _sparse(split: Split, capacity: int) -> Batches:
         places[step, position, 1] = picked.indices
         return values, places, split.y[order]
 
-    def load(_: None, part: Any) -> tuple[BCOO, jax.Array]:
-        values, places, y = part
-        shape = (len(y), x.shape[1])
-        return BCOO((values, places), shape=shape, indices_sorted=True), y
-
-    return Batches(None, plan, load)
+    return Batches(None, plan)
 
 
 def _largest(x: sparse.csr_array, order: np.ndarray) -> int:

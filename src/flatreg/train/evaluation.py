@@ -12,19 +12,42 @@ import numpy as np
 from flatreg import models
 from flatreg.data.splits import Split
 from flatreg.train import batches
+from flatreg.train.batches import Load
 
 Params = Any
 BLOCK = 1000
+# `sums(params, examples, plan) -> (losses, hits)`, each [blocks].
+BlockSums = Callable[[Params, Any, Any], tuple[jax.Array, jax.Array]]
 
 
-def make_evaluation(
-    logits: Callable[[Params, Any], jax.Array], split: Split
-) -> Callable[[Params], tuple[float, float]]:
-    """A function from parameters to mean loss (nats) and accuracy over a split; NaN if it is empty.
+def block_sums(logits: Callable[[Params, Any], jax.Array], load: Load) -> BlockSums:
+    """The compiled function of `of_split`: summed losses (nats) and hits of each block of rows.
 
     Args:
         logits: a function of parameters and inputs, dropout off.
+        load: of `flatreg.train.batches.loader`.
+    """
+
+    @jax.jit
+    def sums(params: Params, examples: Any, plan: Any) -> tuple[jax.Array, jax.Array]:
+        def of_block(part: Any) -> tuple[jax.Array, jax.Array]:
+            rows, real = part
+            x, y = load(examples, rows)
+            scores = logits(params, x)
+            losses = jnp.where(real, models.task_losses(scores, y), 0)
+            return jnp.sum(losses), jnp.sum(models.correct(scores, y) & real)
+
+        return jax.lax.map(of_block, plan)
+
+    return sums
+
+
+def of_split(split: Split, sums: BlockSums) -> Callable[[Params], tuple[float, float]]:
+    """A function from parameters to mean loss (nats) and accuracy over a split; NaN if it is empty.
+
+    Args:
         split: its examples stay on the device.
+        sums: of `block_sums`.
     """
     examples = len(split.y)
     if examples == 0:
@@ -32,17 +55,6 @@ def make_evaluation(
     order = _blocks(examples)
     fed = batches.of_split(split, [order])
     plan = jax.device_put((fed.plan(order), np.arange(order.size).reshape(order.shape) < examples))
-
-    @jax.jit
-    def sums(params: Params, examples: Any, plan: Any) -> Any:
-        def of_block(part: Any) -> Any:
-            rows, real = part
-            x, y = fed.load(examples, rows)
-            scores = logits(params, x)
-            losses = jnp.where(real, models.task_losses(scores, y), 0)
-            return jnp.sum(losses), jnp.sum(models.correct(scores, y) & real)
-
-        return jax.lax.map(of_block, plan)
 
     def evaluate(params: Params) -> tuple[float, float]:
         losses, hits = jax.device_get(sums(params, fed.examples, plan))

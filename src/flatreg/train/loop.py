@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flatreg import models, objective, optimizers, penalty
+from flatreg import optimizers, penalty
 from flatreg.config import Convergence, Settings, seed_of
 from flatreg.data.splits import Split, Splits
 from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
-from flatreg.errors import UserError
-from flatreg.measure import curvature
-from flatreg.train import batches, steps
+from flatreg.train import batches, evaluation, steps
 from flatreg.train.batches import Batches
-from flatreg.train.evaluation import make_evaluation
-from flatreg.train.steps import Streams, Sums
+from flatreg.train.program import Program
+from flatreg.train.steps import Carry, Fixed, Params, Streams, Sums
 
-Params = Any
 Row = dict[str, float | int | None]
 
 EPOCH_COLUMNS = (
@@ -85,21 +80,30 @@ class State(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """The compiled parts of one training, and its data."""
+    """One training of a program, and its data.
 
+    Attributes:
+        program: shared with other trainings.
+        settings: of the run.
+        splits: its data.
+        batches: of its training split.
+        weight: of the penalty in the loss.
+        rates: learning rate of every step [steps].
+        streams: keys of its random numbers.
+        evaluate: loss and accuracy over a split, by the split's name.
+        measure: tr(H^2) and its standard error after an epoch.
+        compile_seconds: time until the steps were compiled.
+    """
+
+    program: Program
     settings: Settings
     splits: Splits
     batches: Batches
-    steps_per_epoch: int
     weight: float
-    schedule: optax.Schedule
-    initial: Callable[[], tuple[Params, optax.OptState]]
-    run_epoch: Callable[..., tuple[Params, optax.OptState, Sums]]
+    rates: np.ndarray
     streams: Streams
     evaluate: dict[str, Callable[[Params], tuple[float, float]]]
     measure: Callable[[Params, int], tuple[float, float]]
-    estimator: str | None
-    reason: str | None
     compile_seconds: float
 
 
@@ -112,73 +116,54 @@ def fit(trainer: Trainer, state: State) -> Iterator[State]:
 
 def start(trainer: Trainer) -> State:
     """The state before the first epoch."""
-    params, optimizer = trainer.initial()
+    settings = trainer.settings
+    key = stream(seed_of(settings, "initialization"), "initialization")
+    rates = np.float32(settings.learning_rate), np.float32(settings.weight_decay)
+    params, optimizer = trainer.program.initialize(key, *rates)
     seconds = {"train": 0.0, "measure": 0.0, "compile": trainer.compile_seconds}
     return State(params, optimizer, Kept(params, 0), [], seconds, RUNNING, None)
 
 
-def make_trainer(splits: Splits, settings: Settings) -> Trainer:
-    """Compile a run's steps.
+def make_trainer(program: Program, splits: Splits, settings: Settings) -> Trainer:
+    """Prepare one training, and compile its steps if they are the first of their shapes.
 
     Args:
+        program: of `flatreg.train.program.make_program`, for the same cell and the same kind of
+            loss, with or without the penalty.
         splits: of `flatreg.data.splits.prepare`.
         settings: of the run (`flatreg.config.settings`).
-
-    Raises:
-        UserError: the batch is larger than the training split.
     """
-    batch = settings.batch
-    count = len(splits.train.y) // batch
-    if count == 0:
-        raise UserError(
-            f"batch {batch} is larger than the {len(splits.train.y)} training examples of "
-            f"{settings.dataset}; choose a smaller one"
-        )
-    model = models.build(settings.model, splits.classes)
-    streams = Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields))
-    first = stream(seed_of(settings, "initialization"), "initialization")
-    optimizer, schedule = optimizers.build(settings, count)
-    lam, interval = float(settings.lam), settings.penalty.interval
-    inputs = jnp.zeros((batch, splits.train.x.shape[1]))
-    goal = _objective(model, inputs, settings)
-    gradient = steps.penalized_gradient(goal, interval) if lam > 0 else steps.plain_gradient(goal)
-    orders = (epoch_order(settings, e, len(splits.train.y)) for e in range(settings.epochs))
-    fed = batches.of_split(splits.train, orders)
-    initial = partial(_initialize, model, optimizer, inputs[:1], first)
-    clock = time.perf_counter()
-    epoch = steps.make_epoch(gradient, optimizer, fed)
-    run_epoch = _compile(epoch, initial, fed, (count, batch), streams)
-    return Trainer(
+    examples = len(splits.train.y)
+    orders = (epoch_order(settings, e, examples) for e in range(settings.epochs))
+    evaluate = {
+        name: evaluation.of_split(split, program.sums)
+        for name, split in splits._asdict().items()
+        if isinstance(split, Split)
+    }
+    trainer = Trainer(
+        program=program,
         settings=settings,
         splits=splits,
-        batches=fed,
-        steps_per_epoch=count,
-        weight=penalty.scale(lam, batch=batch, interval=interval, scaling=settings.penalty.scaling),
-        schedule=schedule,
-        initial=initial,
-        run_epoch=run_epoch,
-        streams=streams,
-        evaluate={
-            name: make_evaluation(goal.logits, split)
-            for name, split in splits._asdict().items()
-            if isinstance(split, Split)
-        },
-        measure=_make_measurement(model, splits.train, settings),
-        estimator=goal.estimator.name if lam > 0 else None,
-        reason=goal.reason if lam > 0 else None,
-        compile_seconds=time.perf_counter() - clock,
+        batches=batches.of_split(splits.train, orders),
+        weight=penalty_weight(settings),
+        rates=optimizers.learning_rates(settings, program.steps_per_epoch),
+        streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
+        evaluate=evaluate,
+        measure=_measurement(program, splits.train, settings),
+        compile_seconds=0.0,
     )
+    clock = time.perf_counter()
+    program.epoch.compile(*_arguments(trainer, start(trainer)))
+    return trainer._replace(compile_seconds=time.perf_counter() - clock)
 
 
-def _objective(model: nn.Module, inputs: jax.Array, settings: Settings) -> objective.Objective:
-    # At lambda 0 the result must not depend on the penalty's settings, such as its estimator.
-    estimator = settings.penalty.estimator if float(settings.lam) > 0 else "auto"
-    return objective.build(
-        model,
-        inputs,
-        estimator=estimator,
-        probes=settings.penalty.probes,
-        distribution=settings.penalty.distribution,
+def penalty_weight(settings: Settings) -> float:
+    """The weight of tr(H^2) in the loss of a penalized step of a run."""
+    return penalty.scale(
+        float(settings.lam),
+        batch=settings.batch,
+        interval=settings.penalty.interval,
+        scaling=settings.penalty.scaling,
     )
 
 
@@ -194,54 +179,16 @@ def epoch_order(settings: Settings, epoch: int, examples: int) -> np.ndarray:
     return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
 
 
-def _initialize(
-    model: nn.Module, optimizer: optax.GradientTransformation, inputs: jax.Array, key: jax.Array
-) -> tuple[Params, optax.OptState]:
-    initialize = jax.jit(partial(model.init, train=False))
-    params = initialize(key, inputs)["params"]
-    return params, optimizer.init(params)
-
-
-def _compile(
-    run: Callable[..., Any],
-    initial: Callable[[], tuple[Params, optax.OptState]],
-    fed: Batches,
-    order: tuple[int, int],
-    streams: Streams,
-) -> Callable[..., Any]:
-    plan = fed.plan(np.zeros(order, np.int64))
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (fed.examples, plan)
-    )
-    return (
-        jax.jit(run)
-        .lower(
-            *jax.eval_shape(initial),
-            jax.eval_shape(partial(steps.no_sums, 0)),
-            *shapes,
-            jax.ShapeDtypeStruct((), jnp.float32),
-            streams,
-        )
-        .compile()
-    )
-
-
-def _make_measurement(
-    model: nn.Module, split: Split, settings: Settings
+def _measurement(
+    program: Program, split: Split, settings: Settings
 ) -> Callable[[Params, int], tuple[float, float]]:
     """tr(H^2) and its standard error on the first examples of the training split."""
-    probes = settings.epoch_measure.probes
     rows = np.arange(min(settings.epoch_measure.examples, len(split.y)))
     x, y = jnp.asarray(split.inputs(rows)), jnp.asarray(split.y[rows])
     key = stream(settings.seed, "measurement")
 
-    @jax.jit
-    def coarse(params: Params, x: jax.Array, y: jax.Array, epoch_key: jax.Array) -> Any:
-        loss = lambda p: models.loss_without_dropout(model, p, x, y)  # noqa: E731
-        return curvature.coarse_tr_h2(loss, params, epoch_key, probes)
-
     def measure(params: Params, epoch: int) -> tuple[float, float]:
-        value, stderr = coarse(params, x, y, jax.random.fold_in(key, epoch))
+        value, stderr = program.coarse(params, x, y, jax.random.fold_in(key, epoch))
         return float(value), float(stderr)
 
     return measure
@@ -249,10 +196,11 @@ def _make_measurement(
 
 def _train_epoch(trainer: Trainer, state: State) -> State:
     clock = time.perf_counter()
-    params, opt_state, sums = _run_epoch(trainer, state)
+    carry = jax.block_until_ready(trainer.program.epoch(*_arguments(trainer, state)))
+    params, opt_state, sums = carry
     seconds = state.seconds | {"train": state.seconds["train"] + time.perf_counter() - clock}
-    if not bool(sums.finite):
-        return state._replace(seconds=seconds, status=DIVERGED, diverged_step=int(sums.step))
+    if diverged := int(sums.diverged_step):
+        return state._replace(seconds=seconds, status=DIVERGED, diverged_step=diverged)
     clock = time.perf_counter()
     row = _describe_epoch(trainer, params, sums, epoch=state.epoch + 1)
     seconds["measure"] += time.perf_counter() - clock
@@ -268,17 +216,26 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
     )
 
 
-def _run_epoch(trainer: Trainer, state: State) -> tuple[Params, optax.OptState, Sums]:
-    order = epoch_order(trainer.settings, state.epoch, len(trainer.splits.train.y))
-    sums = steps.no_sums(state.epoch * trainer.steps_per_epoch)
-    plan = trainer.batches.plan(order)
-    fixed = (trainer.batches.examples, plan, np.float32(trainer.weight), trainer.streams)
-    return jax.block_until_ready(trainer.run_epoch(state.params, state.optimizer, sums, *fixed))
+def _arguments(trainer: Trainer, state: State) -> tuple[Fixed, Carry]:
+    """The arguments of the steps of the epoch after `state`."""
+    settings, count = trainer.settings, trainer.program.steps_per_epoch
+    first = state.epoch * count
+    order = epoch_order(settings, state.epoch, len(trainer.splits.train.y))
+    fixed = Fixed(
+        examples=trainer.batches.examples,
+        plan=trainer.batches.plan(order),
+        rates=trainer.rates[first : first + count].astype(np.float32),
+        first=np.int32(first),
+        weight=np.float32(trainer.weight),
+        decay=np.float32(settings.weight_decay),
+        streams=trainer.streams,
+    )
+    return fixed, Carry(state.params, state.optimizer, steps.no_sums(first))
 
 
 def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:
     """The row of an epoch, with `EPOCH_COLUMNS`; None where a quantity does not exist."""
-    settings, count = trainer.settings, trainer.steps_per_epoch
+    settings, count = trainer.settings, trainer.program.steps_per_epoch
     validation_loss, validation_accuracy = trainer.evaluate["validation"](params)
     _, test_accuracy = trainer.evaluate["test"](params)
     tr_h2, tr_h2_stderr = trainer.measure(params, epoch)
@@ -287,7 +244,7 @@ def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int)
     return {
         "epoch": epoch,
         "step": int(sums.step),
-        "learning_rate": float(trainer.schedule(int(sums.step) - 1)),
+        "learning_rate": float(trainer.rates[int(sums.step) - 1]),
         "train_loss": float(sums.loss) / count,
         "train_accuracy": float(sums.correct) / (count * settings.batch),
         "validation_loss": finite(validation_loss),

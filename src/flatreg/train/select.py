@@ -12,7 +12,7 @@ import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from flatreg.disk.files import read_json, read_sealed, write_checked_json, write
 from flatreg.disk.statuses import DIVERGED
 from flatreg.errors import UserError
 from flatreg.train.loop import fit, make_trainer, start
+from flatreg.train.program import Program, make_program
 
 
 def main() -> None:
@@ -38,11 +39,13 @@ def main() -> None:
     run_splits = splits.without_test(splits.prepare(data, settings))
     search = {"search": settings, "data": data.sha256, "making": code.making()}
     place = arguments.checkpoints / config.digest(search)
+    # Points with and without weight decay have programs of their own.
+    program = cache(partial(program_of, run_splits, settings))
     with locks.waiting(place / "lock"):
         tried = [
             once(
                 place / f"point-{number}.json",
-                partial(try_point, run_splits, settings.with_rates(**rates)),
+                partial(try_point, program, run_splits, settings.with_rates(**rates)),
             )
             for number, rates in enumerate(grid(cell.search))
         ]
@@ -68,9 +71,23 @@ def grid(search: Search) -> list[dict[str, float]]:
     return [{"learning_rate": rate, "weight_decay": decay} for rate, decay in points]
 
 
-def try_point(run_splits: splits.Splits, settings: Settings) -> dict[str, Any]:
-    """Train at one point; return its status and the validation results of the kept epoch."""
-    trainer = make_trainer(run_splits, settings)
+def program_of(run_splits: splits.Splits, settings: Settings, decays: bool) -> Program:
+    """What all points of a search share that have weight decay, or that have none."""
+    example = settings.with_rates(learning_rate=1.0, weight_decay=float(decays))
+    return make_program(example, run_splits, penalized=False)
+
+
+def try_point(
+    program: Callable[[bool], Program], run_splits: splits.Splits, settings: Settings
+) -> dict[str, Any]:
+    """Train at one point; return its status and the validation results of the kept epoch.
+
+    Args:
+        program: of points with weight decay (True) or without.
+        run_splits: without the test split.
+        settings: with the rates of the point.
+    """
+    trainer = make_trainer(program(settings.weight_decay > 0), run_splits, settings)
     (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
     row = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
     record = {

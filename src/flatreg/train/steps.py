@@ -1,9 +1,8 @@
-"""The compiled steps of one epoch: task, penalty on every k-th step, optimizer."""
+"""The compiled steps of an epoch: task, penalty on every k-th step, optimizer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +11,22 @@ import optax
 
 from flatreg import penalty
 from flatreg.objective import Objective
-from flatreg.train.batches import Batches
 
 Params = Any
-Gradient = Callable[..., Any]
 
 
 class Sums(NamedTuple):
-    """Sums over the steps of one epoch, and the number of the last step (from 1)."""
+    """Sums over the steps of one epoch.
+
+    Attributes:
+        step: number of the last step of the run (from 1).
+        loss: of the task.
+        correct: correctly classified examples.
+        gradient_norm: of the whole gradient.
+        tr_h2: the penalty's estimates.
+        penalized: steps with the penalty.
+        diverged_step: the first step whose loss or gradient was not finite; 0 if none was.
+    """
 
     step: jax.Array
     loss: jax.Array
@@ -27,74 +34,99 @@ class Sums(NamedTuple):
     gradient_norm: jax.Array
     tr_h2: jax.Array
     penalized: jax.Array
-    finite: jax.Array
-
-
-Carry = tuple[Params, optax.OptState, Sums]
+    diverged_step: jax.Array
 
 
 def no_sums(step: int) -> Sums:
     """The sums before the first step of an epoch, which comes after `step` earlier steps."""
-    zero = jnp.float32(0)
-    return Sums(jnp.int32(step), zero, jnp.int32(0), zero, zero, jnp.int32(0), jnp.bool_(True))
+    zero, none = jnp.float32(0), jnp.int32(0)
+    return Sums(jnp.int32(step), zero, none, zero, zero, none, none)
 
 
 class Streams(NamedTuple):
-    """Keys of a run's random numbers, as arguments: all seeds share one compiled program."""
+    """Keys of a run's random numbers."""
 
     dropout: jax.Array
     probes: jax.Array
 
 
-def plain_gradient(objective: Objective) -> Gradient:
-    """Loss and gradient of the task alone, so that lambda 0 costs nothing extra."""
+class Fixed(NamedTuple):
+    """What stays the same during an epoch, as arguments: all lanes share the compiled steps.
+
+    Attributes:
+        examples: arrays of the training split, of `flatreg.train.batches`.
+        plan: arrays of the epoch's batches; their first axis is the step.
+        rates: learning rates of the epoch's steps, float32 [steps].
+        first: number of steps before the epoch.
+        weight: of the penalty in the loss.
+        decay: weight decay.
+        streams: of the run.
+    """
+
+    examples: Any
+    plan: Any
+    rates: jax.Array
+    first: jax.Array
+    weight: jax.Array
+    decay: jax.Array
+    streams: Streams
+
+
+class Carry(NamedTuple):
+    """What each step changes."""
+
+    params: Params
+    optimizer: optax.OptState
+    sums: Sums
+
+
+Step = Callable[[Fixed, Carry], Carry]
+# (learning rate, weight decay) -> the optimizer with these.
+Optimizer = Callable[[jax.Array, jax.Array], optax.GradientTransformation]
+Load = Callable[[Any, Any], tuple[Any, jax.Array]]
+
+
+def plain_step(objective: Objective, optimizer: Optimizer, load: Load) -> Step:
+    """A step on the task's loss alone, so that lambda 0 costs nothing extra."""
     differentiate = penalty.plain_value_and_grad(
         objective.estimator, task=objective.task, has_aux=True
     )
 
-    def gradient(
-        params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array, streams: Streams
-    ) -> Any:
-        del weight
-        rngs = {"dropout": jax.random.fold_in(streams.dropout, step)}
-        return differentiate(params, x, y, rngs=rngs)
+    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
+        return differentiate(params, x, y, rngs=_dropout(fixed, step))
 
-    return gradient
+    return _step(gradient, optimizer, load)
 
 
-def penalized_gradient(objective: Objective, interval: int) -> Gradient:
-    """Loss and gradient with the penalty on every `interval`-th step."""
+def penalized_step(objective: Objective, interval: int, optimizer: Optimizer, load: Load) -> Step:
+    """A step on the task's loss, with the penalty if `interval` divides the step's number."""
     differentiate = penalty.value_and_grad(
         objective.estimator, interval=interval, task=objective.task, has_aux=True
     )
 
-    def gradient(
-        params: Params, x: Any, y: jax.Array, step: jax.Array, weight: jax.Array, streams: Streams
-    ) -> Any:
-        key = jax.random.fold_in(streams.probes, step)
-        rngs = {"dropout": jax.random.fold_in(streams.dropout, step)}
-        return differentiate(params, x, y, key=key, weight=weight, step=step, rngs=rngs)
+    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
+        key = jax.random.fold_in(fixed.streams.probes, step)
+        rngs = _dropout(fixed, step)
+        return differentiate(params, x, y, key=key, weight=fixed.weight, step=step, rngs=rngs)
 
-    return gradient
+    return _step(gradient, optimizer, load)
 
 
-def make_epoch(
-    gradient: Gradient, optimizer: optax.GradientTransformation, batches: Batches
-) -> Callable[..., Carry]:
-    """All steps of an epoch in one call; it stops after a loss or gradient that is not finite.
+def _dropout(fixed: Fixed, step: jax.Array) -> dict[str, jax.Array]:
+    return {"dropout": jax.random.fold_in(fixed.streams.dropout, step)}
 
-    Returns:
-        `run(params, opt_state, sums, examples, plan, weight, streams)`.
-    """
 
-    def advance(fixed: Any, first: jax.Array, carry: Carry) -> Carry:
-        examples, plan, weight, streams = fixed
+def _step(gradient: Callable[..., Any], optimizer: Optimizer, load: Load) -> Step:
+    def step(fixed: Fixed, carry: Carry) -> Carry:
         params, opt_state, sums = carry
-        x, y = batches.load(examples, jax.tree.map(lambda a: a[sums.step - first], plan))
-        number = sums.step + 1
-        value, slope = gradient(params, x, y, number, weight, streams)
+        place, number = sums.step - fixed.first, sums.step + 1
+        x, y = load(fixed.examples, jax.tree.map(lambda a: a[place], fixed.plan))
+        value, slope = gradient(params, x, y, number, fixed)
         norm = optax.tree.norm(slope)
-        updates, opt_state = optimizer.update(slope, opt_state, params)
+        update = optimizer(fixed.rates[place], fixed.decay).update
+        updates, opt_state = update(slope, opt_state, params)
+        finite = jnp.isfinite(value.loss + fixed.weight * value.tr_h2) & jnp.isfinite(norm)
+        first_failure = (sums.diverged_step == 0) & ~finite
         sums = Sums(
             step=number,
             loss=sums.loss + value.loss,
@@ -102,17 +134,17 @@ def make_epoch(
             gradient_norm=sums.gradient_norm + norm,
             tr_h2=sums.tr_h2 + value.tr_h2,
             penalized=sums.penalized + value.applied,
-            finite=jnp.isfinite(value.loss + weight * value.tr_h2) & jnp.isfinite(norm),
+            diverged_step=jnp.where(first_failure, number, sums.diverged_step),
         )
-        return optax.apply_updates(params, updates), opt_state, sums
+        return Carry(optax.apply_updates(params, updates), opt_state, sums)
 
-    def run(params: Params, opt_state: optax.OptState, sums: Sums, *fixed: Any) -> Carry:
-        plan = fixed[1]
-        last = sums.step + jax.tree.leaves(plan)[0].shape[0]
-        return jax.lax.while_loop(
-            lambda carry: (carry[2].step < last) & carry[2].finite,
-            partial(advance, fixed, sums.step),
-            (params, opt_state, sums),
-        )
+    return step
+
+
+def epoch_of(step: Step) -> Callable[[Fixed, Carry], Carry]:
+    """`run(fixed, carry)`: all steps of an epoch."""
+
+    def run(fixed: Fixed, carry: Carry) -> Carry:
+        return jax.lax.fori_loop(0, len(fixed.rates), lambda _, c: step(fixed, c), carry)
 
     return run

@@ -1,0 +1,69 @@
+"""Which runs a job takes together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import NamedTuple
+
+from flatreg.config.study import Run
+
+# More runs save little, and a job that is lost takes more of them with it.
+MOST_LANES = 16
+# So many blocks for each core keep all cores busy to the end.
+BLOCKS_PER_CORE = 4
+
+
+class Block(NamedTuple):
+    """Two or more runs of one protocol and data set, all with the penalty or all without.
+
+    Attributes:
+        name: of the block, unique in its study.
+        runs: in the order of the config.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+def default_lanes(runs: int, cores: int) -> int:
+    """The largest number of runs in a block, if the config does not set it.
+
+    Args:
+        runs: that are to be trained.
+        cores: on which jobs run side by side.
+    """
+    return max(1, min(MOST_LANES, -(-runs // (BLOCKS_PER_CORE * cores))))
+
+
+def blocks(
+    runs: Iterable[Run], state: Callable[[Run], Hashable], alone: Collection[Run], lanes: int
+) -> list[Block]:
+    """Divide runs into blocks of about equal size; what is not in a block has a job of its own.
+
+    Runs in different states are in different blocks: Snakemake repeats a job for all of its runs,
+    and so a run that is added, or lost, does not repeat others.
+
+    Args:
+        runs: of the study.
+        state: which of a run's files exist.
+        alone: runs that are asked for by name.
+        lanes: largest number of runs in a block.
+    """
+    kinds: dict[Hashable, list[Run]] = {}
+    for run in runs:
+        if run not in alone:
+            kind = run.protocol, run.dataset, float(run.lam) > 0, state(run)
+            kinds.setdefault(kind, []).append(run)
+    parts = [part for some in kinds.values() for part in _parts(some, lanes) if len(part) > 1]
+    return [
+        Block(f"{part[0].protocol}_{part[0].dataset}_{number}", part)
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def _parts(runs: list[Run], most: int) -> Iterable[tuple[Run, ...]]:
+    """Consecutive parts of at most `most` runs, as equal in size as can be."""
+    count = -(-len(runs) // most)
+    ends = [len(runs) * number // count for number in range(count + 1)]
+    return (tuple(runs[begin:end]) for begin, end in itertools.pairwise(ends))

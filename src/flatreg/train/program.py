@@ -1,0 +1,151 @@
+"""What all lanes of a block share: the model, the objective, and the compiled functions.
+
+Everything in which lanes differ is an argument of these functions: the penalty's weight, rates,
+seeds and data. So a block traces and compiles each of them once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from flatreg import models, objective, optimizers
+from flatreg.config import CellSettings
+from flatreg.data.splits import Splits
+from flatreg.errors import UserError
+from flatreg.measure import curvature
+from flatreg.train import batches, evaluation, steps
+from flatreg.train.evaluation import BlockSums
+from flatreg.train.steps import Params
+
+
+class Compiled:
+    """A function that is compiled once for each set of shapes and types of its arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Take the function; nothing is compiled yet."""
+        self._function = jax.jit(function)
+        self._programs: dict[Any, Callable[..., Any]] = {}
+
+    def compile(self, *arguments: Any) -> None:
+        """Compile for arguments like these, unless that is done already."""
+        key = _shapes(arguments)
+        if key not in self._programs:
+            self._programs[key] = self._function.lower(*arguments).compile()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function's result."""
+        self.compile(*arguments)
+        return self._programs[_shapes(arguments)](*arguments)
+
+
+def _shapes(arguments: Any) -> Any:
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+
+
+class Program(NamedTuple):
+    """The shared parts of some trainings of one data set, all with the penalty or all without.
+
+    Attributes:
+        settings: of the trainings, except lambda, seed and rates.
+        penalized: whether the loss has the penalty.
+        model: the network.
+        estimator: of tr(H^2).
+        reason: why this estimator was chosen.
+        steps_per_epoch: mini-batches per epoch.
+        initialize: `initialize(key, rate, decay) -> (params, optimizer state)`.
+        epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
+        coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
+        sums: of `flatreg.train.evaluation`.
+    """
+
+    settings: CellSettings
+    penalized: bool
+    model: nn.Module
+    estimator: str
+    reason: str
+    steps_per_epoch: int
+    initialize: Callable[..., tuple[Params, optax.OptState]]
+    epoch: Compiled
+    coarse: Callable[..., tuple[jax.Array, jax.Array]]
+    sums: BlockSums
+
+
+def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> Program:
+    """Build what some trainings share; each function is compiled at its first call.
+
+    Args:
+        settings: of the trainings.
+        splits: of one of them: only types and shapes are used.
+        penalized: whether lambda is above 0.
+
+    Raises:
+        UserError: the batch is larger than the training split, or the model does not allow the
+            estimator.
+    """
+    batch, examples = settings.batch, len(splits.train.y)
+    if examples < batch:
+        raise UserError(
+            f"batch {batch} is larger than the {examples} training examples of "
+            f"{settings.dataset}; choose a smaller one"
+        )
+    model = models.build(settings.model, splits.classes)
+    inputs = jnp.zeros((batch, splits.train.x.shape[1]))
+    goal = _objective(model, inputs, settings, penalized=penalized)
+    optimizer = partial(optimizers.build, settings)
+    load = batches.loader(splits.train)
+    if penalized:
+        step = steps.penalized_step(goal, settings.penalty.interval, optimizer, load)
+    else:
+        step = steps.plain_step(goal, optimizer, load)
+    return Program(
+        settings=settings,
+        penalized=penalized,
+        model=model,
+        estimator=goal.estimator.name,
+        reason=goal.reason,
+        steps_per_epoch=examples // batch,
+        initialize=jax.jit(partial(_initialize, model, optimizer, inputs[:1])),
+        epoch=Compiled(steps.epoch_of(step)),
+        coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
+        sums=evaluation.block_sums(goal.logits, load),
+    )
+
+
+def _objective(
+    model: nn.Module, inputs: jax.Array, settings: CellSettings, *, penalized: bool
+) -> objective.Objective:
+    # At lambda 0 the result must not depend on the penalty's settings, such as its estimator.
+    return objective.build(
+        model,
+        inputs,
+        estimator=settings.penalty.estimator if penalized else "auto",
+        probes=settings.penalty.probes,
+        distribution=settings.penalty.distribution,
+    )
+
+
+def _initialize(
+    model: nn.Module,
+    optimizer: steps.Optimizer,
+    inputs: jax.Array,
+    key: jax.Array,
+    rate: jax.Array,
+    decay: jax.Array,
+) -> tuple[Params, optax.OptState]:
+    params = model.init(key, inputs, train=False)["params"]
+    return params, optimizer(rate, decay).init(params)
+
+
+def _coarse_tr_h2(
+    model: nn.Module, probes: int, params: Params, x: jax.Array, y: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    loss = partial(models.loss_without_dropout, model, x=x, y=y)
+    return curvature.coarse_tr_h2(loss, params, key, probes)

@@ -1,0 +1,114 @@
+"""The files of a finished run."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optax
+
+from flatreg import machine
+from flatreg.disk import finished
+from flatreg.disk.files import atomic_path, sha256, write_json, write_sealed
+from flatreg.disk.runs import save_params
+from flatreg.disk.statuses import DIVERGED
+from flatreg.train.loop import EPOCH_COLUMNS, State, Trainer, finite
+
+
+class Course(NamedTuple):
+    """How a run went.
+
+    Attributes:
+        begun: when (seconds since 1970).
+        setup_seconds: preparing its data, before its steps were compiled.
+        resumed: epoch that it went on from; 0 if it began anew.
+    """
+
+    begun: float
+    setup_seconds: float
+    resumed: int
+
+
+def write(
+    folder: Path, *, name: dict[str, Any], trainer: Trainer, state: State, course: Course
+) -> None:
+    """Write a run's parameters, epochs, times, facts, and last its record, metrics.json.
+
+    Args:
+        folder: of the files.
+        name: the entries of the record that name the run, with its key.
+        trainer: of the run.
+        state: after its last epoch.
+        course: how it went.
+    """
+    metrics = name | _metrics(trainer, state)
+    save_params(folder / "params.npz", state.kept.params)
+    with atomic_path(folder / "epochs.csv") as temporary:
+        _write_epochs(temporary, state)
+    ended = time.time()
+    write_json(folder / "timing.json", _timing(state, course, ended))
+    facts = machine.describe() | {"begun": course.begun, "ended": ended}
+    write_json(folder / "facts.json", facts)
+    sums = {f"{file}_sha256": sha256(folder / file) for file in finished.SUMMED}
+    write_sealed(folder / "metrics.json", metrics | sums)
+
+
+def _write_epochs(path: Path, state: State) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        rows = csv.DictWriter(handle, EPOCH_COLUMNS, lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(state.rows)
+
+
+def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
+    """The entries of metrics.json, except those that name the run."""
+    settings, program = trainer.settings, trainer.program
+    training = [row["tr_h2_training"] for row in state.rows if row["tr_h2_training"] is not None]
+    measured = [row["tr_h2"] for row in state.rows if row["tr_h2"] is not None]
+    tested = [row["test_accuracy"] for row in state.rows]
+    return {
+        "status": state.status,
+        "diverged_step": state.diverged_step,
+        "epochs": state.epoch,
+        "steps": state.rows[-1]["step"] if state.rows else 0,
+        "kept_epoch": None if state.status == DIVERGED else state.kept.epoch,
+        **_final(trainer, state),
+        "best_test_accuracy": max(tested, default=None),
+        "tr_h2_training": _mean(training),
+        "tr_h2_epochs": _mean(measured),
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "estimator": program.estimator if program.penalized else None,
+        "estimator_reason": program.reason if program.penalized else None,
+        "data_sha256": trainer.splits.sha256,
+    }
+
+
+def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
+    """Loss and accuracy of the kept parameters on each split, and their norm."""
+    if state.status == DIVERGED:
+        names = [f"{name}_{what}" for name in trainer.evaluate for what in ("loss", "accuracy")]
+        return dict.fromkeys([*names, "parameter_norm"])
+    values: dict[str, float | None] = {}
+    for name, evaluate in trainer.evaluate.items():
+        loss, accuracy = evaluate(state.kept.params)
+        values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
+    return values | {"parameter_norm": float(optax.tree.norm(state.kept.params))}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _timing(state: State, course: Course, ended: float) -> dict[str, float | int]:
+    return {
+        "setup_seconds": course.setup_seconds,
+        "compile_seconds": state.seconds["compile"],
+        "train_seconds": state.seconds["train"],
+        "measure_seconds": state.seconds["measure"],
+        "total_seconds": ended - course.begun,
+        "steps": state.rows[-1]["step"] if state.rows else 0,
+        "resumed": course.resumed,
+    }

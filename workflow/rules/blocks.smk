@@ -1,0 +1,95 @@
+# Purpose: divide the runs into blocks. A job takes a block, whose runs share a process, the data and
+#     compiled programs. A run that is in no block, such as one whose file is asked for by name, has a
+#     job of its own.
+# Inputs: which files of the runs exist; blocks.json, in a cluster's job
+# Outputs: none
+
+PLAN = f"{RESULTS}/blocks.json"
+TRAINED = ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"]
+MEASURED = ["curvature.json", "flatness.json"]
+# The block of one run: a rule's wildcards name it.
+SINGLE = blocks.Block("model", (Run("{protocol}", "{dataset}", "{lam}", "{seed}"),))
+
+
+def planned_blocks():
+    """The blocks of this study; a job on a cluster reads those of the snakemake that submitted it."""
+    if workflow.remote_exec and Path(PLAN).exists():
+        return [
+            blocks.Block(name, tuple(Run(*run) for run in some))
+            for name, some in read_json(Path(PLAN)).items()
+        ]
+    missing = [run for run in RUNS if state(run) != (True, True)]
+    cores = workflow.resource_settings.cores or os.cpu_count()
+    lanes = STUDY["lanes"] or blocks.default_lanes(len(missing), cores)
+    return blocks.blocks(RUNS, state, named_runs(), lanes)
+
+
+def state(run):
+    """Whether a run is trained, and whether it is measured."""
+    folder = f"{RESULTS}/{RUN}".format(**run._asdict())
+    return tuple(
+        all(os.path.exists(f"{folder}/{name}") for name in names)
+        for names in (TRAINED, MEASURED)
+    )
+
+
+def named_runs():
+    """The runs of which a file is named on the command line."""
+    folders = {os.path.dirname(os.path.normpath(word)) for word in sys.argv[1:]}
+    return {
+        run for run in RUNS if f"{RESULTS}/{RUN}".format(**run._asdict()) in folders
+    }
+
+
+def extend_options():
+    """Let `--set-resources` and `--set-threads` of one run's rules hold for those of blocks too."""
+    options = workflow.resource_settings
+    for kind in ("train", "measure"):
+        names = [f"{kind}_{block.name}" for block in BLOCKS]
+        for option in ("overwrite_resources", "overwrite_threads"):
+            given = dict(getattr(options, option))
+            if f"{kind}_model" in given:
+                given |= dict.fromkeys(names, given[f"{kind}_model"])
+                setattr(options, option, given)
+
+
+BLOCKS = planned_blocks()
+extend_options()
+
+
+def of_job(block, function):
+    """A function of the wildcards: `function` of a run of a job, all of which give the same."""
+
+    def of_wildcards(wildcards):
+        run = named_run(wildcards) if block is SINGLE else block.runs[0]
+        return function(run)
+
+    return of_wildcards
+
+
+def place_of_job(kind, block):
+    """The place of a job's own log and benchmark, without suffix, below LOGS or BENCHMARKS."""
+    return f"{RUN}/{kind}" if block is SINGLE else f"blocks/{kind}_{block.name}"
+
+
+def run_logs(block):
+    """The log of each run of a block."""
+    return [f"{LOGS}/{RUN}/metrics.log".format(**run._asdict()) for run in block.runs]
+
+
+def library_of_job(block, command):
+    """A param like that of `library`: a command, and the model and estimator of a job's runs."""
+
+    def of_run(run):
+        entry = entry_of(run)
+        named = [f"models.{entry['model']['name']}"]
+        if entry["penalty"]["estimator"] != "auto":
+            named.append(f"penalty.estimators.{entry['penalty']['estimator']}")
+        return code.digest(command, *named)
+
+    return of_job(block, of_run)
+
+
+def training_key(run):
+    """A hash of the settings that the run shares with its cell."""
+    return cell_key(cell_settings(STUDY, run.protocol, run.dataset), run.lam)
