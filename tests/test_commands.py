@@ -46,6 +46,7 @@ def test_a_stage_gets_its_arguments_and_gives_its_exit_code(tmp_path: Path) -> N
     done = flatreg(tmp_path, "summarize", "--help")
     assert done.returncode == 0
     assert "usage: python -m flatreg.tables.summarize" in done.stdout
+    assert "95 % interval" in flatreg(tmp_path, "evidence", "--help").stdout
     done = flatreg(tmp_path, "prepare", "--config", "a b.json", *["--dataset", "x"])
     assert done.returncode == 2
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
-
-import jsonschema
 
 from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
 from flatreg.config.study import (
@@ -45,12 +44,17 @@ def _is_number(checker: Any, value: Any) -> bool:
     return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+@cache
+def _validator() -> Any:
+    """The class of jsonschema that checks a document, with these two types of numbers."""
+    import jsonschema  # here, because commands that read a completed config check nothing
+
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
-    ),
-)
+    )
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+
+
 # The depth in the config up to which a missing key, or an empty section, is a mistake.
 STUDY, PROTOCOLS, EVERYWHERE = 2, 3, math.inf
 _LACKING = ("required", "minProperties")
@@ -68,10 +72,11 @@ def check_schema(config: Config, schema: Config, *, missing: float, where: str =
     Raises:
         UserError: the first mistake, by key path.
     """
-    errors = _Validator(schema).iter_errors(config)
-    error = jsonschema.exceptions.best_match(
+    from jsonschema.exceptions import best_match  # here, as in `_validator`
+
+    error = best_match(
         error
-        for error in errors
+        for error in _validator()(schema).iter_errors(config)
         if error.validator not in _LACKING or len(error.absolute_path) < missing
     )
     if error is not None:
@@ -85,8 +90,8 @@ def _path(parts: Iterable[str | int]) -> str:
     return f"{path[1:]}: " if path else ""
 
 
-def _reason(error: jsonschema.ValidationError) -> str:
-    """What is wrong with a value and what is allowed, in a few words."""
+def _reason(error: Any) -> str:
+    """What is wrong with a value and what is allowed, in a few words, from jsonschema's error."""
     value, limit = error.instance, error.validator_value
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":

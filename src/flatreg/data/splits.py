@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.model_selection import train_test_split
 
 from flatreg.config import Settings
 from flatreg.data.dataset import Dataset
+from flatreg.data.stratified import split_rows
 from flatreg.errors import UserError
 
 Features = np.ndarray | sparse.csr_array
@@ -94,10 +94,8 @@ def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
     """The same examples with another stratified test split of the same size."""
     x = np.concatenate([dataset.x_train, dataset.x_test])
     y = np.concatenate([dataset.y_train, dataset.y_test])
-    x_train, x_test, y_train, y_test = train_test_split(
-        x, y, test_size=len(dataset.y_test), random_state=seed, stratify=y
-    )
-    return dataset._replace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    train, test = split_rows(y, len(dataset.y_test), seed)
+    return dataset._replace(x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
 
 
 def _test_rows(dataset: Dataset, settings: Settings) -> np.ndarray:
@@ -122,11 +120,10 @@ def _split_rows(dataset: Dataset, settings: Settings) -> tuple[np.ndarray, np.nd
     """Row numbers, in rising order, of the training and validation examples, stratified."""
     varies = "split" in settings.varies
     try:
-        train, validation = train_test_split(
-            np.arange(len(dataset.y_train)),
-            test_size=settings.validation_fraction,
-            random_state=settings.seed if varies else settings.validation_seed,
-            stratify=dataset.y_train,
+        train, validation = split_rows(
+            dataset.y_train,
+            settings.validation_fraction,
+            settings.seed if varies else settings.validation_seed,
         )
     except ValueError as error:
         raise UserError(

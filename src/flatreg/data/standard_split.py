@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from flatreg.config import DataSettings
+from flatreg.data.stratified import split_rows
+from flatreg.errors import UserError
 
 
 def stratified(
@@ -17,12 +18,15 @@ def stratified(
         x: [n, ...]
         y: [n]
         settings: `test_fraction` in (0, 1) and `split_seed`.
+
+    Raises:
+        UserError: one of the two would lack a class.
     """
-    x_train, x_test, y_train, y_test = train_test_split(
-        x,
-        y,
-        test_size=settings["test_fraction"],
-        random_state=settings["split_seed"],
-        stratify=y,
-    )
-    return {"train": (x_train, y_train), "test": (x_test, y_test)}
+    fraction = settings["test_fraction"]
+    try:
+        train, test = split_rows(y, fraction, settings["split_seed"])
+    except ValueError as error:
+        raise UserError(
+            f"test_fraction {fraction} leaves no example of some class ({error}); choose another"
+        ) from error
+    return {"train": (x[train], y[train]), "test": (x[test], y[test])}

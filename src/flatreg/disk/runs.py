@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from flatreg.disk.files import atomic_path
 from flatreg.errors import UserError
@@ -37,6 +36,8 @@ def name_of(folder: Path) -> tuple[str, str, str, int]:
 
 def save_params(path: Path, params: dict[str, Any]) -> None:
     """Write parameters as one array per leaf, named by its path (`Dense_0/kernel`)."""
+    from flax.traverse_util import flatten_dict  # here, so that `run_dir` needs no JAX
+
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **{k: np.asarray(v) for k, v in flatten_dict(params, sep="/").items()})
 
@@ -47,6 +48,8 @@ def load_params(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or broken.
     """
+    from flax.traverse_util import unflatten_dict  # here, as in `save_params`
+
     try:
         with path.open("rb") as handle, np.load(handle) as arrays:
             return unflatten_dict(dict(arrays), sep="/")

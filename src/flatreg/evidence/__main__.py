@@ -39,7 +39,8 @@ def _parse() -> argparse.Namespace:
     names = parser.add_names()
     for name, row in ROWS.items():
         captions = " ".join(table.caption for table in row.tables.values() if table.label)
-        table = names.add_parser(name, help=captions, description=captions)
+        # argparse fills in `%` in help texts.
+        table = names.add_parser(name, help=captions.replace("%", "%%"), description=captions)
         table.add_argument("--config", type=Path, required=True, help=command.INPUTS["config"])
         for flag in row.inputs:
             table.add_argument(f"--{flag.replace('_', '-')}", type=Path, required=True, nargs="+")
