@@ -27,6 +27,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/start.smk"
+include: "workflow/rules/progress.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"

@@ -1,4 +1,8 @@
-"""The folder of a run, and reading and writing of its parameters."""
+"""The folder of a run, and reading and writing of its parameters.
+
+Only the parameters need Flax. It is imported with them, as it brings JAX and so half a second to
+every command that asks for a folder.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ def name_of(folder: Path) -> tuple[str, str, str, int]:
 
 def save_params(path: Path, params: dict[str, Any]) -> None:
     """Write parameters as one array per leaf, named by its path (`Dense_0/kernel`)."""
-    from flax.traverse_util import flatten_dict  # here, so that `run_dir` needs no JAX
+    from flax.traverse_util import flatten_dict
 
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **{k: np.asarray(v) for k, v in flatten_dict(params, sep="/").items()})
@@ -48,7 +52,7 @@ def load_params(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or broken.
     """
-    from flax.traverse_util import unflatten_dict  # here, as in `save_params`
+    from flax.traverse_util import unflatten_dict
 
     try:
         with path.open("rb") as handle, np.load(handle) as arrays:

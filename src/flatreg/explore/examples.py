@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from flatreg import config, models, tables
 from flatreg.config import Config
 from flatreg.data.dataset import load_dataset
 from flatreg.data.prepared import read_arrays
+from flatreg.data.splits import Split
 from flatreg.disk.files import read_json
 from flatreg.disk.runs import run_dir
 from flatreg.measure.solution import load_solution
@@ -52,13 +55,7 @@ def worst_examples(study: Config, metrics: pd.DataFrame, count: int) -> pd.DataF
     *_, data, model, params = load_solution(
         study, run_dir(Path(study["paths"]["results"]), *run), dataset
     )
-    every = np.arange(len(data.test.y))
-    # In blocks, as all texts at once, stored densely, would take gigabytes.
-    blocks = np.array_split(every, -(-len(every) // BLOCK))
-    logits = np.concatenate(
-        [model.apply({"params": params}, data.test.inputs(rows), train=False) for rows in blocks]
-    )
-    losses = np.asarray(models.task_losses(logits, data.test.y))
+    losses, predicted = judge(model, params, data.test)
     rows = np.argsort(-losses, kind="stable")[:count]
     names = np.array(class_names(study, settings.source))
     return pd.DataFrame(
@@ -66,9 +63,26 @@ def worst_examples(study: Config, metrics: pd.DataFrame, count: int) -> pd.DataF
             "row": rows,
             "loss": losses[rows],
             "label": names[data.test.y[rows]],
-            "predicted": names[np.asarray(models.predict(logits))[rows]],
+            "predicted": names[predicted[rows]],
         }
     )
+
+
+def judge(model: nn.Module, params: Any, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """The loss (nats) and the predicted class of each example of a split: [n], [n]."""
+
+    # One program: on its own, each operation of a model would be compiled.
+    @jax.jit
+    def of_block(params: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits = model.apply({"params": params}, x, train=False)
+        return models.task_losses(logits, y), models.predict(logits)
+
+    every = np.arange(len(split.y))
+    # In blocks, as all texts at once, stored densely, would take gigabytes.
+    blocks = np.array_split(every, -(-len(every) // BLOCK))
+    judged = [of_block(params, split.inputs(rows), split.y[rows]) for rows in blocks]
+    losses, predicted = zip(*judged, strict=True)
+    return np.concatenate(losses), np.concatenate(predicted)
 
 
 def class_names(study: Config, source: str) -> list[str]:

@@ -61,10 +61,9 @@ class Block:
         key = config.run_key(settings, self._dataset.sha256)
         settings = with_selection(settings, self._selected)
         training = {"run": key, "settings": settings, "making": self._making}
-        name = run._asdict()
-        name["lambda"] = name.pop("lam")
-        place = self._checkpoints / config.digest(training)
-        return Lane(settings, name | {"key": key}, place)
+        name = {"protocol": run.protocol, "dataset": run.dataset}
+        name |= {"lambda": run.lam, "seed": run.seed, "key": key}
+        return Lane(settings, name, self._checkpoints / config.digest(training))
 
     def train(self, lane: Lane, say: Say, stop: Callable[[], Any]) -> None:
         """Train one lane and keep its files, unless that is done already.
