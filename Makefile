@@ -63,6 +63,7 @@ lock: ## lock pyproject.toml in envs/requirements.txt, keeping pins (UPGRADE=1: 
 		echo "error: uv is missing; type: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	$(LOCK) $(if $(UPGRADE),--upgrade) $(EXTRAS) pyproject.toml -o envs/requirements.txt
 	$(LOCK) $(CUDA_EXTRAS) -c envs/requirements.txt pyproject.toml -o envs/requirements-cuda.txt
+	echo uv | $(LOCK) $(if $(UPGRADE),--upgrade) - -o envs/uv.txt
 
 sbom: .venv/installed .venv-audit/installed ## write the environment's bill of materials, sbom.json (CycloneDX)
 	@.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \

@@ -7,6 +7,9 @@
 #   envs/setup.sh chromium             browser for the tests of the Explore page
 #   envs/setup.sh slurm                scheduler for the cluster tests
 set -eu
+# Else a shell may take an interrupted uv for one that failed.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 TEX_PACKAGES="latexmk texlive-latex-base texlive-latex-recommended texlive-latex-extra \
 texlive-fonts-recommended texlive-science texlive-pictures lmodern"
@@ -44,7 +47,14 @@ apt_install() {
     fi
 }
 
-# make_venv PYTHON FOLDER: make an empty environment, and set $pip to install into it.
+# lay_venv [--clear]: lay the environment $folder, marked as unfinished before it has pip.
+lay_venv() {
+    "$python" -m venv --without-pip "$@" "$folder"
+    touch "$folder/unfinished"
+    "$python" -m venv "$folder"
+}
+
+# make_venv PYTHON FOLDER: make an environment to install into.
 make_venv() {
     python=$1 folder=$2
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
@@ -60,19 +70,63 @@ make_venv() {
         echo "Installing python$version-venv with apt …"
         apt_install "python$version-venv"
     fi
-    echo "Setting up $folder with Python $version (a few minutes, once) …"
-    # A folder whose Python is missing or of another version must be cleared.
-    if "$folder/bin/python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
-        "$python" -m venv "$folder"
+    echo "Setting up $folder with Python $version, by uv (a minute or so, once) …"
+    # A folder whose Python is missing or of another version must be cleared, and so must an
+    # unfinished one: a package of which only a part is there can count as installed.
+    if [ ! -e "$folder/unfinished" ] &&
+        "$folder/bin/python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
+        lay_venv
     else
-        "$python" -m venv --clear "$folder"
+        lay_venv --clear
     fi
-    pip="$folder/bin/python -m pip --disable-pip-version-check -qq install"
 }
 
-fill_with_flatreg() {
-    $pip --use-pep517 --require-hashes -r envs/requirements.txt
-    $pip --use-pep517 --no-deps --no-build-isolation --editable .
+by_pip() {
+    "$folder/bin/python" -m pip --disable-pip-version-check -qq install --use-pep517 "$@"
+}
+
+by_uv() {
+    "$folder/bin/python" envs/uv_like_pip.py "$uv" pip install -q --python "$folder/bin/python" "$@"
+}
+
+# Set $uv to a uv that runs: $UV, or else the locked one, in a folder that `fill` removes.
+find_uv() {
+    uv=${UV:-uv}
+    if "$uv" --version >/dev/null 2>&1; then
+        return
+    fi
+    uv="$folder/uv/bin/uv"
+    by_pip --require-hashes --target "$folder/uv" -r envs/uv.txt && "$uv" --version
+}
+
+# install_by INSTALL NAME: install what the environment NAME holds, by by_uv or by_pip.
+install_by() {
+    case $2 in
+    venv)
+        "$1" --require-hashes -r envs/requirements.txt &&
+            "$1" --no-deps --no-build-isolation --editable .
+        ;;
+    *) "$1" -r "envs/$2.txt" ;;
+    esac
+}
+
+# pip_goes_on WHY: say so, with the first line of what uv or its installation said.
+pip_goes_on() {
+    said=$(head -n 1 "$folder/uv.log")
+    echo "$1 (${said:-no message}), so pip goes on (a few minutes, once) …"
+}
+
+# fill NAME: fill the environment that make_venv made by uv, or else by pip.
+fill() {
+    if ! find_uv >"$folder/uv.log" 2>&1; then
+        pip_goes_on "uv could not be installed"
+        install_by by_pip "$1"
+    elif ! install_by by_uv "$1" >"$folder/uv.log" 2>&1; then
+        pip_goes_on "uv failed"
+        lay_venv --clear
+        install_by by_pip "$1"
+    fi
+    rm -rf "$folder/uv" "$folder/uv.log" "$folder/unfinished"
 }
 
 have_tex() {
@@ -120,13 +174,9 @@ install_for_tests() {
 }
 
 case ${1-} in
-venv)
+venv | torch | audit)
     make_venv "$2" "$3"
-    fill_with_flatreg
-    ;;
-torch | audit)
-    make_venv "$2" "$3"
-    $pip -r "envs/$1.txt"
+    fill "$1"
     ;;
 tex) install_tex ;;
 chromium) install_for_tests Chromium chromium chromium ;;

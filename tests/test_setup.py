@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -69,18 +74,18 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> No
         assert word in result.stderr
 
 
-@pytest.mark.parametrize("name", LOCKS)
-def test_every_locked_package_has_one_version_and_hashes(root, name):
+@pytest.mark.parametrize(("name", "least"), [*((name, 100) for name in LOCKS), ("uv.txt", 1)])
+def test_every_locked_package_has_one_version_and_hashes(root, name, least):
     text = (root / "envs" / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
-    assert len(entries) > 100
+    assert len(entries) >= least
     assert len(lock_entries(root, name)) == len(entries), "a package is locked in two versions"
     for entry in entries:
         assert re.match(r"[\w.-]+==[\w.]+ ", entry), entry
         assert "--hash=sha256:" in entry, entry
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "uv.txt"])
 def test_lock_names_no_host(root, name):
     text = (root / "envs" / name).read_text(encoding="utf-8")
     assert not re.search(r"://|--index|--extra-index|--find-links|--trusted-host|@ ", text)
@@ -198,6 +203,261 @@ def test_make_stops_at_an_old_python(root, tmp_path):
     assert len(ERROR_LINE.findall(result.stderr)) == 1
     assert "Python 3.9 and 3.11 or newer is needed" in result.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def make_wheel(folder: Path, version: str) -> Path:
+    """Write a package of one module, `probe`, as a wheel, and return it."""
+    facts = f"probe-{version}.dist-info"
+    wheel = folder / f"probe-{version}-py3-none-any.whl"
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(wheel, "w") as files:
+        files.writestr("probe.py", f"VERSION = '{version}'\n")
+        files.writestr(
+            f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: probe\nVersion: {version}\n"
+        )
+        files.writestr(f"{facts}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        files.writestr(f"{facts}/RECORD", "")
+    return wheel
+
+
+class Machine:
+    """A copy of the project's set-up for a user whose pip asks an index in a folder.
+
+    The index has two versions of `probe`, which the environment `audit` holds in version 1.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """Lay the copy, the index and pip's settings in `folder`."""
+        self.project, self.index = folder / "project", folder / "index"
+        shutil.copytree(root / "envs", self.project / "envs")
+        self.index.mkdir()
+        for version in ("1", "2"):
+            self.offer(make_wheel(self.index / "probe", version))
+        self.lock("1")
+        self.settings = folder / "pip.conf"
+        self.settings.write_text(f"[global]\nindex-url = {self.index.as_uri()}\n", "utf-8")
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.environment = {name: os.environ[name] for name in ("HOME",) if name in os.environ} | {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "PIP_CONFIG_FILE": str(self.settings),
+            "UV": "uv-of-this-test",
+            "UV_CACHE_DIR": str(folder / "cache"),
+            "PIP_CACHE_DIR": str(folder / "cache-of-pip"),
+            # Of all files of pip's settings, only the one above counts.
+            "XDG_CONFIG_DIRS": str(folder),
+            "XDG_CONFIG_HOME": str(folder),
+        }
+        self.venv = self.project / "venv"
+
+    def offer(self, wheel: Path) -> None:
+        """Add a wheel that lies in the index to its page there."""
+        with (wheel.parent / "index.html").open("a", encoding="utf-8") as page:
+            page.write(f'<a href="{wheel.name}">{wheel.name}</a>\n')
+
+    def lock(self, version: str) -> None:
+        """Let the environment `audit` hold this version of `probe`."""
+        (self.project / "envs/audit.txt").write_text(f"probe=={version}\n", encoding="utf-8")
+
+    def command(self, name: str = "audit") -> list[str]:
+        """Return the command that sets up an environment."""
+        return ["/bin/sh", "envs/setup.sh", name, sys.executable, str(self.venv)]
+
+    def set_up(self, name: str = "audit") -> subprocess.CompletedProcess[str]:
+        """Set up an environment."""
+        return subprocess.run(
+            self.command(name),
+            cwd=self.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def python(self, *arguments: str) -> str:
+        """Return what the environment's Python prints."""
+        command = [self.venv / "bin/python", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def installed(self) -> tuple[str, str]:
+        """Return the version of `probe` that the environment imports, and what installed it."""
+        code = (
+            "import probe, importlib.metadata as m;"
+            "print(probe.VERSION, m.distribution('probe').read_text('INSTALLER'))"
+        )
+        return tuple(self.python("-c", code).split())
+
+    def assert_tidy(self) -> None:
+        """Check that the environment has pip, and nothing but what `python -m venv` lays."""
+        assert "probe" in self.python("-m", "pip", "--disable-pip-version-check", "list")
+        assert {path.name for path in self.venv.iterdir()} - {".lock"} == {
+            "bin",
+            "include",
+            "lib",
+            "lib64",
+            "pyvenv.cfg",
+        }
+
+
+@pytest.fixture
+def machine(root: Path, tmp_path: Path) -> Machine:
+    return Machine(root, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def wheel_of_uv(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of the locked uv, as the user's own pip gets it."""
+    folder = tmp_path_factory.mktemp("uv")
+    command = (
+        f"-m pip -qq download --require-hashes --no-deps -r {root / 'envs/uv.txt'} -d {folder}"
+    )
+    subprocess.run([sys.executable, *command.split()], check=True, timeout=300)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture
+def with_uv(machine: Machine, wheel_of_uv: Path) -> Machine:
+    """Return a machine whose index has the locked uv."""
+    (machine.index / "uv").mkdir()
+    machine.offer(Path(shutil.copy(wheel_of_uv, machine.index / "uv")))
+    return machine
+
+
+@pytest.mark.slow
+def test_the_locked_uv_sets_up_from_the_index_of_pip(with_uv):
+    """Then again, with another lock, in an environment that has a package of the user's own."""
+    result = with_uv.set_up()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"Setting up \S+ with Python 3\.\d+, by uv .+\n", result.stdout)
+    assert with_uv.installed() == ("1", "uv")
+    with_uv.assert_tidy()
+    (with_uv.venv / "kept").touch()
+    with_uv.lock("2")
+    assert with_uv.set_up().returncode == 0
+    assert with_uv.installed() == ("2", "uv")
+    assert (with_uv.venv / "kept").exists()
+
+
+@pytest.mark.slow
+def test_without_uv_pip_sets_up_and_uv_updates(machine, wheel_of_uv):
+    result = machine.set_up()
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second = result.stdout.splitlines()
+    assert "by uv" in first
+    assert re.fullmatch(r"uv could not be installed \(ERROR: .+\), so pip goes on .+", second)
+    assert machine.installed() == ("1", "pip")
+    machine.assert_tidy()
+    machine.lock("2")
+    (machine.index / "uv").mkdir()
+    machine.offer(Path(shutil.copy(wheel_of_uv, machine.index / "uv")))
+    assert machine.set_up().stdout.count("\n") == 1
+    assert machine.installed() == ("2", "uv")
+
+
+@pytest.mark.slow
+def test_if_uv_fails_pip_goes_on_in_an_empty_environment(with_uv):
+    """What uv left half done does not count."""
+    leaves = (
+        f"[ $1 = --version ] || {{ touch {with_uv.venv}/left; echo 'error: broken' >&2; exit 2; }}"
+    )
+    make_command(with_uv.bin, with_uv.environment["UV"], leaves)
+    result = with_uv.set_up()
+    assert (result.returncode, result.stderr) == (0, "")
+    second = result.stdout.splitlines()[1]
+    assert second.startswith("uv failed (error: broken), so pip goes on")
+    assert with_uv.installed() == ("1", "pip")
+    with_uv.assert_tidy()
+
+
+@pytest.mark.slow
+def test_a_wrong_hash_is_refused_by_uv_and_by_pip(with_uv):
+    lock = with_uv.project / "envs/requirements.txt"
+    lock.write_text(f"probe==1 --hash=sha256:{hashlib.sha256(b'another').hexdigest()}\n", "utf-8")
+    result = with_uv.set_up("venv")
+    assert result.returncode != 0
+    assert "uv failed" in result.stdout
+    assert "DO NOT MATCH THE HASHES" in result.stderr
+    assert not list(with_uv.venv.glob("lib/python*/site-packages/probe*"))
+
+
+@pytest.mark.slow
+def test_an_interrupted_setup_is_repaired_by_the_next(with_uv):
+    """Interrupted while uv lays a package, whose metadata is there before its module."""
+    facts = "venv/lib/python*/site-packages/probe-1.dist-info"
+    fake = with_uv.bin / with_uv.environment["UV"]
+    make_command(
+        with_uv.bin,
+        fake.name,
+        "[ $1 = --version ] && exit\n"
+        "cd venv/lib/python*/site-packages && mkdir probe-1.dist-info && cd probe-1.dist-info\n"
+        "touch RECORD && printf 'Metadata-Version: 2.1\\nName: probe\\nVersion: 1\\n' >METADATA\n"
+        "exec sleep 60",
+    )
+    with subprocess.Popen(
+        with_uv.command(),
+        cwd=with_uv.project,
+        env=with_uv.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while process.poll() is None and not list(with_uv.project.glob(f"{facts}/METADATA")):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "pip goes on" not in said
+    fake.unlink()
+    assert with_uv.set_up().returncode == 0
+    assert with_uv.installed() == ("1", "uv")
+    with_uv.assert_tidy()
+
+
+def seen_by_uv(machine: Machine, **environment: str) -> dict[str, str]:
+    """Return the environment in which uv would run."""
+    lines = subprocess.run(
+        [sys.executable, machine.project / "envs/uv_like_pip.py", "env"],
+        env=machine.environment | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_uv_is_told_what_pip_knows(machine):
+    machine.settings.write_text(
+        "[global]\nindex-url = https://first.test/simple\nproxy = proxy.test:1\n"
+        "[install]\nindex-url = https://second.test/simple\nno-index = true\n"
+        "extra-index-url = https://third.test/simple\n    https://fourth.test/simple\n",
+        "utf-8",
+    )
+    seen = seen_by_uv(
+        machine,
+        PIP_FIND_LINKS="/a /b",
+        PIP_TRUSTED_HOST="first.test third.test",
+        PIP_CERT="/ca.pem",
+    )
+    assert seen["UV_DEFAULT_INDEX"] == "https://second.test/simple"
+    assert seen["UV_INDEX"] == "https://third.test/simple https://fourth.test/simple"
+    assert seen["UV_FIND_LINKS"] == "/a,/b"
+    assert seen["UV_NO_INDEX"] == "1"
+    assert seen["UV_INSECURE_HOST"] == "first.test third.test"
+    assert seen["SSL_CERT_FILE"] == "/ca.pem"
+    assert seen["ALL_PROXY"] == "proxy.test:1"
+
+
+def test_what_uv_was_told_itself_stays(machine, tmp_path):
+    own = {"UV_DEFAULT_INDEX": "https://uv.test/simple", "SSL_CERT_FILE": "/uv.pem"}
+    seen = seen_by_uv(machine, **own, PIP_CERT="/ca.pem", PIP_FIND_LINKS="/a")
+    assert own.items() <= seen.items()
+    assert "UV_FIND_LINKS" not in seen
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/uv.toml").write_text('index-url = "https://uv.test/simple"\n', "utf-8")
+    assert "UV_DEFAULT_INDEX" not in seen_by_uv(machine)
+    (tmp_path / "uv/uv.toml").write_text('link-mode = "copy"\n', "utf-8")
+    assert seen_by_uv(machine)["UV_DEFAULT_INDEX"] == machine.index.as_uri()
 
 
 CLUSTERS = ("slurm", "cluster-generic", "gpu")
