@@ -127,5 +127,6 @@ def share_compilations(folder: Path) -> None:
     # XLA's own GPU caches would make the folder's path part of each program's key.
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # A job has dozens of small programs, which together take longer than the large ones.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

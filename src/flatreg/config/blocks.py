@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from flatreg.config.study import Run
 
-# More runs save little, and a job that is lost takes more of them with it.
-MOST_LANES = 16
+# With fewer runs, a job's start costs more than they do; with more, it is hardly noticed.
+FEWEST_LANES, MOST_LANES = 8, 16
 # So many blocks for each core keep all cores busy to the end.
 BLOCKS_PER_CORE = 4
 
@@ -33,7 +33,7 @@ def default_lanes(runs: int, cores: int) -> int:
         runs: that are to be trained.
         cores: on which jobs run side by side.
     """
-    return max(1, min(MOST_LANES, -(-runs // (BLOCKS_PER_CORE * cores))))
+    return min(MOST_LANES, max(FEWEST_LANES, -(-runs // (BLOCKS_PER_CORE * cores))))
 
 
 def blocks(

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flatreg import optimizers, penalty
+from flatreg import penalty
 from flatreg.config import Convergence, Settings, seed_of
 from flatreg.data.splits import Split, Splits
 from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
@@ -146,7 +146,7 @@ def make_trainer(program: Program, splits: Splits, settings: Settings) -> Traine
         splits=splits,
         batches=batches.of_split(splits.train, orders),
         weight=penalty_weight(settings),
-        rates=optimizers.learning_rates(settings, program.steps_per_epoch),
+        rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
         evaluate=evaluate,
         measure=_measurement(program, splits.train, settings),

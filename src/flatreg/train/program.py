@@ -7,12 +7,14 @@ seeds and data. So a block traces and compiles each of them once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from flatreg import models, objective, optimizers
@@ -60,6 +62,7 @@ class Program(NamedTuple):
         estimator: of tr(H^2).
         reason: why this estimator was chosen.
         steps_per_epoch: mini-batches per epoch.
+        rates: learning rate of every step [steps], for a first or peak rate.
         initialize: `initialize(key, rate, decay) -> (params, optimizer state)`.
         epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
@@ -72,6 +75,7 @@ class Program(NamedTuple):
     estimator: str
     reason: str
     steps_per_epoch: int
+    rates: Callable[[float], np.ndarray]
     initialize: Callable[..., tuple[Params, optax.OptState]]
     epoch: Compiled
     coarse: Callable[..., tuple[jax.Array, jax.Array]]
@@ -112,6 +116,7 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         estimator=goal.estimator.name,
         reason=goal.reason,
         steps_per_epoch=examples // batch,
+        rates=cache(partial(_learning_rates, settings, examples // batch)),
         initialize=jax.jit(partial(_initialize, model, optimizer, inputs[:1])),
         epoch=Compiled(steps.epoch_of(step)),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
@@ -130,6 +135,13 @@ def _objective(
         probes=settings.penalty.probes,
         distribution=settings.penalty.distribution,
     )
+
+
+def _learning_rates(
+    settings: CellSettings, steps_per_epoch: int, learning_rate: float
+) -> np.ndarray:
+    rated = replace(settings, learning_rate=learning_rate)
+    return optimizers.learning_rates(rated, steps_per_epoch)
 
 
 def _initialize(
