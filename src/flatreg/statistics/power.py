@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from statsmodels.stats.power import TTestIndPower
 from flatreg.statistics.samples import NAN
 
 
+@cache
 def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
     """Smallest difference (in standard deviations) that a two-sided t-test finds with that power.
 
