@@ -118,7 +118,7 @@ def test_epochs_with_other_columns_are_refused(
 ) -> None:
     folder = run_dir(Path(study["paths"]["results"]), "stated", "digits", "0", 1)
     rewrite_epochs(folder, pd.read_csv(folder / "epochs.csv").iloc[:, ::-1])
-    with pytest.raises(UserError, match=r"seed-1/epochs.csv has other columns than the first run's"):
+    with pytest.raises(UserError, match=r"seed-1/epochs.csv has other columns than the first"):
         collected(study, monkeypatch)
 
 

@@ -9,6 +9,8 @@ References:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -64,11 +66,12 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.nda
     """
     known = runs.dropna(subset=[x, y])
     pairs, groups = known[[x, y]].to_numpy(float), _groups(known, held)
-    clusters = known.groupby(CLUSTER, sort=True).ngroup().to_numpy()
-    n = len(np.unique(clusters))
+    names = _names(known, CLUSTER)
+    clusters = sorted(set(names))
+    n = len(clusters)
     if n < 3:
         return np.empty(0)
-    members = clusters[:, np.newaxis] == np.arange(n)
+    members = np.array([[name == cluster for cluster in clusters] for name in names])
     whole = _mean([_tau(pairs[rows]) for rows in groups])
     reduced = np.reshape([_taus_without(pairs[rows], members[rows]) for rows in groups], (-1, n))
     without = np.array([_mean(list(taus)) for taus in reduced.T])
@@ -79,8 +82,15 @@ def _groups(runs: pd.DataFrame, held: list[str]) -> list[np.ndarray]:
     """Row numbers of each group of runs that agree in `held`."""
     if not held:
         return [np.arange(len(runs))]
-    numbers = runs.groupby(held, sort=False).ngroup().to_numpy()
-    return [np.flatnonzero(numbers == number) for number in range(numbers.max(initial=-1) + 1)]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, name in enumerate(_names(runs, held)):
+        groups.setdefault(name, []).append(number)
+    return list(map(np.array, groups.values()))
+
+
+def _names(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:
+    """What each run has in these columns."""
+    return list(zip(*(runs[column] for column in columns), strict=True))
 
 
 def _tau(pairs: np.ndarray) -> float:
