@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from flatreg.data import prepared, text
+from flatreg.data import csr, prepared, text
 from flatreg.data.dataset import load_dataset
 from flatreg.data.featurize import features
 from flatreg.data.sources import breast_cancer, digits, newsgroups20
@@ -74,7 +74,7 @@ def test_features_are_scikit_learn_s_tfidf() -> None:
     vectorizer = TfidfVectorizer(sublinear_tf=True).fit(POSTS["train"])
     assert done["words"].tolist() == vectorizer.get_feature_names_out().tolist()
     for split in ("train", "test"):
-        found = prepared.read_csr(done, f"tfidf_{split}")
+        found = csr.read_csr(done, f"tfidf_{split}")
         expected = vectorizer.transform(POSTS[split])
         np.testing.assert_allclose(found.toarray(), expected.toarray(), rtol=1e-6)
 
@@ -116,7 +116,7 @@ def test_20_newsgroups_is_what_it_is_known_to_be() -> None:
     arrays |= {f"y_{split}": y for split, y in done.labels.items()} | done.arrays
     for reading, expected in (("whole", 0.832), ("stripped", 0.666)):
         made = features(arrays, reading, TEXT)
-        x_train, x_test = (prepared.read_csr(made, f"tfidf_{s}") for s in ("train", "test"))
+        x_train, x_test = (csr.read_csr(made, f"tfidf_{s}") for s in ("train", "test"))
         model = LogisticRegression(C=10, max_iter=200).fit(
             sparse.csr_matrix(x_train), made["y_train"]
         )

@@ -12,7 +12,7 @@ from scipy import stats
 
 from flatreg import tables
 from flatreg.evidence import calibration
-from flatreg.statistics import accuracy_interval
+from flatreg.statistics import accuracy_interval, summarize
 from flatreg.tables.evidence import CALIBRATION_TABLE
 
 NORMAL, SKEWED = calibration.DISTRIBUTIONS
@@ -48,6 +48,15 @@ def test_a_skewed_mean_is_covered_less_than_a_normal_one() -> None:
     skewed, normal = (row("t: mean", d, 5, 2000) for d in (SKEWED, NORMAL))
     assert skewed["high"] < normal["low"]
     assert skewed["ok"] == "no"
+
+
+def test_all_t_intervals_at_once_are_those_of_each_sample() -> None:
+    samples = np.random.default_rng(0).exponential(size=(50, 4))
+    interval = calibration.INTERVALS[0]
+    each = [summarize(sample, calibration.ALPHA) for sample in samples]
+    np.testing.assert_allclose(
+        np.transpose(interval.ends([samples])), [(one.low, one.high) for one in each]
+    )
 
 
 @pytest.mark.parametrize(("accuracy", "examples"), [(0.5, 20), (0.96, 114)])

@@ -39,6 +39,15 @@ def test_tau_counts_pairs() -> None:
     )
 
 
+@pytest.mark.parametrize("n", [2, 7, 300])
+def test_tau_with_ties_is_scipy_s(n: int) -> None:
+    values = np.random.default_rng(n).integers(0, 20, (n, 2))
+    values[0], values[-1] = (0, 1), (3, 0)
+    runs = pd.DataFrame(values, columns=["x", "y"])
+    expected = stats.kendalltau(runs["x"], runs["y"]).statistic
+    assert correlation.tau(runs, "x", "y", correlation.NOTHING) == expected
+
+
 def test_partial_tau_is_the_mean_over_cells() -> None:
     runs = study()
     cells = [signs(cell) for _, cell in runs.groupby(["protocol", "dataset", "lambda"])]

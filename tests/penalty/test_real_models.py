@@ -13,7 +13,7 @@ from jax.experimental.sparse import BCOO
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from flatreg import models, objective, penalty
-from flatreg.data.prepared import read_csr
+from flatreg.data.csr import read_csr
 from flatreg.data.sources import reader
 from flatreg.data.text import tfidf
 from flatreg.errors import UserError

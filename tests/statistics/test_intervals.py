@@ -177,7 +177,10 @@ def test_spreads_that_cannot_be_compared_have_a_reason(
 
 def test_ends_of_many_samples_at_once_are_those_of_each() -> None:
     samples = rng().exponential(size=(3, 12))
-    low, high, corrected = bootstrap.bca_ends((samples,), np.mean, 0.05, rng(), 999)
-    each = [bootstrap.bca_ends((s,), np.mean, 0.05, rng(), 999)[:2] for s in samples]
+    values = bootstrap.resample((samples,), np.mean, rng(), 999)
+    low, high, corrected = bootstrap.bca_ends((samples,), np.mean, 0.05, values)
+    each = [
+        bootstrap.bca_ends((s,), np.mean, 0.05, v)[:2] for s, v in zip(samples, values, strict=True)
+    ]
     assert corrected.all()
     np.testing.assert_allclose(np.transpose([low, high]), each)

@@ -70,3 +70,9 @@ def test_detectable_mean_has_its_power_where_statsmodels_fails() -> None:
 
 def test_power_without_an_effect_is_the_level() -> None:
     assert power.mean_power(4, 0.0, 0.01) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("df", [1, 4, 99])
+def test_the_spread_s_density_is_scipy_s(df: int) -> None:
+    for x in (1e-6, 0.5, np.sqrt(df), 3 * np.sqrt(df)):
+        assert power._chi_density(x, df) == pytest.approx(stats.chi.pdf(x, df), rel=1e-12)

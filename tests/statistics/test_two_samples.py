@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from flatreg import statistics
 
@@ -79,6 +80,18 @@ def test_a_shift_of_rounding_size_is_no_paired_spread() -> None:
 def test_holm_by_hand() -> None:
     adjusted = statistics.holm(np.array([0.01, 0.04, np.nan, 0.03]))
     np.testing.assert_allclose(adjusted, [0.03, 0.06, np.nan, 0.06])
+
+
+def test_holm_is_a_second_implementation_s() -> None:
+    p_values = np.random.default_rng(0).uniform(size=(20, 6)) ** 3
+    p_values[:, 4] = p_values[:, 1]
+    for family in p_values:
+        expected = multipletests(family, method="holm")[1]
+        np.testing.assert_array_equal(statistics.holm(family), expected)
+
+
+def test_no_known_p_value_is_adjusted() -> None:
+    assert np.isnan(statistics.holm(np.array([np.nan, np.nan]))).all()
 
 
 def test_hedges_g_has_the_exact_correction() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from flatreg import config, tables
-from flatreg.disk.files import sha256, write_checksum, write_json, write_sealed
+from flatreg.disk.files import read_sealed, sha256, write_checksum, write_json, write_sealed
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
 from flatreg.tables import collect, compare, summarize
@@ -93,6 +93,42 @@ def collected(study: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sys.argv", ["collect", *flags])
     collect.main()
     return results / "tables" / "metrics.csv"
+
+
+def test_epochs_of_runs_stay_with_their_run(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Path(study["paths"]["results"])
+    for number, run in enumerate(config.runs(study), start=1):
+        one = pd.read_csv(run_dir(results, *run) / "epochs.csv")
+        longer = pd.concat([one.assign(epoch=i, train_loss=number + i / 8) for i in range(number)])
+        rewrite_epochs(run_dir(results, *run), longer)
+    epochs = tables.read(collected(study, monkeypatch).with_name("epochs.csv"), tables.EPOCHS_TABLE)
+    expected = [
+        (run.lam, run.seed, i, number + i / 8)
+        for number, run in enumerate(config.runs(study), start=1)
+        for i in range(number)
+    ]
+    columns = ["lambda", "seed", "epoch", "train_loss"]
+    assert list(epochs[columns].itertuples(index=False, name=None)) == expected
+
+
+def test_epochs_with_other_columns_are_refused(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_dir(Path(study["paths"]["results"]), "stated", "digits", "0", 1)
+    rewrite_epochs(folder, pd.read_csv(folder / "epochs.csv").iloc[:, ::-1])
+    with pytest.raises(UserError, match=r"seed-1/epochs.csv has other columns than the first"):
+        collected(study, monkeypatch)
+
+
+def rewrite_epochs(folder: Path, epochs: pd.DataFrame) -> None:
+    """Write other epochs for a run, and its record to match."""
+    epochs.to_csv(folder / "epochs.csv", index=False)
+    metrics = read_sealed(folder / "metrics.json")
+    write_sealed(
+        folder / "metrics.json", metrics | {"epochs.csv_sha256": sha256(folder / "epochs.csv")}
+    )
 
 
 def test_every_run_has_a_row_also_one_that_diverged(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from flatreg.data.prepared import read_arrays, read_csr
+from flatreg.data.csr import read_csr
+from flatreg.data.prepared import read_arrays
 from flatreg.errors import UserError
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from flatreg import command, config
-from flatreg.data.prepared import csr_arrays, read_arrays, read_csr, write_arrays
+from flatreg.data.csr import csr_arrays, read_csr
+from flatreg.data.prepared import read_arrays, write_arrays
 from flatreg.data.text import decode_words, tfidf
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from flatreg.disk import scratch
 from flatreg.disk.files import check_checksum, checked_path
@@ -161,19 +160,3 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is missing; prepare the data first") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is broken ({error}); delete it and prepare it again") from error
-
-
-def csr_arrays(prefix: str, matrix: sparse.csr_array) -> dict[str, np.ndarray]:
-    """A CSR matrix as named arrays."""
-    return {
-        f"{prefix}_data": matrix.data,
-        f"{prefix}_indices": matrix.indices.astype(np.int32),
-        f"{prefix}_indptr": matrix.indptr.astype(np.int64),
-        f"{prefix}_shape": np.array(matrix.shape, dtype=np.int64),
-    }
-
-
-def read_csr(arrays: dict[str, np.ndarray], prefix: str) -> sparse.csr_array:
-    """The CSR matrix from the arrays of `csr_arrays`."""
-    parts = (arrays[f"{prefix}_{name}"] for name in ("data", "indices", "indptr"))
-    return sparse.csr_array(tuple(parts), shape=tuple(arrays[f"{prefix}_shape"]))

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from flatreg.config import DataSettings
-from flatreg.data.prepared import csr_arrays
+from flatreg.data.csr import csr_arrays
 
 Split = dict[str, list[str]]
 

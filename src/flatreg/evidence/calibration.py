@@ -7,7 +7,7 @@ says so, and so must any text that quotes such an interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy import stats
 from flatreg import statistics
 from flatreg.config import Config
 from flatreg.errors import UserError
+from flatreg.evidence import resampling
 from flatreg.statistics import aggregate, bootstrap, spread, trend
 from flatreg.tables.evidence import CALIBRATION_TABLE
 
@@ -28,7 +29,7 @@ ACCURACIES = (0.5, 0.96)
 # An analysis takes 9999, which would be slow here. With 9999 the coverage of BCa was within 3
 # percentage points of that with 1499, and on average higher by less than one.
 RESAMPLES = 1499
-# Rounds that share their resampled indices. That saves time and correlates them slightly.
+# Rounds that share their resamples. That saves time and correlates them slightly.
 TOGETHER = 20
 # Draws for true values without a closed form.
 TRUTH_DRAWS = 200_000
@@ -41,10 +42,17 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 
 class Distribution(NamedTuple):
-    """A distribution to draw runs from, with standard deviation 1."""
+    """A distribution to draw runs from, with standard deviation 1.
+
+    Attributes:
+        name: of the distribution.
+        frozen: of scipy, for true values.
+        draw: an array of a shape from a generator.
+    """
 
     name: str
     frozen: Any
+    draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 class Interval(NamedTuple):
@@ -52,21 +60,29 @@ class Interval(NamedTuple):
 
     Attributes:
         name: of the interval.
-        ends: computes the ends [rounds] from a list of samples [rounds, n]; sample i is
-            scales[i] * draw + shifts[i].
+        ends: computes the ends [rounds] from a list of samples [rounds, n]; where the interval is
+            made from resamples, as `flatreg.statistics.bootstrap.bca_ends` does.
         truth: computes the true value from a distribution.
-        scales: one per sample.
-        shifts: one per sample.
+        statistic: of the resamples; None where there are none.
+        reduce: makes the list of samples from that of draws; draw i is multiplied by scales[i],
+            and shifts[i] is added.
+        scales: one per draw.
+        shifts: one per draw.
     """
 
     name: str
-    ends: Callable[[list[np.ndarray], np.random.Generator], Ends]
+    ends: Callable[..., tuple[np.ndarray, ...]]
     truth: Callable[[Any], float]
+    statistic: bootstrap.Statistic | None = None
+    reduce: Callable[[list[np.ndarray]], list[np.ndarray]] = list
     scales: tuple[float, ...] = (1.0,)
     shifts: tuple[float, ...] = (0.0,)
 
 
-DISTRIBUTIONS = (Distribution("normal", stats.norm()), Distribution("skewed", stats.expon()))
+DISTRIBUTIONS = (
+    Distribution("normal", stats.norm(), np.random.Generator.standard_normal),
+    Distribution("skewed", stats.expon(), np.random.Generator.standard_exponential),
+)
 
 
 def calibrate(_: Config, *, rounds: int, seed: int) -> tuple[pd.DataFrame]:
@@ -104,12 +120,9 @@ def row(
     interval: Interval, distribution: Distribution, n: int, rounds: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """The row of an interval: how often it contains the true value with `n` runs."""
+    samples, values = _simulate(interval, distribution, (rounds, n), rng)
+    low, high = _ends(interval, samples, values)
     truth = interval.truth(distribution.frozen)
-    ends = [
-        interval.ends(_draw(interval, distribution.frozen, (count, n), rng), rng)
-        for count in _chunks(rounds)
-    ]
-    low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
     return _coverage_row(interval.name, distribution.name, n, low, high, truth)
 
 
@@ -118,10 +131,13 @@ def accuracy_row(
 ) -> dict[str, Any]:
     """The row of Wilson's interval: how often it contains the true accuracy."""
     correct = rng.binomial(examples, accuracy, size=rounds)
-    intervals = [statistics.accuracy_interval(int(k), examples, ALPHA) for k in correct]
+    counts, places = np.unique(correct, return_inverse=True)
+    intervals = [statistics.accuracy_interval(int(k), examples, ALPHA) for k in counts]
     low, high = (np.array([getattr(one, end) for one in intervals]) for end in ("low", "high"))
     name = f"accuracy {accuracy:g}"
-    return _coverage_row("Wilson: accuracy on a test set", name, examples, low, high, accuracy)
+    return _coverage_row(
+        "Wilson: accuracy on a test set", name, examples, low[places], high[places], accuracy
+    )
 
 
 def _coverage_row(
@@ -150,54 +166,53 @@ def _coverage_row(
     }
 
 
+def _simulate(
+    interval: Interval, distribution: Distribution, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Samples of a shape [rounds, n], and the blocks of their bootstrap distribution, if any."""
+    rounds, n = shape
+    blocks, values = [], []
+    for start in range(0, rounds, TOGETHER):
+        count = min(TOGETHER, rounds - start)
+        samples = _draw(interval, distribution, (count, n), rng)
+        blocks.append(samples)
+        if interval.statistic is not None:
+            values.append(resampling.distribution(samples, interval.statistic, RESAMPLES, rng))
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)], values
+
+
 def _draw(
-    interval: Interval, frozen: Any, shape: tuple[int, int], rng: np.random.Generator
+    interval: Interval, distribution: Distribution, shape: tuple[int, int], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    return [
-        scale * frozen.rvs(size=shape, random_state=rng) + shift
+    draws = [
+        scale * distribution.draw(rng, shape) + shift
         for scale, shift in zip(interval.scales, interval.shifts, strict=True)
     ]
+    return interval.reduce(draws)
 
 
-def _chunks(rounds: int) -> Iterator[int]:
-    for start in range(0, rounds, TOGETHER):
-        yield min(TOGETHER, rounds - start)
+def _ends(interval: Interval, samples: list[np.ndarray], values: list[np.ndarray]) -> Ends:
+    if interval.statistic is None:
+        return interval.ends(samples)
+    low, high, *_ = interval.ends(samples, interval.statistic, ALPHA, np.concatenate(values))
+    return _where_an_interval(low, high)
 
 
 # ── The intervals ─────────────────────────────────────────────────────────────
 
 
-def _t_of_mean(samples: list[np.ndarray], _: np.random.Generator) -> Ends:
-    summaries = [statistics.summarize(sample, ALPHA) for sample in samples[0]]
-    return np.array([one.low for one in summaries]), np.array([one.high for one in summaries])
+def _t_of_mean(samples: list[np.ndarray]) -> Ends:
+    interval = stats.ttest_1samp(samples[0], 0.0, axis=-1).confidence_interval(1 - ALPHA)
+    return interval.low, interval.high
 
 
-def _welch(samples: list[np.ndarray], _: np.random.Generator) -> Ends:
+def _welch(samples: list[np.ndarray]) -> Ends:
     interval = stats.ttest_ind(*samples, equal_var=False, axis=-1).confidence_interval(1 - ALPHA)
     return interval.low, interval.high
 
 
-def _bca(statistic: bootstrap.Statistic) -> Callable[[list[np.ndarray], np.random.Generator], Ends]:
-    def ends(samples: list[np.ndarray], rng: np.random.Generator) -> Ends:
-        low, high, _ = bootstrap.bca_ends(samples, statistic, ALPHA, rng, RESAMPLES)
-        return _where_an_interval(low, high)
-
-    return ends
-
-
-def _percentile(
-    statistic: bootstrap.Statistic,
-) -> Callable[[list[np.ndarray], np.random.Generator], Ends]:
-    def ends(samples: list[np.ndarray], rng: np.random.Generator) -> Ends:
-        low, high = bootstrap.percentile_ends(samples, statistic, ALPHA, rng, RESAMPLES)
-        return _where_an_interval(low, high)
-
-    return ends
-
-
-def _page(samples: list[np.ndarray], rng: np.random.Generator) -> Ends:
-    correlations = trend.rank_correlations(np.stack(samples, axis=-1))
-    return _bca(np.mean)([correlations], rng)
+def _correlations(samples: list[np.ndarray]) -> list[np.ndarray]:
+    return [trend.rank_correlations(np.stack(samples, axis=-1))]
 
 
 def _where_an_interval(low: np.ndarray, high: np.ndarray) -> Ends:
@@ -246,40 +261,51 @@ INTERVALS = (
         scales=(1.0, 2.0),
         shifts=(0.0, 0.0),
     ),
-    Interval("BCa: mean", _bca(np.mean), lambda d: float(d.mean())),
-    Interval("BCa: standard deviation", _bca(spread.standard_deviation), lambda d: float(d.std())),
+    Interval("BCa: mean", bootstrap.bca_ends, lambda d: float(d.mean()), np.mean),
+    Interval(
+        "BCa: standard deviation",
+        bootstrap.bca_ends,
+        lambda d: float(d.std()),
+        spread.standard_deviation,
+    ),
     Interval(
         "BCa: log ratio of standard deviations",
-        _bca(spread.log_sd_ratio),
+        bootstrap.bca_ends,
         lambda d: 0.0,
+        spread.log_sd_ratio,
         scales=(1.0, 1.0),
         shifts=(0.0, 0.0),
     ),
     Interval(
         "BCa: trend over seeds (Page)",
-        _page,
+        bootstrap.bca_ends,
         _mean_correlation,
+        np.mean,
+        _correlations,
         scales=(1.0,) * LAMBDAS,
         shifts=_SHIFTS,
     ),
     Interval(
         "BCa: trend of unpaired runs (Jonckheere)",
-        _bca(trend.rising_share),
+        bootstrap.bca_ends,
         _rising_pairs,
+        trend.rising_share,
         scales=(1.0,) * LAMBDAS,
         shifts=_SHIFTS,
     ),
     Interval(
         "percentile: interquartile mean of two data sets",
-        _percentile(aggregate.pooled_interquartile_mean),
+        bootstrap.percentile_ends,
         _interquartile_mean,
+        aggregate.pooled_interquartile_mean,
         scales=(1.0,) * DATASETS,
         shifts=(0.0,) * DATASETS,
     ),
     Interval(
         "percentile: probability of improvement on two data sets",
-        _percentile(aggregate.mean_superiority),
+        bootstrap.percentile_ends,
         lambda d: 0.5,
+        aggregate.mean_superiority,
         scales=(1.0,) * 2 * DATASETS,
         shifts=(0.0,) * 2 * DATASETS,
     ),

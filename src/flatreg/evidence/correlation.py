@@ -9,9 +9,10 @@ References:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from flatreg import tables
 
@@ -22,6 +23,8 @@ CELL = tables.CELL
 HYPERPARAMETERS = ["protocol", "lambda"]
 # Runs that agree in these share what a seed fixes, so they are not independent.
 CLUSTER = ["dataset", "seed"]
+# Rows that are compared with all others at a time, to bound the memory.
+ROWS = 256
 
 
 def tau(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> float:
@@ -63,36 +66,69 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.nda
     """
     known = runs.dropna(subset=[x, y])
     pairs, groups = known[[x, y]].to_numpy(float), _groups(known, held)
-    clusters = known.groupby(CLUSTER, sort=True).ngroup().to_numpy()
-    n = len(np.unique(clusters))
+    names = _names(known, CLUSTER)
+    clusters = sorted(set(names))
+    n = len(clusters)
     if n < 3:
         return np.empty(0)
-    whole = [_tau(pairs[rows]) for rows in groups]
-
-    def without(cluster: int) -> float:
-        # A group without a run of the cluster keeps its tau, which saves computing it again.
-        reduced = [rows[clusters[rows] != cluster] for rows in groups]
-        taus = [
-            full_tau if len(rest) == len(rows) else _tau(pairs[rest])
-            for full_tau, rows, rest in zip(whole, groups, reduced, strict=True)
-        ]
-        return np.nan_to_num(_mean(taus))
-
-    return n * np.nan_to_num(_mean(whole)) - (n - 1) * np.array([without(i) for i in range(n)])
+    members = np.array([[name == cluster for cluster in clusters] for name in names])
+    whole = _mean([_tau(pairs[rows]) for rows in groups])
+    reduced = np.reshape([_taus_without(pairs[rows], members[rows]) for rows in groups], (-1, n))
+    without = np.array([_mean(list(taus)) for taus in reduced.T])
+    return n * np.nan_to_num(whole) - (n - 1) * np.nan_to_num(without)
 
 
 def _groups(runs: pd.DataFrame, held: list[str]) -> list[np.ndarray]:
     """Row numbers of each group of runs that agree in `held`."""
     if not held:
         return [np.arange(len(runs))]
-    numbers = runs.groupby(held, sort=False).ngroup().to_numpy()
-    return [np.flatnonzero(numbers == number) for number in range(numbers.max(initial=-1) + 1)]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, name in enumerate(_names(runs, held)):
+        groups.setdefault(name, []).append(number)
+    return list(map(np.array, groups.values()))
+
+
+def _names(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:
+    """What each run has in these columns."""
+    return list(zip(*(runs[column] for column in columns), strict=True))
 
 
 def _tau(pairs: np.ndarray) -> float:
-    if len(pairs) < 2:
-        return float("nan")
-    return float(stats.kendalltau(pairs[:, 0], pairs[:, 1]).statistic)
+    """Kendall's tau-b of pairs [n, 2]; NaN where one column does not vary."""
+    return float(_taus_without(pairs, np.zeros((len(pairs), 1), bool))[0])
+
+
+def _taus_without(pairs: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b [k] of pairs [n, 2] without each cluster, given the clusters' rows [n, k].
+
+    It is the sum of signs over all pairs of rows, so leaving rows out subtracts their part.
+    """
+    sums = np.zeros((3, members.shape[1]))
+    for start in range(0, len(pairs), ROWS):
+        rows = slice(start, start + ROWS)
+        signs = _signs(pairs[rows], pairs)
+        with_cluster = signs @ members.astype(float)
+        kept = signs.sum(axis=-1, keepdims=True) - with_cluster
+        sums += np.sum(kept * ~members[rows], axis=1)
+    agreeing, x_differ, y_differ = sums / 2
+    with np.errstate(invalid="ignore"):
+        return np.clip(agreeing / np.sqrt(x_differ) / np.sqrt(y_differ), -1.0, 1.0)
+
+
+def _signs(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For rows i and j of [n, 2] and [m, 2]: whether the columns order them alike [3, n, m].
+
+    First 1, -1 or 0 where a column is tied; then whether the first column differs, and the second.
+    """
+    differences = [
+        np.subtract(above, below, dtype=float)
+        for above, below in (
+            (np.greater.outer(a, b), np.less.outer(a, b))
+            for a, b in zip(some.T, others.T, strict=True)
+        )
+    ]
+    x, y = differences
+    return np.stack([x * y, x**2, y**2])
 
 
 def _mean(values: list[float]) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from flatreg.statistics.bootstrap import RESAMPLES, Interval, Statistic, percentile_ends
+from flatreg.statistics.bootstrap import RESAMPLES, Interval, Statistic, percentile_ends, resample
 from flatreg.statistics.samples import NAN, agree
 
 
@@ -81,5 +81,7 @@ def _stratified(
         return Interval(estimate, NAN, NAN, "a data set has one run: no interval")
     if all(map(agree, samples)):
         return Interval(estimate, NAN, NAN, "all runs of a data set agree: no interval")
-    low, high = percentile_ends(samples, statistic, alpha, rng, RESAMPLES)
+    low, high = percentile_ends(
+        samples, statistic, alpha, resample(samples, statistic, rng, RESAMPLES)
+    )
     return Interval(estimate, float(low), float(high), None)

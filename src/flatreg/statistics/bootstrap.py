@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,8 @@ def bca_interval(
         return Interval(estimate, NAN, NAN, "one run has no spread")
     if all(map(agree, samples)):
         return Interval(estimate, NAN, NAN, "all runs agree: no interval")
-    low, high, corrected = map(np.asarray, bca_ends(samples, statistic, alpha, rng, RESAMPLES))
+    values = resample(samples, statistic, rng, RESAMPLES)
+    low, high, corrected = bca_ends(samples, statistic, alpha, values)
     if not np.isfinite([low, high]).all():
         note = "no interval: too many resamples have no finite value"
         return Interval(estimate, NAN, NAN, note)
@@ -63,56 +65,70 @@ def bca_interval(
     return Interval(estimate, float(low), float(high), note)
 
 
-def percentile_ends(
+def resample(
     samples: Sequence[np.ndarray],
     statistic: Statistic,
-    alpha: float,
     rng: np.random.Generator,
     resamples: int,
+) -> np.ndarray:
+    """The bootstrap distribution [..., resamples] of a statistic of samples [..., n]."""
+    sizes = [sample.shape[-1] for sample in samples]
+    drawn = [
+        sample[..., rng.integers(0, n, (resamples, n))]
+        for sample, n in zip(samples, sizes, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        return statistic(*drawn, axis=-1)
+
+
+def percentile_ends(
+    samples: Sequence[np.ndarray], statistic: Statistic, alpha: float, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends [...] of the percentile intervals of a statistic of samples [..., n]."""
-    low, high, _ = _bootstrap(samples, statistic, alpha, rng, resamples, "percentile")
-    return low, high
+    """Ends [...] of the percentile intervals of a statistic of samples [..., n].
+
+    Args:
+        samples: see `resample`.
+        statistic: see `Statistic`.
+        alpha: the interval is meant to cover 1 - alpha.
+        values: the bootstrap distribution, of `resample`.
+    """
+    return _ends(samples, statistic, alpha, values, "percentile")
 
 
 def bca_ends(
-    samples: Sequence[np.ndarray],
-    statistic: Statistic,
-    alpha: float,
-    rng: np.random.Generator,
-    resamples: int,
+    samples: Sequence[np.ndarray], statistic: Statistic, alpha: float, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ends [...] of the BCa intervals of samples [..., n], and whether each is corrected [...].
 
-    An interval without the correction is the percentile interval of the same resamples.
+    An interval without the correction is the percentile interval of the same resamples. The
+    arguments are those of `percentile_ends`.
     """
-    low, high, values = _bootstrap(samples, statistic, alpha, rng, resamples, "BCa")
+    low, high = map(np.array, _ends(samples, statistic, alpha, values, "BCa"))
     corrected = np.isfinite(low) & np.isfinite(high)
     with np.errstate(invalid="ignore"):
-        lower, upper = np.quantile(values, [alpha / 2, 1 - alpha / 2], axis=-1)
-    return np.where(corrected, low, lower), np.where(corrected, high, upper), corrected
+        quantiles = np.quantile(values[~corrected], [alpha / 2, 1 - alpha / 2], axis=-1)
+    low[~corrected], high[~corrected] = quantiles
+    return low, high, corrected
 
 
-def _bootstrap(
+def _ends(
     samples: Sequence[np.ndarray],
     statistic: Statistic,
     alpha: float,
-    rng: np.random.Generator,
-    resamples: int,
+    values: np.ndarray,
     method: str,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ends [...] of the intervals and the bootstrap distribution [..., resamples]."""
+) -> tuple[np.ndarray, np.ndarray]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # A degenerate sample gives values that are not finite; the callers check for those.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             tuple(samples),
             statistic,
-            n_resamples=resamples,
+            n_resamples=0,
+            bootstrap_result=SimpleNamespace(bootstrap_distribution=values),
             vectorized=True,
             axis=-1,
             confidence_level=1 - alpha,
             method=method,
-            rng=rng,
         )
-    return *result.confidence_interval, result.bootstrap_distribution
+    return result.confidence_interval

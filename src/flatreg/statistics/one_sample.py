@@ -24,6 +24,9 @@ from scipy import stats
 from flatreg.statistics.samples import NAN, ROUNDING_DECIMALS, agree
 from flatreg.statistics.two_samples import bias_correction
 
+# Most differences whose signed-rank test is exact in spite of ties.
+EXACT_WITH_TIES = 13
+
 
 class MeanComparison(NamedTuple):
     """A mean compared with a number: the estimate, its t interval and the tests."""
@@ -125,7 +128,24 @@ def wilcoxon_p(differences: np.ndarray) -> float:
     approximation.
     """
     nonzero = differences[differences != 0]
-    return float(stats.wilcoxon(nonzero).pvalue) if len(nonzero) else 1.0
+    sizes, n = np.abs(nonzero), len(nonzero)
+    if n <= EXACT_WITH_TIES and len(np.unique(sizes)) < n:
+        return _exact_wilcoxon_p(stats.rankdata(sizes), nonzero > 0)
+    return float(stats.wilcoxon(nonzero).pvalue) if n else 1.0
+
+
+def _exact_wilcoxon_p(ranks: np.ndarray, positive: np.ndarray) -> float:
+    """P of mean ranks [n] with these signs [n] among all assignments of signs.
+
+    scipy tries the assignments one by one, which takes a tenth of a second for 13 ranks.
+    """
+    doubled = np.rint(2 * ranks).astype(int)  # mean ranks are whole or half
+    assignments = np.ones(1)  # by the sum of the positive ranks
+    for rank in doubled:
+        assignments = np.pad(assignments, (0, rank)) + np.pad(assignments, (rank, 0))
+    total = doubled[positive].sum()
+    tails = assignments[: total + 1].sum(), assignments[total:].sum()
+    return float(min(1.0, 2 * min(tails) / 2 ** len(ranks)))
 
 
 def without_rounding(differences: np.ndarray, scale: float) -> np.ndarray:

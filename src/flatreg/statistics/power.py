@@ -8,15 +8,17 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from scipy import integrate, optimize, stats
+from scipy import integrate, optimize, special, stats
 from statsmodels.stats.power import TTestIndPower
 
 from flatreg.statistics.samples import NAN
 
 
+@cache
 def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
     """Smallest difference (in standard deviations) that a two-sided t-test finds with that power.
 
@@ -61,8 +63,7 @@ def mean_power(n: int, effect: float, alpha: float) -> float:
     critical = stats.t.isf(alpha / 2, df)
 
     def rejects(sd: float) -> float:
-        beyond = stats.norm.sf(critical * sd - shift) + stats.norm.cdf(-critical * sd - shift)
-        return float(beyond)
+        return float(special.ndtr(shift - critical * sd) + special.ndtr(-critical * sd - shift))
 
     # As a function of sd, `rejects` has its step there, about 1 / critical wide.
     return _mean_over_sd(rejects, df, shift / critical)
@@ -87,7 +88,7 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float) -> float:
 
     def within(sd: float) -> float:
         # The test rejects if the mean is less than reach - critical * sd away from 0.
-        return max(0.0, float(2 * stats.norm.cdf(reach - critical * sd) - 1))
+        return max(0.0, float(2 * special.ndtr(reach - critical * sd) - 1))
 
     return _mean_over_sd(within, df, reach / critical)
 
@@ -135,6 +136,12 @@ def _mean_over_sd(conditional: Callable[[float], float], df: int, bend: float) -
     parts = pairwise([start, *(x for x in [bend] if start < x < end), end])
 
     def weighted(sd: float) -> float:
-        return conditional(sd) * float(stats.chi.pdf(sd * root, df)) * root
+        return conditional(sd) * _chi_density(sd * root, df) * root
 
     return float(sum(integrate.quad(weighted, low, high, limit=200)[0] for low, high in parts))
+
+
+def _chi_density(x: float, df: int) -> float:
+    """Density of the chi distribution, which `stats.chi.pdf` takes 50 times as long to give."""
+    constant = np.log(2) - 0.5 * np.log(2) * df - special.gammaln(0.5 * df)
+    return float(np.exp(constant + special.xlogy(df - 1.0, x) - 0.5 * x**2))

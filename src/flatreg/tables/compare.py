@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from flatreg import command, statistics, tables
@@ -32,44 +35,55 @@ def compare(metrics: pd.DataFrame, alpha: float, power: float) -> pd.DataFrame:
         treated = runs[runs["lambda"] != BASELINE]
         if baseline.empty:
             continue  # a protocol without lambda 0 extends another and is compared with that one
+        cells = [Cell.of(cell) for _, cell in treated.groupby("lambda", sort=False)]
+        plain = Cell.of(baseline)
         for metric in tables.METRICS:
-            family = [
-                _row(metric, cell, baseline, alpha, power)
-                for _, cell in treated.groupby("lambda", sort=False)
-            ]
-            adjusted = statistics.holm(
-                pd.Series([r["welch_p"] for r in family], dtype=float).to_numpy()
-            )
+            family = [_row(metric, cell, plain, alpha, power) for cell in cells]
+            adjusted = statistics.holm(np.array([r["welch_p"] for r in family], dtype=float))
             rows += [r | {"welch_p_holm": p} for r, p in zip(family, adjusted, strict=True)]
     return pd.DataFrame(rows, columns=list(tables.TESTS_TABLE.columns))
 
 
-def _row(
-    metric: str, cell: pd.DataFrame, baseline: pd.DataFrame, alpha: float, power: float
-) -> dict[str, object]:
-    treated_values, baseline_values = _values(cell, metric), _values(baseline, metric)
+class Cell(NamedTuple):
+    """The runs of one cell.
+
+    Attributes:
+        name: values of `tables.CELL`.
+        diverged: number of runs that diverged.
+        metrics: of the other runs, indexed by seed.
+    """
+
+    name: dict[str, str]
+    diverged: int
+    metrics: pd.DataFrame
+
+    @classmethod
+    def of(cls, runs: pd.DataFrame) -> Cell:
+        """The cell of these rows of metrics.csv."""
+        diverged = runs["status"] == tables.DIVERGED
+        finished = runs[~diverged].set_index("seed")[list(tables.METRICS)]
+        name = {column: runs[column].iloc[0] for column in tables.CELL}
+        return cls(name, int(diverged.sum()), finished)
+
+
+def _row(metric: str, cell: Cell, baseline: Cell, alpha: float, power: float) -> dict[str, object]:
+    treated_values, baseline_values = (side.metrics[metric].dropna() for side in (cell, baseline))
     shared = treated_values.index.intersection(baseline_values.index)
     pairs = (treated_values[shared].to_numpy(), baseline_values[shared].to_numpy())
     n, m = len(treated_values), len(baseline_values)
     return {
-        **{name: cell[name].iloc[0] for name in tables.CELL},
+        **cell.name,
         "metric": metric,
         "n": n,
         "n_baseline": m,
         "n_pairs": len(shared),
-        "diverged": int((cell["status"] == tables.DIVERGED).sum()),
-        "diverged_baseline": int((baseline["status"] == tables.DIVERGED).sum()),
+        "diverged": cell.diverged,
+        "diverged_baseline": baseline.diverged,
         "detectable": statistics.detectable_effect(n, m, alpha, power),
         **statistics.compare(
             treated_values.to_numpy(), baseline_values.to_numpy(), pairs, alpha
         )._asdict(),
     }
-
-
-def _values(runs: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric of the runs that did not diverge, indexed by seed."""
-    finished = runs[runs["status"] != tables.DIVERGED]
-    return finished.set_index("seed")[metric].dropna()
 
 
 if __name__ == "__main__":
