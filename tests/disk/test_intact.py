@@ -41,7 +41,7 @@ def results(tmp_path: Path) -> Path:
     sums = {f"{name}_sha256": sha256(run / name) for name in ("params.npz", "epochs.csv")}
     write_sealed(run / "metrics.json", {"accuracy": 0.5} | sums)
     write_sealed(run / "curvature.json", {"tr_h2": 1.5})
-    write_sealed(folder / "flatness/tuned/digits/lambda-0.json", {"runs": []})
+    write_sealed(run / "flatness.json", {"measures": {}})
     return folder
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_wrong_with_what_was_just_written(results: Path) -> None:
         "explore.html",
         str(RUN / "metrics.json"),
         str(RUN / "curvature.json"),
-        "flatness/tuned/digits/lambda-0.json",
+        str(RUN / "flatness.json"),
     ],
 )
 def test_a_changed_byte_shows(results: Path, name: str) -> None:

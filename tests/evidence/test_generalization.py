@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from flatreg.errors import UserError
 from flatreg.evidence import correlation, generalization
 
 
@@ -105,33 +104,6 @@ def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() ->
     assert covered / 300 > 0.9
 
 
-def metrics(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs.assign(key=[f"k{i}" for i in range(len(runs))], status="completed")
-
-
-def test_flatness_is_put_in_the_order_of_the_runs() -> None:
-    runs = metrics(study())
-    flatness = pd.DataFrame(
-        [
-            {"key": key, "measure": name, "value": 1.0}
-            for key in reversed(runs["key"])
-            for name in ("sam", "asam")
-        ]
-    )
-    found = generalization.in_order(runs, flatness)
-    assert found["key"].tolist() == [key for key in runs["key"] for _ in range(2)]
-    assert found["measure"].tolist() == ["sam", "asam"] * len(runs)
-
-
-def test_a_run_without_measures_is_named() -> None:
-    runs = metrics(study())
-    flatness = pd.DataFrame({"key": runs["key"][1:], "measure": "sam", "value": 1.0})
-    with pytest.raises(UserError, match=r"run k0 is in only one of metrics\.csv and the files"):
-        generalization.in_order(runs, flatness)
-    diverged = runs.assign(status=["diverged", *["completed"] * (len(runs) - 1)])
-    assert len(generalization.in_order(diverged, flatness)) == len(runs) - 1
-
-
 def test_scopes_are_all_each_data_set_and_each_main_protocol() -> None:
     found = [(p, d, len(r)) for p, d, r in generalization.scopes(study(), ["b"])]
     assert found == [
@@ -142,7 +114,7 @@ def test_scopes_are_all_each_data_set_and_each_main_protocol() -> None:
 
 
 def test_a_row_has_the_numbers_of_its_scope() -> None:
-    runs = metrics(study()).assign(test_accuracy=lambda r: r["y"])
+    runs = study().assign(status="completed", test_accuracy=lambda r: r["y"])
     runs[["accuracy_gap", "loss_gap"]] = np.nan
     done = generalization.correlate(runs, ["x"], ["b"], 0.05)
     row = done[(done["protocol"] == "b") & (done["dataset"] == "two")].set_index("target")

@@ -1,4 +1,4 @@
-"""The commands flatness and rescaling, on runs of Breast Cancer."""
+"""The commands measure and rescaling, on runs of Breast Cancer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from flatreg import tables
-from flatreg.evidence import generalization
 from flatreg.measure.rescaling import FACTORS
 from flatreg.tables.evidence import REPARAMETRIZATION_TABLE
 from tests.studies import flatreg, small_study
@@ -17,6 +16,7 @@ from tests.studies import flatreg, small_study
 OVERLAY = """
 protocols: {stated: {datasets: {breast_cancer: {epochs: 2, inputs: standardized}}}}
 """
+RUN = "runs/stated/breast_cancer/lambda-0.01/seed-0"
 UNCHANGED = ("loss", "asam_", "relative_flatness", "fisher_rao_norm")
 
 
@@ -25,27 +25,25 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo's completed config, Breast Cancer and one run."""
     folder = small_study(tmp_path_factory.mktemp("study"), OVERLAY)
     done = flatreg(
-        *["train", "--config", folder / "config.json", "--protocol", "stated"],
-        *["--dataset", "breast_cancer", "--lambda", "0.01", "--seed", 0],
+        *["train", "--config", folder / "config.json", "--runs", folder / RUN / "metrics.json"],
         *["--data", folder / "data.npz", "--checkpoints", folder / "checkpoints"],
         *["--checkpoint-every", 2, "--threads", 1, "--compiled", folder / "compiled"],
-        *["--out", folder / "run"],
     )
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def flags(study: Path, run: Path, name: str, out: Path) -> list[object]:
+def flags(study: Path, name: str, run: Path) -> list[object]:
     return [
         *["--config", study / "config.json", name, run, "--data", study / "data.npz"],
-        *["--threads", 1, "--compiled", study / "compiled", "--out", out],
+        *["--threads", 1, "--compiled", study / "compiled"],
     ]
 
 
 @pytest.mark.slow
 def test_what_a_rescaling_changes_and_what_not(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "reparametrization.csv"
-    done = flatreg("measure.rescaling", *flags(study, study / "run", "--run", out))
+    done = flatreg("measure.rescaling", *flags(study, "--run", study / RUN), "--out", out)
     assert done.returncode == 0, done.stderr
     table = tables.read(out, REPARAMETRIZATION_TABLE)
     assert sorted(table["factor"].unique()) == sorted(FACTORS)
@@ -59,23 +57,21 @@ def test_what_a_rescaling_changes_and_what_not(study: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_flatness_has_a_row_a_measure_and_refuses_what_was_changed(
+def test_a_measure_for_each_radius_and_no_measure_of_what_was_changed(
     study: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "cell.json"
-    done = flatreg("measure.flatness", *flags(study, study / "run", "--runs", out))
+    done = flatreg("measure", *flags(study, "--runs", study / RUN / "metrics.json"))
     assert done.returncode == 0, done.stderr
-    table = generalization.read_cells([out])
+    measures = json.loads((study / RUN / "flatness.json").read_text())["measures"]
     settings = json.loads((study / "config.json").read_text())["measure"]
     radii = len(settings["sharpness_radii"]) + len(settings["adaptive_radii"])
-    assert len(table) == radii + 2
-    assert (table["value"] > 0).all()
-    changed = tmp_path / "changed"
-    changed.mkdir()
-    record = json.loads((study / "run/metrics.json").read_text())
-    (changed / "metrics.json").write_text(json.dumps(record | {"test_accuracy": 1.0}))
-    refused = flatreg("measure.flatness", *flags(study, changed, "--runs", tmp_path / "none.json"))
+    assert len(measures) == radii + 2
+    assert all(value > 0 for value in measures.values())
+    changed = tmp_path / "metrics.json"
+    record = json.loads((study / RUN / "metrics.json").read_text())
+    changed.write_text(json.dumps(record | {"test_accuracy": 1.0}))
+    refused = flatreg("measure", *flags(study, "--runs", changed))
     assert refused.returncode == 2
-    assert str(changed / "metrics.json") in refused.stderr
+    assert str(changed) in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert not (tmp_path / "none.json").exists()
+    assert not (tmp_path / "flatness.json").exists()

@@ -18,6 +18,7 @@ from flatreg.disk.files import read_sealed, sha256, write_checksum, write_json, 
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
 from flatreg.tables import collect, compare, summarize
+from flatreg.tables.evidence import FLATNESS_TABLE
 
 STUDY = {
     "protocols": {
@@ -72,6 +73,7 @@ def study(tmp_path: Path) -> dict[str, Any]:
         metrics = metrics_of(run, next(accuracies))
         split = None if metrics["status"] == "diverged" else MEASURED | {"probes": 20}
         curvature = {"key": metrics["key"], "train": split, "test": split}
+        flatness = {"key": metrics["key"], "measures": {"sam": 1.0, "asam": 2.0} if split else {}}
         timing = dict.fromkeys(
             ["setup_seconds", "compile_seconds", "train_seconds", "measure_seconds"], 1.0
         ) | {"total_seconds": 4.0, "steps": 10, "resumed": 0}
@@ -82,6 +84,7 @@ def study(tmp_path: Path) -> dict[str, Any]:
         sums = {"epochs.csv_sha256": sha256(folder / "epochs.csv")}
         write_sealed(folder / "metrics.json", metrics | sums)
         write_sealed(folder / "curvature.json", curvature)
+        write_sealed(folder / "flatness.json", flatness)
         write_json(folder / "timing.json", timing)
     (tmp_path / "config.json").write_text(json.dumps(completed))
     return completed
@@ -93,6 +96,18 @@ def collected(study: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sys.argv", ["collect", *flags])
     collect.main()
     return results / "tables" / "metrics.csv"
+
+
+def test_flatness_has_a_row_for_each_measure_of_a_run_that_did_not_diverge(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = tables.read(collected(study, monkeypatch), tables.METRICS_TABLE)
+    path = Path(study["paths"]["results"]) / "tables/flatness.csv"
+    found = tables.read(path, FLATNESS_TABLE)
+    ended = metrics.loc[metrics["status"] == "completed", "key"]
+    assert found["key"].tolist() == [key for key in ended for _ in range(2)]
+    assert found["measure"].tolist() == ["sam", "asam"] * len(ended)
+    assert found["value"].tolist() == [1.0, 2.0] * len(ended)
 
 
 def test_epochs_of_runs_stay_with_their_run(

@@ -33,28 +33,29 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def train_flags(study: Path, out: Path, protocol: str = "stated", **changes: Any) -> list[Any]:
+RUN = "stated/breast_cancer/lambda-0.01/seed-0"
+
+
+def train_flags(study: Path, out: Path, *runs: str, **changes: Any) -> list[Any]:
+    """The flags of a training of some runs below `out`."""
     flags = {
         "config": study / "config.json",
-        "protocol": protocol,
-        "dataset": "breast_cancer",
-        "lambda": "0.01",
-        "seed": 0,
         "data": study / "data.npz",
         "checkpoints": study / "checkpoints",
         "checkpoint-every": 2,
         "threads": 1,
         "compiled": study / "compiled",
-        "out": out,
     } | changes
-    return [part for name, value in flags.items() for part in (f"--{name}", value)]
+    words = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    return [*words, "--runs", *(out / "runs" / run / "metrics.json" for run in runs or (RUN,))]
 
 
 @pytest.fixture(scope="module")
 def unbroken(study: Path) -> Path:
+    """The folder of a run that was trained alone, without a stop."""
     done = flatreg("train", *train_flags(study, study / "unbroken"))
     assert done.returncode == 0, done.stderr
-    return study / "unbroken"
+    return study / "unbroken/runs" / RUN
 
 
 def checkpoint_steps(checkpoints: Path) -> list[Path]:
@@ -74,7 +75,7 @@ def signal_at_checkpoint(study: Path, out: Path, number: signal.Signals) -> tupl
         time.sleep(0.01)
     process.send_signal(number)
     stdout, stderr = process.communicate()
-    assert not (out / "metrics.json").exists()
+    assert not (out / "runs" / RUN / "metrics.json").exists()
     return process.returncode, stdout, stderr
 
 
@@ -91,9 +92,9 @@ def train_again(study: Path, out: Path) -> str:
     return done.stdout
 
 
-def assert_same_bytes(out: Path, unbroken: Path) -> None:
+def assert_same_bytes(out: Path, unbroken: Path, run: str = RUN) -> None:
     for name in COMPARED:
-        assert (out / name).read_bytes() == (unbroken / name).read_bytes()
+        assert (out / "runs" / run / name).read_bytes() == (unbroken / name).read_bytes()
 
 
 def flip_bits(path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(study: Path, unbroken: Path) -> 
     out = study / "killed"
     kill_at_checkpoint(study, out)
     assert "going on after epoch" in train_again(study, out)
-    assert json.loads((out / "timing.json").read_text())["resumed"] > 0
+    assert json.loads((out / "runs" / RUN / "timing.json").read_text())["resumed"] > 0
     assert_same_bytes(out, unbroken)
 
 
@@ -138,7 +139,7 @@ def test_a_run_that_is_told_to_end_loses_no_epoch(study: Path, unbroken: Path) -
     assert done, stderr
     assert f"epoch {done[1]}/14" in stdout.splitlines()[-1]
     assert f"going on after epoch {done[1]} of 14" in train_again(study, out)
-    assert json.loads((out / "timing.json").read_text())["resumed"] == int(done[1])
+    assert json.loads((out / "runs" / RUN / "timing.json").read_text())["resumed"] == int(done[1])
     assert_same_bytes(out, unbroken)
 
 
@@ -161,14 +162,14 @@ def test_a_checkpoint_whose_numbers_were_changed_is_passed_over(
 
 @pytest.mark.slow
 def test_a_run_that_is_done_is_not_trained_again(study: Path, unbroken: Path) -> None:
-    """Snakemake deletes a job's outputs if another job of its group fails."""
+    """Snakemake deletes the outputs of a job that fails, or whose end it did not see."""
     again = study / "again-unbroken"
     done = flatreg("train", *train_flags(study, again))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("this run is already finished")
-    assert "epoch" not in done.stdout.partition("copied from")[0]
+    assert "epoch 1" not in done.stdout
     for name in (*COMPARED, "timing.json", "facts.json"):
-        assert (again / name).read_bytes() == (unbroken / name).read_bytes()
+        assert (again / "runs" / RUN / name).read_bytes() == (unbroken / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -205,16 +206,19 @@ def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("run", "changes", "message"),
     [
-        ({"lambda": "0.5"}, "lambda 0.5 is not one of stated/breast_cancer's"),
-        ({"protocol": "state"}, "protocol 'state' is not in the config; did you mean stated?"),
-        ({"data": "nowhere.npz"}, "nowhere.npz is missing; prepare the data first"),
-        ({"protocol": "tuned"}, "takes its learning rate from a search"),
+        ("stated/breast_cancer/lambda-0.5/seed-0", {}, "lambda 0.5 is not one of stated/breast_"),
+        (RUN.replace("stated", "state"), {}, "'state' is not in the config; did you mean stated?"),
+        (RUN.replace("seed-0", "0"), {}, "is not the folder of a run; write runs/PROTOCOL/DATASET"),
+        (RUN, {"data": "nowhere.npz"}, "nowhere.npz is missing; prepare the data first"),
+        (RUN.replace("stated", "tuned"), {}, "takes its learning rate from a search"),
     ],
 )
-def test_a_mistake_is_one_line(study: Path, changes: dict[str, Any], message: str) -> None:
-    done = flatreg("train", *train_flags(study, study / "mistake", **changes))
+def test_a_mistake_is_one_line(
+    study: Path, run: str, changes: dict[str, Any], message: str
+) -> None:
+    done = flatreg("train", *train_flags(study, study / "mistake", run, **changes))
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -246,14 +250,83 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
     assert found["selected"]["learning_rate"] == best["learning_rate"]
 
 
+BLOCK = [
+    f"stated/breast_cancer/lambda-{lam}/seed-{seed}" for lam in ("0.01", "0.1") for seed in (0, 1)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(1, 3), (4,)])
+def test_a_run_has_the_same_bytes_in_every_block(
+    study: Path, unbroken: Path, sizes: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Blocks of one, of three, and of all; the runs of the largest are those of the others."""
+    rest = list(BLOCK)
+    for size in sizes:
+        some, rest = rest[:size], rest[size:]
+        logs = [tmp_path / f"{run}.log" for run in some]
+        flags = train_flags(study, tmp_path, *some, checkpoints=tmp_path / "checkpoints")
+        done = flatreg("train", *flags, "--logs", *logs)
+        assert done.returncode == 0, done.stderr
+        assert all("epoch 14/14" in log.read_text() for log in logs)
+    assert_same_bytes(tmp_path, unbroken)
+    ended = study / "blocks"
+    for run in BLOCK:
+        for name in COMPARED:
+            kept = ended / run / name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if not kept.exists():
+                shutil.copyfile(tmp_path / "runs" / run / name, kept)
+            assert (tmp_path / "runs" / run / name).read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_block_that_is_killed_goes_on_and_does_nothing_twice(
+    study: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    checkpoints, logs = tmp_path / "checkpoints", [tmp_path / f"{n}.log" for n in range(len(BLOCK))]
+    flags = [*train_flags(study, tmp_path, *BLOCK, checkpoints=checkpoints), "--logs", *logs]
+    process = subprocess.Popen([sys.executable, "-m", "flatreg.train", *map(str, flags)])
+    while process.poll() is None and not (checkpoint_steps(checkpoints) and logs[1].exists()):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "runs").exists(), "files are put in their places when all are finished"
+    finished = len(list(checkpoints.glob("*/finished")))
+    assert finished >= 1
+    done = flatreg("train", *flags)
+    assert done.returncode == 0, done.stderr
+    again = [log.read_text() for log in logs]
+    assert all("already finished" in said for said in again[:finished])
+    assert all("epoch 14/14" in said for said in again[finished:])
+    assert_same_bytes(tmp_path, unbroken)
+
+
+@pytest.mark.slow
+def test_a_lane_that_diverges_ends_alone(study: Path, unbroken: Path, tmp_path: Path) -> None:
+    """A penalty of 1e30 is not finite in its first step."""
+    config_file = tmp_path / "config.json"
+    changed = json.loads((study / "config.json").read_text())
+    changed["protocols"]["stated"]["datasets"]["breast_cancer"]["lambdas"].append("1e38")
+    config_file.write_text(json.dumps(changed))
+    strong = RUN.replace("0.01", "1e38")
+    flags = train_flags(study, tmp_path, strong, RUN, checkpoints=tmp_path / "checkpoints")
+    done = flatreg("train", *flags, "--config", config_file)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "runs" / strong / "metrics.json").read_text())
+    assert record["status"] == "diverged"
+    assert record["diverged_step"] == 10
+    assert_same_bytes(tmp_path, unbroken)
+
+
 @pytest.mark.slow
 def test_measuring_a_run_writes_both_splits(study: Path, unbroken: Path) -> None:
     done = flatreg(
-        *["measure", "--config", study / "config.json", "--run", unbroken],
-        *["--data", study / "data.npz", "--threads", 1, "--out", study / "curvature.json"],
+        *["measure", "--config", study / "config.json", "--runs", unbroken / "metrics.json"],
+        *["--data", study / "data.npz", "--threads", 1],
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads((study / "curvature.json").read_text())
+    found = json.loads((unbroken / "curvature.json").read_text())
     assert found["train"]["examples"] == 256
     assert found["test"]["examples"] == 114
     for split in ("train", "test"):
@@ -264,5 +337,5 @@ def test_measuring_a_run_writes_both_splits(study: Path, unbroken: Path) -> None
 def test_the_suite_runs_the_code_of_this_repository() -> None:
     done = flatreg("train", "--help")
     assert done.returncode == 0
-    assert "--lambda" in done.stdout
+    assert "--runs" in done.stdout
     assert os.path.commonpath([config.__file__, ROOT]) == str(ROOT)

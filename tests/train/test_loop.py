@@ -14,11 +14,12 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
 
 from flatreg import models, penalty
-from flatreg.config import Convergence
+from flatreg.config import Convergence, Settings
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.errors import UserError
 from flatreg.train import loop
+from flatreg.train.program import make_program
 from tests.configs import SETTINGS
 
 
@@ -50,8 +51,14 @@ def table(name: str, x: Any, y: Any, classes: int, maximum: float | None) -> Dat
 
 def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
     settings = replace(SETTINGS, **changes)
-    trainer = loop.make_trainer(splits.prepare(dataset, settings), settings)
+    trainer = trainer_of(dataset, settings)
     return list(loop.fit(trainer, loop.start(trainer)))
+
+
+def trainer_of(dataset: Dataset, settings: Settings) -> loop.Trainer:
+    data = splits.prepare(dataset, settings)
+    program = make_program(settings, data, penalized=float(settings.lam) > 0)
+    return loop.make_trainer(program, data, settings)
 
 
 def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
@@ -108,7 +115,7 @@ def test_same_key_same_bytes(digits: Dataset) -> None:
 
 def test_going_on_from_any_epoch_ends_in_the_same_bytes(digits: Dataset) -> None:
     settings = replace(SETTINGS, lam="0.1", selection="best_validation")
-    trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
+    trainer = trainer_of(digits, settings)
     unbroken = list(loop.fit(trainer, loop.start(trainer)))
     for state in unbroken[:-1]:
         (resumed,) = deque(loop.fit(trainer, state), maxlen=1)
@@ -132,11 +139,32 @@ def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Datas
 def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     def program(lam: str) -> str:
         settings = replace(SETTINGS, lam=lam)
-        trainer = loop.make_trainer(splits.prepare(digits, settings), settings)
-        return trainer.run_epoch.as_text()
+        trainer = trainer_of(digits, settings)
+        return trainer.program.epoch.as_text()
 
     assert "conditional" not in program("0")
     assert "conditional" in program("0.1")
+
+
+def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None:
+    """Another lambda, seed, learning rate and weight decay are arguments of the compiled steps."""
+    program, first = None, None
+    for changes in (
+        {"lam": "0.1"},
+        {"lam": "0.2", "seed": 3, "varies": ("initialization", "order", "split", "probes")},
+        {"lam": "0.1", "learning_rate": 0.02, "weight_decay": 0.5},
+    ):
+        settings = replace(SETTINGS, **({"weight_decay": 0.1} | changes))
+        data = splits.prepare(digits, settings)
+        program = program or make_program(settings, data, penalized=True)
+        *_, last = loop.fit(
+            trainer := loop.make_trainer(program, data, settings), loop.start(trainer)
+        )
+        first = first or last
+        *_, alone = loop.fit(trainer := trainer_of(digits, settings), loop.start(trainer))
+        jax.tree.map(np.testing.assert_array_equal, last.params, alone.params)
+    assert program.epoch.programs == 1
+    assert not np.array_equal(last.params["Dense_0"]["kernel"], first.params["Dense_0"]["kernel"])
 
 
 def test_penalty_lowers_what_it_penalizes(digits: Dataset) -> None:

@@ -102,7 +102,7 @@ EVIDENCE_ROWS = {
 # A study without a perceptron has no layers to rescale.
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
-    *["grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
@@ -117,7 +117,6 @@ FIGURES = expand(
 # Inputs in the registries' rows that are not tables of the study.
 FILES = {
     "manifests": MANIFESTS,
-    "cells": [f"{RESULTS}/{RUN}/flatness.json".format(**r._asdict()) for r in RUNS],
     "surfaces": SURFACES,
     "ledger": LEDGER or [],
     "schema": LEDGER_SCHEMA,

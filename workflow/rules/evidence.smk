@@ -1,7 +1,7 @@
 # Purpose: test the original's claims on the runs, and quantify the uncertainty, with one rule per
 #     row of flatreg.tables.registry; check how the original's own numbers can have arisen.
-# Inputs: tables/*.csv, flatness of cells, manifests, the ledger of claims, paper/original.json
-# Outputs: tables/: flatness.csv correlations.csv variance.csv overall.csv test_sets.csv
+# Inputs: tables/*.csv, manifests, the ledger of claims, paper/original.json
+# Outputs: tables/: correlations.csv variance.csv overall.csv test_sets.csv
 #     calibration.csv claims.csv claim_runs.csv; grim.csv grim_denominators.csv triples.csv checks.csv
 
 

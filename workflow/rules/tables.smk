@@ -1,22 +1,26 @@
 # Purpose: collect all runs in tables, and test each lambda against plain training.
-# Inputs: metrics.json, epochs.csv, timing.json and curvature.json of every run
-# Outputs: tables/: metrics.csv epochs.csv times.csv summary.csv tests.csv, each with its
-#     checksum, NAME.csv.sha256
+# Inputs: metrics.json, epochs.csv, timing.json, curvature.json and flatness.json of every run
+# Outputs: tables/: metrics.csv epochs.csv times.csv flatness.csv summary.csv tests.csv, each with
+#     its checksum, NAME.csv.sha256
 
 
 rule collect_tables:
-    """Collect all runs: one row per run, one row per epoch, and a separate table of times."""
+    """Collect all runs: a row per run, one per epoch, one per measure; and a table of times."""
     input:
         config=ancient(CONFIG),
         metrics=run_files("metrics.json"),
         epochs=run_files("epochs.csv"),
         timing=run_files("timing.json"),
         curvature=run_files("curvature.json"),
+        flatness=run_files("flatness.json"),
     output:
         metrics=shown_table("metrics", "every run", "Tables"),
         epochs=shown_table("epochs", "every epoch", "Tables"),
         times=shown_table("times", "times", "Tables"),
-        checksums=expand(f"{TABLE}.sha256", name=["metrics", "epochs", "times"]),
+        flatness=shown_table("flatness", "flatness of every run"),
+        checksums=expand(
+            f"{TABLE}.sha256", name=["metrics", "epochs", "times", "flatness"]
+        ),
     log:
         f"{LOGS}/tables/metrics.log",
     benchmark:

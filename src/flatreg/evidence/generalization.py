@@ -8,18 +8,15 @@ each data set, which differ only in lambda and seed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from flatreg import statistics, tables
 from flatreg.config import Config, main_protocols
-from flatreg.disk.files import read_sealed
-from flatreg.errors import UserError
 from flatreg.evidence import correlation
 from flatreg.tables import derived
-from flatreg.tables.evidence import CORRELATIONS_TABLE, FLATNESS_TABLE
+from flatreg.tables.evidence import CORRELATIONS_TABLE
 
 # Measures of flatness in metrics.csv.
 CURVATURE = ("tr_h", "tr_h2", "lambda_max", "parameter_norm")
@@ -28,57 +25,19 @@ ALL = "all"
 
 
 def correlate_flatness(
-    study: Config, metrics: pd.DataFrame, cells: list[Path]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """FLATNESS_TABLE and CORRELATIONS_TABLE.
+    study: Config, metrics: pd.DataFrame, flatness: pd.DataFrame
+) -> tuple[pd.DataFrame]:
+    """CORRELATIONS_TABLE.
 
     Args:
         study: completed config.
         metrics: the table metrics.csv.
-        cells: the file flatness.json of each run.
-
-    Raises:
-        UserError: see `read_cells` and `in_order`.
+        flatness: the table flatness.csv.
     """
-    flatness = in_order(metrics, read_cells(cells))
     runs = with_measures(metrics, flatness)
     measures = [*CURVATURE, *flatness["measure"].unique()]
     alpha = study["analysis"]["alpha"]
-    return flatness, correlate(runs, measures, main_protocols(study), alpha)
-
-
-def read_cells(paths: list[Path]) -> pd.DataFrame:
-    """FLATNESS_TABLE from the file flatness.json of each run.
-
-    Raises:
-        UserError: a file is missing, or was changed after it was made.
-    """
-    runs = [read_sealed(path) for path in paths]
-    rows = [
-        {name: run[name] for name in (*tables.RUN, "key")} | {"measure": measure, "value": value}
-        for run in runs
-        for measure, value in run["measures"].items()
-    ]
-    return pd.DataFrame(rows, columns=list(FLATNESS_TABLE.columns))
-
-
-def in_order(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:
-    """FLATNESS_TABLE with its rows in the order of metrics.csv.
-
-    Raises:
-        UserError: a run of metrics.csv that did not diverge has no measures, or a measured run is
-            not in metrics.csv.
-    """
-    finished = metrics.loc[metrics["status"] != tables.DIVERGED, "key"]
-    unmatched = set(flatness["key"]) ^ set(finished)
-    if unmatched:
-        raise UserError(
-            f"run {min(unmatched)} is in only one of metrics.csv and the files of flatness; "
-            "make both from the same runs"
-        )
-    place = pd.Series(range(len(metrics)), index=metrics["key"])
-    rows = place[flatness["key"]].argsort(kind="stable").to_numpy()
-    return flatness.iloc[rows].reset_index(drop=True)
+    return (correlate(runs, measures, main_protocols(study), alpha),)
 
 
 def with_measures(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from flatreg import command, config, tables
 from flatreg.disk.files import AGAIN, check_sha256, read_json, read_sealed
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
+from flatreg.tables.evidence import FLATNESS_TABLE
 
 MEASURED = ("tr_h", "tr_h2", "lambda_max")
 
 
 def main() -> None:
-    """Write metrics.csv, epochs.csv and times.csv."""
+    """Write metrics.csv, epochs.csv, times.csv and flatness.csv."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
     parser.add_out("folder of the tables")
@@ -26,9 +27,15 @@ def main() -> None:
     results = Path(study["paths"]["results"])
     folders = {run: run_dir(results, *run) for run in config.runs(study)}
     metrics = [metrics_row(folder) for folder in folders.values()]
+    measures = [
+        measure
+        for folder, row in zip(folders.values(), metrics, strict=True)
+        for measure in flatness_rows(folder, row)
+    ]
     tables.write(
         arguments.out / "metrics.csv", _frame(metrics, tables.METRICS_TABLE), tables.METRICS_TABLE
     )
+    tables.write(arguments.out / "flatness.csv", _frame(measures, FLATNESS_TABLE), FLATNESS_TABLE)
     sums = [row["epochs.csv_sha256"] for row in metrics]
     tables.write(arguments.out / "epochs.csv", _epochs(folders, sums), tables.EPOCHS_TABLE)
     times = [_name(run) | read_json(folder / "timing.json") for run, folder in folders.items()]
@@ -41,12 +48,8 @@ def metrics_row(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the curvature belongs to another run, or a file was changed by hand.
     """
-    metrics, curvature = (read_sealed(folder / f"{n}.json") for n in ("metrics", "curvature"))
-    if metrics["key"] != curvature["key"]:
-        raise UserError(
-            f"{folder / 'curvature.json'} is of run {curvature['key']}, not {metrics['key']}; "
-            f"{AGAIN}"
-        )
+    metrics = read_sealed(folder / "metrics.json")
+    curvature = _measured(folder / "curvature.json", metrics["key"])
     row = dict(metrics)
     for prefix, split in (("", "train"), ("test_", "test")):
         measured = curvature[split] or {}
@@ -54,6 +57,32 @@ def metrics_row(folder: Path) -> dict[str, Any]:
             row[f"{prefix}{name}"] = measured.get(name)
             row[f"{prefix}{name}_stderr"] = measured.get(f"{name}_stderr")
     return row | {"probes": (curvature["train"] or {}).get("probes")}
+
+
+def flatness_rows(folder: Path, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """A run's rows of flatness.csv; a diverged run has none.
+
+    Args:
+        folder: of the run.
+        metrics: of `metrics_row`.
+
+    Raises:
+        UserError: the measures belong to another run, or a file was changed by hand.
+    """
+    measured = _measured(folder / "flatness.json", metrics["key"])
+    named = {name: metrics[name] for name in (*tables.RUN, "key")}
+    return [
+        named | {"measure": measure, "value": value}
+        for measure, value in measured["measures"].items()
+    ]
+
+
+def _measured(path: Path, key: str) -> dict[str, Any]:
+    """Read a measurement of the run with this key."""
+    measured = read_sealed(path)
+    if measured["key"] != key:
+        raise UserError(f"{path} is of run {measured['key']}, not {key}; {AGAIN}")
+    return measured
 
 
 def _frame(rows: list[dict[str, Any]], table: Any) -> pd.DataFrame:

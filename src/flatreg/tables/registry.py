@@ -62,14 +62,8 @@ ROWS = {
     "correlations": Row(
         rule="correlate_flatness",
         function="generalization.correlate_flatness",
-        inputs=("metrics", "cells"),
+        inputs=("metrics", "flatness"),
         tables={
-            "flatness": Table(
-                evidence.FLATNESS_TABLE,
-                "flatness of every run",
-                "Measures of flatness of every run, on training examples: sharpness of SAM and "
-                "ASAM by radius, relative flatness, the Fisher-Rao norm. Diverged runs have none.",
-            ),
             "correlations": Table(
                 evidence.CORRELATIONS_TABLE,
                 "flatness and generalization",
@@ -149,6 +143,7 @@ ROWS = {
 
 # Tables of the evidence that have rules of their own.
 OTHERS = {
+    "flatness": evidence.FLATNESS_TABLE,
     "estimates": evidence.ESTIMATES_TABLE,
     "reparametrization": evidence.REPARAMETRIZATION_TABLE,
     "checks": reported.CHECKS_TABLE,

@@ -41,6 +41,15 @@ class Compiled:
         if key not in self._programs:
             self._programs[key] = self._function.lower(*arguments).compile()
 
+    @property
+    def programs(self) -> int:
+        """Number of programs compiled so far."""
+        return len(self._programs)
+
+    def as_text(self) -> str:
+        """The first compiled program, in XLA's language."""
+        return next(iter(self._programs.values())).as_text()
+
     def __call__(self, *arguments: Any) -> Any:
         """The function's result."""
         self.compile(*arguments)
