@@ -43,6 +43,8 @@ rule all:
     """Make everything: the paper, its tables and the pages to explore them."""
     default_target: True
     input:
+        run_files("metrics.json"),
+        run_files("curvature.json"),
         TABLES,
         EVIDENCE,
         FIGURES,

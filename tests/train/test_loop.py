@@ -55,6 +55,12 @@ def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
     return list(loop.fit(trainer, loop.start(trainer)))
 
 
+def ended(trainer: loop.Trainer) -> loop.State:
+    """The state after the last epoch."""
+    *_, last = loop.fit(trainer, loop.start(trainer))
+    return last
+
+
 def trainer_of(dataset: Dataset, settings: Settings) -> loop.Trainer:
     data = splits.prepare(dataset, settings)
     program = make_program(settings, data, penalized=float(settings.lam) > 0)
@@ -157,11 +163,9 @@ def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None
         settings = replace(SETTINGS, **({"weight_decay": 0.1} | changes))
         data = splits.prepare(digits, settings)
         program = program or make_program(settings, data, penalized=True)
-        *_, last = loop.fit(
-            trainer := loop.make_trainer(program, data, settings), loop.start(trainer)
-        )
+        last = ended(loop.make_trainer(program, data, settings))
         first = first or last
-        *_, alone = loop.fit(trainer := trainer_of(digits, settings), loop.start(trainer))
+        alone = ended(trainer_of(digits, settings))
         jax.tree.map(np.testing.assert_array_equal, last.params, alone.params)
     assert program.epoch.programs == 1
     assert not np.array_equal(last.params["Dense_0"]["kernel"], first.params["Dense_0"]["kernel"])

@@ -55,6 +55,10 @@ MADE = "{}"
 CHECKSUM = hashlib.sha256(MADE.encode()).hexdigest()
 
 
+# As in the profiles.
+TRIGGERS = ["--rerun-triggers", "mtime", "params", "code", "software-env"]
+
+
 class Job(NamedTuple):
     """One planned job as `snakemake -n` prints it."""
 
@@ -76,7 +80,7 @@ class Project:
         overlay = self.folder / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(study or {}), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--cores", "1"]
-        command += ["--workflow-profile", "none", *options]
+        command += ["--workflow-profile", "none", *TRIGGERS, *options]
         command += ["--configfile", "study.yaml", overlay.name]
         return subprocess.run(
             command,

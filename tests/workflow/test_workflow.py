@@ -11,20 +11,34 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
+
+from .conftest import TRIGGERS
 
 pytestmark = pytest.mark.slow
 
+PROFILES = ("default", "slurm", "gpu", "cluster-generic")
 READ_ALL_RUNS = {"collect_tables", "summarize_cells", "compare_lambdas"}
 RUN = re.compile(r"runs/(\w+)/(\w+)/lambda-([^/]+)/seed-(\d+)/")
 
 
 def rules(jobs) -> Counter:
-    return Counter(job.rule for job in jobs)
+    """Number of jobs of each rule; a block's rule counts as the rule of one run."""
+    return Counter(of_one_run(job.rule) for job in jobs)
+
+
+def of_one_run(rule: str) -> str:
+    return re.sub(r"^(train|measure)_.*", r"\1_model", rule)
 
 
 def runs_of(jobs, rule: str) -> set[tuple[str, ...]]:
-    """Protocol, data set, lambda and seed of each planned job of a rule."""
-    return {RUN.search(job.output[0]).groups() for job in jobs if job.rule == rule}
+    """Protocol, data set, lambda and seed of each run in the planned jobs of a rule."""
+    return {
+        RUN.search(path).groups()
+        for job in jobs
+        if of_one_run(job.rule) == rule
+        for path in job.output
+    }
 
 
 def stated(dataset: str, **fields) -> dict:
@@ -43,7 +57,7 @@ def test_a_finished_study_has_nothing_to_do(made):
     [
         (
             "results/runs/stated/breast_cancer/lambda-0/seed-0/metrics.json",
-            {"collect_tables", "measure_curvature", "write_numbers", "compile_paper"},
+            {"collect_tables", "measure_model", "write_numbers", "compile_paper"},
         ),
         ("results/tables/metrics.csv", {"summarize_cells", "write_numbers", "compile_paper"}),
         ("results/tables/correlations.csv", {"draw_correlations", "write_numbers"}),
@@ -58,7 +72,7 @@ def test_one_lambda_of_one_data_set_reruns_its_cell_and_its_readers(made):
     jobs = made.plan(study=stated("breast_cancer", lambdas=["0", "0.2"]))
     cell = {("stated", "breast_cancer", "0.2", seed) for seed in "01"}
     assert runs_of(jobs, "train_model") == cell
-    assert runs_of(jobs, "measure_curvature") == cell
+    assert runs_of(jobs, "measure_model") == cell
     assert set(rules(jobs)) > READ_ALL_RUNS
     assert not set(rules(jobs)) & {"prepare_data", "extract_features", "select_rates"}
     assert "map_surface" not in rules(jobs)
@@ -69,6 +83,46 @@ def test_one_more_seed_runs_only_that_seed(made):
     trained = runs_of(jobs, "train_model")
     assert {(protocol, seed) for protocol, _, _, seed in trained} == {("stated", "2")}
     assert len(trained) == 2 * 2
+
+
+def test_a_seed_that_is_left_out_leaves_the_tables(made):
+    jobs = made.plan(study={"protocols": {"stated": {"seeds": [0]}}})
+    assert set(rules(jobs)) > READ_ALL_RUNS | {"execute_notebook", "compile_paper"}
+    assert not set(rules(jobs)) & {"train_model", "measure_model"}
+
+
+def test_the_profiles_repeat_jobs_for_the_same_reasons(root):
+    profiles = [root / f"profiles/{name}/config.yaml" for name in PROFILES]
+    found = [yaml.safe_load(path.read_text())["rerun-triggers"] for path in profiles]
+    assert found == [TRIGGERS[1:]] * len(PROFILES)
+
+
+def test_a_run_that_is_asked_for_by_name_is_trained_alone(fresh):
+    named = "results/runs/stated/breast_cancer/lambda-0.1/seed-1/curvature.json"
+    jobs = fresh.plan(named)
+    run = {("stated", "breast_cancer", "0.1", "1")}
+    assert [job.rule for job in jobs] == ["prepare_data", "train_model", "measure_model"]
+    assert runs_of(jobs, "train_model") == runs_of(jobs, "measure_model") == run
+
+
+def test_a_run_that_is_lost_is_trained_alone(made):
+    lost = "runs/stated/breast_cancer/lambda-0.1/seed-1/metrics.json"
+    (made.folder / "results" / lost).unlink()
+    assert runs_of(made.plan(), "train_model") == {("stated", "breast_cancer", "0.1", "1")}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_another_size_of_blocks_repeats_nothing(made, lanes):
+    assert made.plan(study={"lanes": lanes}) == []
+
+
+@pytest.mark.parametrize(("lanes", "blocks"), [(1, 0), (2, 4), (None, 4)])
+def test_a_job_takes_as_many_runs_as_lanes(fresh, lanes, blocks):
+    """Four cells of two runs; the two searched data sets have a run per cell."""
+    jobs = fresh.plan(study={"lanes": lanes})
+    trained = [job for job in jobs if of_one_run(job.rule) == "train_model"]
+    assert sum(job.rule != "train_model" for job in trained) == blocks
+    assert len(runs_of(jobs, "train_model")) == 2 * 2 * 2 + 2
 
 
 def test_a_setting_of_the_penalty_spares_plain_training_and_searches(made):
@@ -89,20 +143,20 @@ def test_a_training_setting_of_a_searched_data_set_searches_anew(made):
 
 def test_measuring_otherwise_trains_nothing(made):
     jobs = made.plan(study={"measure": {"max_probes": 77}})
-    assert rules(jobs)["measure_curvature"] == 2 * 2 * 2 + 2
+    assert len(runs_of(jobs, "measure_model")) == 2 * 2 * 2 + 2
     assert not set(rules(jobs)) & {"prepare_data", "select_rates", "train_model", "map_surface"}
 
 
 def test_surfaces_drawn_wider_measure_nothing(made):
     jobs = made.plan(study={"surface": {"radius": 2.0}})
     assert {"map_surface", "draw_surface", "draw_interpolation"} <= set(rules(jobs))
-    assert not set(rules(jobs)) & {"train_model", "measure_curvature", "collect_tables"}
+    assert not set(rules(jobs)) & {"train_model", "measure_model", "collect_tables"}
 
 
 def test_another_level_of_the_tests_touches_no_run(made):
     jobs = made.plan(study={"analysis": {"alpha": 0.01}})
     assert {"summarize_cells", "compare_lambdas", "draw_accuracy"} <= set(rules(jobs))
-    assert not set(rules(jobs)) & {"train_model", "measure_curvature", "collect_tables"}
+    assert not set(rules(jobs)) & {"train_model", "measure_model", "collect_tables"}
 
 
 def test_another_vocabulary_reruns_the_texts_alone(made):
@@ -144,9 +198,9 @@ def test_a_caption_reruns_nothing(made):
             {"prepare_data", "extract_features"},
         ),
         ("data/sources/breast_cancer", {"prepare_data"}, {"extract_features"}),
-        ("measure/landscape", {"map_surface"}, {"train_model", "measure_curvature"}),
-        ("measure/spectrum", {"measure_curvature"}, {"train_model", "select_rates"}),
-        ("tables/compare", {"compare_lambdas"}, {"collect_tables", "measure_curvature"}),
+        ("measure/landscape", {"map_surface"}, {"train_model", "measure_model"}),
+        ("measure/spectrum", {"measure_model"}, {"train_model", "select_rates"}),
+        ("tables/compare", {"compare_lambdas"}, {"collect_tables", "measure_model"}),
         ("figures/style", {"draw_accuracy", "draw_cost"}, {"collect_tables", "map_surface"}),
     ],
 )
@@ -160,7 +214,7 @@ def test_an_edit_of_the_library_reruns_what_is_made_of_it(made, module, rerun, s
 def test_an_edit_of_one_model_trains_its_runs_alone(made):
     made.append("src/flatreg/models/logistic_regression.py", "\nEDITED = True\n")
     jobs = made.plan()
-    for rule in ("train_model", "measure_curvature"):
+    for rule in ("train_model", "measure_model"):
         assert {run[1] for run in runs_of(jobs, rule)} == {"newsgroups20"}
     assert "map_surface" not in rules(jobs), "which is of a perceptron"
 
@@ -178,9 +232,14 @@ def test_logs_and_benchmarks_mirror_the_output(fresh):
     jobs = fresh.plan()
     assert len(rules(jobs)) > 12
     for job in jobs:
-        results, _, stem = job.log.removesuffix(".log").partition("logs/")
+        results, _, stem = job.log.split(", ")[0].removesuffix(".log").partition("logs/")
         assert job.benchmark == f"{results}benchmarks/{stem}.tsv", job
-        if job.output[0].startswith(results):
+        if of_one_run(job.rule) != job.rule:
+            mirrored = [f"blocks/{job.rule}"]
+        elif job.rule in ("train_model", "measure_model"):
+            mirrored = [f"{Path(job.output[0]).parent}/{job.rule.partition('_')[0]}"]
+            mirrored = [path.removeprefix(results) for path in mirrored]
+        elif job.output[0].startswith(results):
             mirrored = [path.rpartition(".")[0].removeprefix(results) for path in job.output]
         else:  # the paper has another folder than the results
             mirrored = [f"paper/{Path(path).stem}" for path in job.output]
@@ -197,7 +256,7 @@ def test_every_rule_says_what_it_does(fresh):
     listed = fresh.snakemake("--list-rules").stdout.splitlines()
     assert len(listed) > 12
     for line in listed:
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)* \(.{20,}\)|all \(.+\)", line), line
+        assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)* \(.{20,}\)|all \(.+\)", line), line
         assert line.startswith("all ") or "_" in line.split(" ")[0], line
 
 
@@ -238,7 +297,7 @@ def test_the_whole_study_is_planned(root, tmp_path):
 
     project = copy_workflow(tmp_path)
     (project.folder / "study.yaml").write_text("{}\n", encoding="utf-8")
-    assert rules(project.plan())["train_model"] >= 60 + 100
+    assert len(runs_of(project.plan(), "train_model")) >= 60 + 100
 
 
 # ── Mistakes ──────────────────────────────────────────────────────────────────

@@ -70,6 +70,7 @@ rule inspect_reported:
         runtime=growing(10),
     params:
         library=library("forensics"),
+        key=digest([STUDY["analysis"]["alpha"], sources(STUDY)]),
         alpha=STUDY["analysis"]["alpha"],
         tables=subpath(output.grim, parent=True),
     shell:

@@ -93,7 +93,12 @@ rule execute_notebook:
             ],
             *["explore.notebook", "explore.examples", *NOTEBOOK_FIGURES],
         ),
-        key=digest([STUDY["analysis"], STUDY["surface"]]),
+        key=lambda wildcards: digest(
+            [
+                *[STUDY["analysis"], STUDY["surface"]],
+                *[run for run in RUNS if run.dataset == wildcards.dataset],
+            ]
+        ),
     shell:
         "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"
         " --dataset {wildcards.dataset:q} --out {output.notebook:q} --html {output.page:q}"

@@ -133,6 +133,7 @@ rule compile_paper:
         runtime=growing(10),
     params:
         library=library("paper.compile"),
+        key=digest([WRITTEN, *DRAWN]),
     shell:
         "python -m flatreg.paper.compile --text {input.text:q} --references {input.references:q}"
         " --generated {input.generated:q} --provenance {input.provenance:q}"

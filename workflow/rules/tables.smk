@@ -34,6 +34,7 @@ rule collect_tables:
         runtime=growing(5),
     params:
         library=library("tables.collect"),
+        key=digest(RUNS),
         tables=subpath(output.metrics, parent=True),
     shell:
         "python -m flatreg.tables.collect --config {input.config:q} --out {params.tables:q} &> {log:q}"
