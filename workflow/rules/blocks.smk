@@ -53,6 +53,19 @@ def extend_options():
                 setattr(options, option, given)
 
 
+def single_runs():
+    """A pattern for the protocol of a path below runs/: that of a run which is in no block.
+
+    Rules of blocks are preferred, but Snakemake would first make a job of each rule that fits.
+    """
+    if not BLOCKS:
+        return one_of(run.protocol for run in RUNS)
+    taken = {run for block in BLOCKS for run in block.runs}
+    rest = [RUN.format(**run._asdict()) for run in RUNS if run not in taken]
+    names = one_of(path.removeprefix("runs/") for path in rest) or "(?!)"
+    return rf"(?=(?:{names})/)\w+"
+
+
 BLOCKS = planned_blocks()
 extend_options()
 

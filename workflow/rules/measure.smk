@@ -24,6 +24,8 @@ for block in [SINGLE, *BLOCKS]:
             f"{LOGS}/{place_of_job('measure', block)}.log",
         benchmark:
             f"{BENCHMARKS}/{place_of_job('measure', block)}.tsv"
+        wildcard_constraints:
+            protocol=single_runs(),
         conda:
             "../../envs/environment.yaml"
         threads: 1

@@ -56,6 +56,8 @@ for block in [SINGLE, *BLOCKS]:
             runs=run_logs(block),
         benchmark:
             f"{BENCHMARKS}/{place_of_job('train', block)}.tsv"
+        wildcard_constraints:
+            protocol=single_runs(),
         conda:
             "../../envs/environment.yaml"
         threads: 1
