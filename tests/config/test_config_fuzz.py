@@ -256,7 +256,7 @@ def test_what_is_taken_is_planned(
 ) -> None:
     """Snakemake itself plans one training per run."""
     study, completed = drawn
-    plain = ["--workflow-profile", "none", "--cores", "1"]
+    plain = ["--workflow-profile", "none", "--cores", "1", "--config", "lanes=1"]
     done = dry_run(study, tmp_path, *plain, "--forceall", "--quiet", "rules")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said

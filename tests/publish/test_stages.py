@@ -20,15 +20,15 @@ def benchmark(folder: Path, name: str, seconds: float, processor: float) -> None
 
 def test_each_job_counts_in_its_stage(tmp_path: Path) -> None:
     run = "runs/stated/digits/lambda-0/seed-0"
-    benchmark(tmp_path, f"{run}/metrics.tsv", 60, 50)
-    benchmark(tmp_path, f"{run.replace('0/seed', '1/seed')}/metrics.tsv", 30, 28)
-    benchmark(tmp_path, f"{run}/curvature.tsv", 12, 6)
+    benchmark(tmp_path, f"{run}/train.tsv", 60, 50)
+    benchmark(tmp_path, "blocks/train_stated_digits_1.tsv", 30, 28)
+    benchmark(tmp_path, "blocks/measure_stated_digits_1.tsv", 12, 6)
     benchmark(tmp_path, "tables/claims.tsv", 6, 3)
     benchmark(tmp_path, "ro-crate-metadata.tsv", 6, 3)
     text = stages.markdown(stages.by_stage(stages.read(tmp_path)))
     assert text.splitlines()[2:] == [
         "| train | 2 | 1.5 | 1.3 |",
-        "| measure curvature | 1 | 0.2 | 0.1 |",
+        "| measure | 1 | 0.2 | 0.1 |",
         "| tables and evidence | 1 | 0.1 | 0.1 |",
         "| other | 1 | 0.1 | 0.1 |",
         "| all | 5 | 1.9 | 1.5 |",

@@ -5,47 +5,71 @@
 # Outputs: none
 
 PLAN = f"{RESULTS}/blocks.json"
-TRAINED = ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"]
-MEASURED = ["curvature.json", "flatness.json"]
+# The files that training, and measuring, writes for a run.
+FILES_OF = {
+    "train": ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"],
+    "measure": ["curvature.json", "flatness.json"],
+}
 # The block of one run: a rule's wildcards name it.
 SINGLE = blocks.Block("model", (Run("{protocol}", "{dataset}", "{lam}", "{seed}"),))
 
 
 def planned_blocks():
-    """The blocks of this study; a job on a cluster reads those of the snakemake that submitted it."""
+    """The blocks of each kind of job; a job on a cluster reads those of its snakemake."""
     if workflow.remote_exec and Path(PLAN).exists():
-        return [
-            blocks.Block(name, tuple(Run(*run) for run in some))
-            for name, some in read_json(Path(PLAN)).items()
-        ]
-    missing = [run for run in RUNS if state(run) != (True, True)]
+        return {
+            kind: [
+                blocks.Block(name, tuple(Run(*run) for run in some))
+                for name, some in planned.items()
+            ]
+            for kind, planned in read_json(Path(PLAN)).items()
+        }
+    named = named_runs()
+    runs = [run for run in RUNS if run not in named]
+    missing = sum(not has("measure", run) for run in runs)
     cores = workflow.resource_settings.cores or os.cpu_count()
-    lanes = STUDY["lanes"] or blocks.default_lanes(len(missing), cores)
-    return blocks.blocks(RUNS, state, named_runs(), lanes)
+    lanes = STUDY["lanes"] or blocks.default_lanes(missing, cores)
+    return {
+        "train": blocks.divide(runs, to_train, lanes),
+        "measure": blocks.divide(runs, to_measure, lanes),
+    }
 
 
-def state(run):
-    """Whether a run is trained, and whether it is measured."""
-    folder = f"{RESULTS}/{RUN}".format(**run._asdict())
-    return tuple(
-        all(os.path.exists(f"{folder}/{name}") for name in names)
-        for names in (TRAINED, MEASURED)
-    )
+def to_train(run):
+    """Tells runs apart that are not trained together.
+
+    Those with and without the penalty have different programs, and other settings that matter.
+    """
+    return float(run.lam) > 0, has("train", run)
+
+
+def to_measure(run):
+    """Tells runs apart that are not measured together: like `to_train`, once they are measured."""
+    measured = has("measure", run) and has("train", run)
+    return measured, measured and float(run.lam) > 0
+
+
+def has(kind, run):
+    """Whether all files exist that a kind of job writes for a run."""
+    return all(os.path.exists(f"{folder_of(run)}/{name}") for name in FILES_OF[kind])
+
+
+def folder_of(run):
+    """The folder of a run."""
+    return f"{RESULTS}/{RUN}".format(**run._asdict())
 
 
 def named_runs():
     """The runs of which a file is named on the command line."""
     folders = {os.path.dirname(os.path.normpath(word)) for word in sys.argv[1:]}
-    return {
-        run for run in RUNS if f"{RESULTS}/{RUN}".format(**run._asdict()) in folders
-    }
+    return {run for run in RUNS if folder_of(run) in folders}
 
 
 def extend_options():
     """Let `--set-resources` and `--set-threads` of one run's rules hold for those of blocks too."""
     options = workflow.resource_settings
-    for kind in ("train", "measure"):
-        names = [f"{kind}_{block.name}" for block in BLOCKS]
+    for kind, planned in BLOCKS.items():
+        names = [f"{kind}_{block.name}" for block in planned]
         for option in ("overwrite_resources", "overwrite_threads"):
             given = dict(getattr(options, option))
             if f"{kind}_model" in given:
@@ -53,14 +77,14 @@ def extend_options():
                 setattr(options, option, given)
 
 
-def single_runs():
+def single_runs(kind):
     """A pattern for the protocol of a path below runs/: that of a run which is in no block.
 
     Rules of blocks are preferred, but Snakemake would first make a job of each rule that fits.
     """
-    if not BLOCKS:
+    if not BLOCKS[kind]:
         return one_of(run.protocol for run in RUNS)
-    taken = {run for block in BLOCKS for run in block.runs}
+    taken = {run for block in BLOCKS[kind] for run in block.runs}
     rest = [RUN.format(**run._asdict()) for run in RUNS if run not in taken]
     names = one_of(path.removeprefix("runs/") for path in rest) or "(?!)"
     return rf"(?=(?:{names})/)\w+"

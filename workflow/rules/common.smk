@@ -9,6 +9,7 @@
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 from flatreg import code, machine

@@ -6,7 +6,7 @@
 
 
 # `measure_model` measures one run; each block of runs has a rule without wildcards, as for training.
-for block in [SINGLE, *BLOCKS]:
+for block in [SINGLE, *BLOCKS["measure"]]:
 
     rule:
         """Measure the curvature of runs on training and test data, and their flatness otherwise."""
@@ -25,7 +25,7 @@ for block in [SINGLE, *BLOCKS]:
         benchmark:
             f"{BENCHMARKS}/{place_of_job('measure', block)}.tsv"
         wildcard_constraints:
-            protocol=single_runs(),
+            protocol=single_runs("measure"),
         conda:
             "../../envs/environment.yaml"
         threads: 1

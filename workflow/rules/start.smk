@@ -33,7 +33,7 @@ def begin_study():
         sys.exit(f"error: {error}")
     os.environ[SUBMITTER] = locks.holder(STUDY_LOCK)
     write_config()
-    write_json(Path(PLAN), {block.name: block.runs for block in BLOCKS})
+    write_json(Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()})
 
 
 def begin_job():
@@ -73,6 +73,13 @@ def mend_damaged():
         logger.warning(said)
 
 
+def cancel_timers():
+    """Cancel the timer of Snakemake's max-jobs-per-timespan, which would delay the end by 5 s."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
 def preparing():
     """The command that writes each data set; running its rule would train every run again."""
     return {
@@ -102,3 +109,8 @@ onstart:
 
 onsuccess:
     finished.forget(Path(CHECKPOINTS))
+    cancel_timers()
+
+
+onerror:
+    cancel_timers()

@@ -35,7 +35,7 @@ rule select_rates:
 
 
 # `train_model` trains one run; each block of runs has a rule without wildcards, which is preferred.
-for block in [SINGLE, *BLOCKS]:
+for block in [SINGLE, *BLOCKS["train"]]:
 
     rule:
         """Train runs of one protocol and data set, each from its last checkpoint if it has one."""
@@ -57,7 +57,7 @@ for block in [SINGLE, *BLOCKS]:
         benchmark:
             f"{BENCHMARKS}/{place_of_job('train', block)}.tsv"
         wildcard_constraints:
-            protocol=single_runs(),
+            protocol=single_runs("train"),
         conda:
             "../../envs/environment.yaml"
         threads: 1

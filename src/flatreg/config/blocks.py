@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
 from flatreg.config.study import Run
@@ -15,10 +15,10 @@ BLOCKS_PER_CORE = 4
 
 
 class Block(NamedTuple):
-    """Two or more runs of one protocol and data set, all with the penalty or all without.
+    """Two or more runs of one protocol and data set that a job takes together.
 
     Attributes:
-        name: of the block, unique in its study.
+        name: of the block, unique among the blocks of its kind of job.
         runs: in the order of the config.
     """
 
@@ -36,25 +36,20 @@ def default_lanes(runs: int, cores: int) -> int:
     return min(MOST_LANES, max(FEWEST_LANES, -(-runs // (BLOCKS_PER_CORE * cores))))
 
 
-def blocks(
-    runs: Iterable[Run], state: Callable[[Run], Hashable], alone: Collection[Run], lanes: int
-) -> list[Block]:
-    """Divide runs into blocks of about equal size; what is not in a block has a job of its own.
+def divide(runs: Iterable[Run], kind: Callable[[Run], Hashable], lanes: int) -> list[Block]:
+    """Divide runs into blocks of about equal size; a run that is left over is in none.
 
-    Runs in different states are in different blocks: Snakemake repeats a job for all of its runs,
-    and so a run that is added, or lost, does not repeat others.
+    Snakemake repeats a job for all of its runs. So runs that may be repeated without the others,
+    such as those whose files are missing, must be of a kind of their own.
 
     Args:
         runs: of the study.
-        state: which of a run's files exist.
-        alone: runs that are asked for by name.
+        kind: tells runs apart that may not be in one block; protocols and data sets always are.
         lanes: largest number of runs in a block.
     """
     kinds: dict[Hashable, list[Run]] = {}
     for run in runs:
-        if run not in alone:
-            kind = run.protocol, run.dataset, float(run.lam) > 0, state(run)
-            kinds.setdefault(kind, []).append(run)
+        kinds.setdefault((run.protocol, run.dataset, kind(run)), []).append(run)
     parts = [part for some in kinds.values() for part in _parts(some, lanes) if len(part) > 1]
     return [
         Block(f"{part[0].protocol}_{part[0].dataset}_{number}", part)

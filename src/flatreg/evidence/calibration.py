@@ -16,7 +16,6 @@ from scipy import stats
 
 from flatreg import statistics
 from flatreg.config import Config
-from flatreg.errors import UserError
 from flatreg.evidence import resampling
 from flatreg.statistics import aggregate, bootstrap, spread, trend
 from flatreg.tables.evidence import CALIBRATION_TABLE
@@ -85,19 +84,14 @@ DISTRIBUTIONS = (
 )
 
 
-def calibrate(_: Config, *, rounds: int, seed: int) -> tuple[pd.DataFrame]:
+def calibrate(study: Config, *, seed: int) -> tuple[pd.DataFrame]:
     """CALIBRATION_TABLE, from simulated samples alone.
 
     Args:
-        rounds: samples per row, at least 1.
+        study: the completed config, with the number of samples per row.
         seed: of all random draws.
-
-    Raises:
-        UserError: `rounds` is below 1.
     """
-    if rounds < 1:
-        raise UserError(f"--rounds {rounds}: give at least 1")
-    return (coverage(rounds, seed),)
+    return (coverage(study["calibration"]["rounds"], seed),)
 
 
 def coverage(rounds: int, seed: int) -> pd.DataFrame:

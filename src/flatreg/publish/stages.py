@@ -14,14 +14,13 @@ from flatreg import command, tables
 from flatreg.errors import UserError
 from flatreg.tables.schema import count, number, table, text
 
-# Stages in order, by the folder of their benchmarks; for runs by folder and file name.
+# Stages in order, by the folder of their benchmarks, or by the first word of their names.
 STAGES = {
     "data": "prepare data",
     "features": "extract features",
     "selection": "search rates",
-    "runs/metrics": "train",
-    "runs/curvature": "measure curvature",
-    "flatness": "measure flatness",
+    "train": "train",
+    "measure": "measure",
     "surfaces": "map surfaces",
     "tables": "tables and evidence",
     "figures": "figures",
@@ -65,7 +64,7 @@ def read(folder: Path) -> pd.DataFrame:
 def stage(folder: Path, path: Path) -> str:
     """The stage that a benchmark belongs to."""
     first = path.relative_to(folder).parts[0]
-    return STAGES.get(first, STAGES.get(f"{first}/{path.stem}", "other"))
+    return STAGES.get(first, STAGES.get(path.stem.partition("_")[0], "other"))
 
 
 def by_stage(jobs: pd.DataFrame) -> pd.DataFrame:

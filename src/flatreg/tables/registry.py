@@ -121,8 +121,8 @@ ROWS = {
                 "How often each kind of 95 % interval holds the true value, by number of runs.",
             )
         },
-        settings=(),
-        options={"rounds": (2000, "samples per row"), "seed": (0, "seed of all random draws")},
+        settings=("calibration",),
+        options={"seed": (0, "of all random draws")},
         local=False,
     ),
     "claims": Row(

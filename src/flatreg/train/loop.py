@@ -119,7 +119,8 @@ def start(trainer: Trainer) -> State:
     settings = trainer.settings
     key = stream(seed_of(settings, "initialization"), "initialization")
     rates = np.float32(settings.learning_rate), np.float32(settings.weight_decay)
-    params, optimizer = trainer.program.initialize(key, *rates)
+    params = trainer.program.initialize(key)
+    optimizer = trainer.program.optimizer(*rates).init(params)
     seconds = {"train": 0.0, "measure": 0.0, "compile": trainer.compile_seconds}
     return State(params, optimizer, Kept(params, 0), [], seconds, RUNNING, None)
 

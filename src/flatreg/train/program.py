@@ -15,7 +15,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from flatreg import models, objective, optimizers
 from flatreg.config import CellSettings
@@ -72,7 +71,8 @@ class Program(NamedTuple):
         reason: why this estimator was chosen.
         steps_per_epoch: mini-batches per epoch.
         rates: learning rate of every step [steps], for a first or peak rate.
-        initialize: `initialize(key, rate, decay) -> (params, optimizer state)`.
+        initialize: `initialize(key) -> params`.
+        optimizer: `optimizer(rate, decay)`, the optimizer with these rates.
         epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
         sums: of `flatreg.train.evaluation`.
@@ -85,7 +85,8 @@ class Program(NamedTuple):
     reason: str
     steps_per_epoch: int
     rates: Callable[[float], np.ndarray]
-    initialize: Callable[..., tuple[Params, optax.OptState]]
+    initialize: Callable[[jax.Array], Params]
+    optimizer: steps.Optimizer
     epoch: Compiled
     coarse: Callable[..., tuple[jax.Array, jax.Array]]
     sums: BlockSums
@@ -126,7 +127,8 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         reason=goal.reason,
         steps_per_epoch=examples // batch,
         rates=cache(partial(_learning_rates, settings, examples // batch)),
-        initialize=jax.jit(partial(_initialize, model, optimizer, inputs[:1])),
+        initialize=jax.jit(partial(_initialize, model, inputs[:1])),
+        optimizer=optimizer,
         epoch=Compiled(steps.epoch_of(step)),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
         sums=evaluation.block_sums(goal.logits, load),
@@ -153,16 +155,8 @@ def _learning_rates(
     return optimizers.learning_rates(rated, steps_per_epoch)
 
 
-def _initialize(
-    model: nn.Module,
-    optimizer: steps.Optimizer,
-    inputs: jax.Array,
-    key: jax.Array,
-    rate: jax.Array,
-    decay: jax.Array,
-) -> tuple[Params, optax.OptState]:
-    params = model.init(key, inputs, train=False)["params"]
-    return params, optimizer(rate, decay).init(params)
+def _initialize(model: nn.Module, inputs: jax.Array, key: jax.Array) -> Params:
+    return model.init(key, inputs, train=False)["params"]
 
 
 def _coarse_tr_h2(
