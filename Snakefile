@@ -11,6 +11,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/blocks.smk"
 
 
@@ -26,7 +27,6 @@ wildcard_constraints:
     reading="whole|stripped",
 
 
-include: "workflow/rules/start.smk"
 include: "workflow/rules/progress.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -21,7 +21,7 @@ DEMO = "profiles/demo/study.yaml"
 # Results that are not computed from the tables of the runs.
 INPUTS_OF_TABLES = (
     *("config.json", ".lock", ".jobs.lock", "data", "selection", "compiled", "runs"),
-    *("flatness", "tables", "logs", "benchmarks"),
+    *("tables", "logs", "benchmarks"),
 )
 # Seconds between queries of a job's state; the default of 40 s spares a shared cluster.
 OFTEN = "2"
@@ -111,8 +111,6 @@ def take_away(folder: Path, runs: list[Path]) -> None:
     results = folder / RESULTS
     for run in runs:
         shutil.rmtree(results / run)
-        cell = run.parent.relative_to("runs")
-        (results / "flatness" / f"{cell}.json").unlink(missing_ok=True)
     outputs = [path for path in results.iterdir() if path.name not in INPUTS_OF_TABLES]
     tables = [p for p in (results / "tables").iterdir() if not p.name.startswith("calibration")]
     for path in [*outputs, *tables]:

@@ -179,7 +179,7 @@ def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Proj
     """The job is killed, and its next attempt has more memory."""
     process = project.start(
         *["cluster-generic", "--cores", "1", "--set-resources", "train_model:mem_mb=attempt*400"],
-        *["measure_curvature:mem_mb=attempt*400", "--retries", "3", str(METRICS)],
+        *["measure_model:mem_mb=attempt*400", "--retries", "3", str(METRICS)],
     )
     output = finish(process)
     assert "Trying to restart job" in output
@@ -220,8 +220,8 @@ def test_snakemake_is_killed_while_its_jobs_run(
     project: Project, undisturbed: Project, cluster: Cluster
 ) -> None:
     """The next Snakemake waits for running jobs, uses their outputs, and refuses pending jobs."""
-    ungrouped = ["--group-components", "runs=1", "--retries", "2"]
-    process = project.start("cluster-generic", "--cores", "1", *ungrouped, str(METRICS))
+    alone = ["--config", "lanes=1", "--retries", "2"]
+    process = project.start("cluster-generic", "--cores", "1", *alone, "--", str(METRICS))
     wait_for_training(project, process)
     process.send_signal(signal.SIGKILL)
     process.wait()

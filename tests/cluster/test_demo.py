@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TIMED = {"times.csv", "claims.csv"}
 # Number of the demo's runs that are made again with --draw.
 DRAWN = 6
-RUN_FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
+RUN_FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json", "flatness.json")
 
 
 def compared(tables: set[str] | None = None) -> list[Path]:
@@ -74,4 +74,4 @@ def test_the_demo_ends_in_the_same_bytes(copy: Callable[..., Project], seed: str
     asked = slurm.cluster.run("squeue", "-h", "--states=all", "-o", "%j %C").splitlines()
     cores = {line.split()[1] for line in asked if not line.startswith("flatreg ")}
     assert cores == {"1"}, "as the profile says"
-    assert len(asked) < 60, "130 jobs of the demo, and 90 more, are tens of the scheduler's"
+    assert len(asked) < 60, "60 jobs of the demo, and 30 more, are tens of the scheduler's"

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ TARGET = TABLES / "metrics.csv"
 PDF = RESULTS / "paper.pdf"
 # The files that a repeated training must reproduce: all except times and facts.
 TRAINED = ("metrics.json", "epochs.csv", "params.npz")
-MEASURED = (*TRAINED, "curvature.json")
+MEASURED = (*TRAINED, "curvature.json", "flatness.json")
 SMALL = "stated/digits/lambda-0.1/seed-1"
-# One run and the collected tables, from which the rest of the study is computed.
+# A block of runs, and the collected tables, from which the rest of the study is computed.
+BLOCK = [SMALL, "stated/digits/lambda-0.1/seed-0"]
 RUN = RESULTS / "runs" / SMALL
-TARGETS = [RUN / "metrics.json", RUN / "curvature.json", TARGET, TABLES / "epochs.csv"]
+TARGETS = [TARGET, TABLES / "epochs.csv"]
 # A step that takes longer counts as hanging (s).
 PATIENCE = 240
 
@@ -47,9 +48,10 @@ class Demo:
         """The folder of a run."""
         return self.folder / RESULTS / "runs" / name
 
-    def take_away(self, name: str = SMALL) -> None:
-        """Remove a run's files and the tables collected from all runs."""
-        shutil.rmtree(self.run(name))
+    def take_away(self) -> None:
+        """Remove the files of a block of runs and the tables collected from all runs."""
+        for name in BLOCK:
+            shutil.rmtree(self.run(name))
         for table in ("metrics", "epochs", "times"):
             (self.folder / TABLES / f"{table}.csv").unlink()
 
@@ -86,24 +88,21 @@ class Demo:
         assert code == 0, output
         return output
 
-    def train(self, checkpoints: Path, out: Path, name: str = SMALL, every: int = 1) -> list[str]:
-        """The command with which the rule trains a run, with outputs in `out`."""
-        protocol, dataset, lam, seed = name.split("/")
+    def train(
+        self, checkpoints: Path, out: Path, names: Sequence[str] = (SMALL,), every: int = 1
+    ) -> list[str]:
+        """The command with which the rule trains runs of a data set, with outputs below `out`."""
         flags = {
             "config": RESULTS / "config.json",
-            "protocol": protocol,
-            "dataset": dataset,
-            "lambda": lam.removeprefix("lambda-"),
-            "seed": seed.removeprefix("seed-"),
-            "data": RESULTS / f"data/{dataset}.npz",
+            "data": RESULTS / f"data/{names[0].split('/')[1]}.npz",
             "checkpoints": checkpoints,
             "checkpoint-every": every,
             "threads": 1,
             "compiled": RESULTS / "compiled",
-            "out": out,
         }
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-        return [sys.executable, "-m", "flatreg.train", *words]
+        records = (str(run_in(out, name) / "metrics.json") for name in names)
+        return [sys.executable, "-m", "flatreg.train", *words, "--runs", *records]
 
     def do(self, command: list[str]) -> subprocess.Popen[str]:
         """Start a command of the library in the copy."""
@@ -116,6 +115,11 @@ class Demo:
             text=True,
             errors="replace",
         )
+
+
+def run_in(out: Path, name: str = SMALL) -> Path:
+    """The folder of a run that `Demo.train` trains."""
+    return out / "runs" / name
 
 
 def surroundings(folder: Path) -> dict[str, str]:
@@ -212,20 +216,21 @@ def assert_made_up_for(demo: Demo, *, retrained: bool = True, **more: Any) -> st
     output = demo.again(**more)
     for path in (TARGET, TABLES / "epochs.csv"):
         assert (demo.folder / path).read_bytes() == (ROOT / path).read_bytes(), path
-    for file in MEASURED:
-        there = RUN / file
+    runs = [RESULTS / "runs" / name for name in BLOCK]
+    for there in (run / file for run in runs for file in MEASURED):
         assert (demo.folder / there).read_bytes() == (ROOT / there).read_bytes(), there
     after = ids(demo.folder)
-    lost = {str(RUN / "metrics.json")} if retrained else set()
+    lost = {str(run / "metrics.json") for run in runs} if retrained else set()
     assert {path for path in demo.before if demo.before[path] != after[path]} <= lost
     assert leftovers(demo.folder) == []
     return output
 
 
-def assert_trained(out: Path) -> None:
+def assert_trained(out: Path, names: Sequence[str] = (SMALL,)) -> None:
     """Check that a training wrote the same files as the undisturbed one."""
-    for name in TRAINED:
-        assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
+    for path in (Path(name) / file for name in names for file in TRAINED):
+        ours = ROOT / RESULTS / "runs" / path
+        assert (out / "runs" / path).read_bytes() == ours.read_bytes(), path
 
 
 def assert_paper_made_anew(demo: Demo) -> None:

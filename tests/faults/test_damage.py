@@ -182,7 +182,7 @@ def stopped(
     demo: Demo, checkpoints: Path, out: Path, moment: np.random.Generator, name: str = SMALL
 ) -> None:
     """Train for a few epochs and stop by SIGTERM, so that there are checkpoints."""
-    process = demo.do(demo.train(checkpoints, out, name))
+    process = demo.do(demo.train(checkpoints, out, [name]))
     epoch = int(moment.integers(2, 7))
     while process.poll() is None and not list(checkpoints.glob(f"*/epochs/{epoch}")):
         time.sleep(0.001)

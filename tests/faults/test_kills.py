@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.faults.demo import (
+    BLOCK,
     RESULTS,
     ROOT,
     RUN,
@@ -24,6 +25,7 @@ from tests.faults.demo import (
     end,
     finish,
     leftovers,
+    run_in,
     wait_for_command,
     wait_until,
 )
@@ -35,11 +37,11 @@ TRAINING = 4.0
 PIPELINE = 9.0
 
 
-def assert_whole(out: Path) -> None:
-    """Check that every file that exists already has its final contents."""
+def assert_whole(folder: Path) -> None:
+    """Check that every file of a run that exists already has its final contents."""
     for name in TRAINED:
-        if (out / name).exists():
-            assert (out / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
+        if (folder / name).exists():
+            assert (folder / name).read_bytes() == (ROOT / RUN / name).read_bytes(), name
 
 
 # ── A training by itself ──────────────────────────────────────────────────────
@@ -49,15 +51,16 @@ def assert_whole(out: Path) -> None:
 def test_kill_and_resume(
     demo: Demo, tmp_path: Path, moment: np.random.Generator, injection: int
 ) -> None:
-    """All injections end in the same bytes."""
+    """A block is killed; all injections end in the same bytes of its three runs."""
     out = demo.folder / RESULTS / "killed"
-    command = demo.train(tmp_path / "checkpoints", out)
+    names = [*BLOCK, "stated/digits/lambda-0.01/seed-0"]
+    command = demo.train(tmp_path / "checkpoints", out, names)
     process = demo.do(command)
     time.sleep(moment.uniform(0, TRAINING))
     end(process)
     code, output = finish(demo.do(command))
     assert code == 0, output
-    assert_trained(out)
+    assert_trained(out, names)
     assert leftovers(demo.folder) == []
 
 
@@ -87,14 +90,15 @@ def test_kill_while_results_are_written(
     """Parameters, CSV and JSON are each whole or absent; partial files are removed."""
     out = tmp_path / "killed"
     process = demo.do(demo.train(tmp_path / "checkpoints", out))
-    assert wait_until(process, lambda: out.exists() and list(out.iterdir()))
+    folder = run_in(out)
+    assert wait_until(process, lambda: folder.exists() and list(folder.iterdir()))
     time.sleep(moment.uniform(0, 0.01))
     end(process)
-    assert_whole(out)
+    assert_whole(folder)
     code, output = finish(demo.do(demo.train(tmp_path / "checkpoints", out)))
     assert code == 0, output
     assert_trained(out)
-    assert [path for path in out.iterdir() if path.name.startswith(".")] == []
+    assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("injection", range(2))
@@ -102,7 +106,8 @@ def test_kill_while_a_table_is_written(
     demo: Demo, moment: np.random.Generator, injection: int
 ) -> None:
     demo.take_away()
-    demo.again(target=RUN / "curvature.json")
+    for name in BLOCK:
+        demo.again(target=RESULTS / "runs" / name / "curvature.json")
     process = demo.start()
     tables = demo.folder / TARGET.parent
     assert wait_until(process, lambda: list(tables.glob(".*.partial.csv")))

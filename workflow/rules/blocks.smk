@@ -1,4 +1,4 @@
-# Purpose: divide the runs into blocks. A job takes a block, whose runs share a process, the data and
+# Purpose: divide the runs into blocks, once damaged files are set aside and no earlier job runs. A job takes a block, whose runs share a process, the data and
 #     compiled programs. A run that is in no block, such as one whose file is asked for by name, has a
 #     job of its own.
 # Inputs: which files of the runs exist; blocks.json, in a cluster's job

@@ -7,8 +7,6 @@ finished; until then they are kept beside the checkpoints.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from flatreg import command, machine
@@ -37,8 +35,8 @@ def main() -> None:
     with note_signals() as received:
         for number, (lane, log) in enumerate(zip(lanes, logs, strict=True)):
             _check_not_stopped(received(), number, len(lanes))
-            with _speaker(log) as say:
-                block.train(lane, say, received)
+            block.train(lane, log, received)
+            print(f"{number + 1} of {len(lanes)} runs are finished", flush=True)
     for lane, folder in zip(lanes, folders, strict=True):
         finished.place_in(lane.place, folder)
 
@@ -50,17 +48,6 @@ def _check_not_stopped(signal: int | None, number: int, count: int) -> None:
             "the next attempt goes on with the others",
             signal,
         )
-
-
-@contextmanager
-def _speaker(log: Path | None) -> Iterator[Callable[[str], None]]:
-    """A function that prints a line into a log, or to standard output."""
-    if log is None:
-        yield lambda line: print(line, flush=True)
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as handle:
-        yield lambda line: print(line, file=handle, flush=True)
 
 
 def _parse() -> argparse.Namespace:

@@ -6,7 +6,8 @@ A run that was interrupted goes on from its last checkpoint; one that is finishe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,12 +66,12 @@ class Block:
         name |= {"lambda": run.lam, "seed": run.seed, "key": key}
         return Lane(settings, name, self._checkpoints / config.digest(training))
 
-    def train(self, lane: Lane, say: Say, stop: Callable[[], Any]) -> None:
+    def train(self, lane: Lane, log: Path | None, stop: Callable[[], Any]) -> None:
         """Train one lane and keep its files, unless that is done already.
 
         Args:
             lane: of this block.
-            say: prints one line.
+            log: of the run, a line per epoch; None for standard output.
             stop: returns a signal as soon as the process is told to end.
 
         Raises:
@@ -78,24 +79,25 @@ class Block:
         """
         with locks.waiting(lane.place / "lock"):
             if finished.has(lane.place):
-                say(f"this run is already finished; its files are in {lane.place}")
+                print(f"this run is already finished: its files are in {lane.place}", flush=True)
                 return
-            begun = time.time()
-            data = splits.prepare(self._dataset, lane.settings)
-            trainer = make_trainer(self._program(lane.settings, data), data, lane.settings)
-            setup = time.time() - begun - trainer.compile_seconds
-            key = lane.place.name
-            with Checkpoints(lane.place / "epochs", key, self._every) as checkpoints:
-                state = checkpoints.restore(start(trainer))
-                course = Course(begun, setup, resumed=state.epoch)
-                if state.epoch:
-                    say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
-                state = _to_the_end(trainer, state, checkpoints, say, stop)
-            write = partial(
-                record.write, name=lane.name, trainer=trainer, state=state, course=course
-            )
-            finished.keep(lane.place, write)
-            checkpoints.remove()
+            with _speaker(log) as say:
+                self._train(lane, say, stop)
+
+    def _train(self, lane: Lane, say: Say, stop: Callable[[], Any]) -> None:
+        begun = time.time()
+        data = splits.prepare(self._dataset, lane.settings)
+        trainer = make_trainer(self._program(lane.settings, data), data, lane.settings)
+        setup = time.time() - begun - trainer.compile_seconds
+        with Checkpoints(lane.place / "epochs", lane.place.name, self._every) as checkpoints:
+            state = checkpoints.restore(start(trainer))
+            course = Course(begun, setup, resumed=state.epoch)
+            if state.epoch:
+                say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
+            state = _to_the_end(trainer, state, checkpoints, say, stop)
+        write = partial(record.write, name=lane.name, trainer=trainer, state=state, course=course)
+        finished.keep(lane.place, write)
+        checkpoints.remove()
 
     def _program(self, settings: Settings, data: splits.Splits) -> Program:
         penalized = float(settings.lam) > 0
@@ -133,6 +135,17 @@ def with_selection(settings: Settings, selected: Path | None) -> Settings:
         )
     check_checksum(selected)
     return settings.with_rates(**read_json(selected)["selected"])
+
+
+@contextmanager
+def _speaker(log: Path | None) -> Iterator[Say]:
+    """A function that prints a line into a new log, or to standard output."""
+    if log is None:
+        yield lambda line: print(line, flush=True)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as handle:
+        yield lambda line: print(line, file=handle, flush=True)
 
 
 def _to_the_end(
