@@ -1,8 +1,8 @@
 """The time that Slurm adds per run: `python -m bench.slurm_overhead --help`.
 
-Sixteen short trainings and their measurements run on one core: by Snakemake alone, and, through each
-profile, as jobs of a real two-node Slurm on this machine. The time is that of the whole `snakemake`
-command.
+Sixteen short trainings and their measurements run on one core: by Snakemake alone, and, through
+each profile, as jobs of a real two-node Slurm on this machine. The time is that of the whole
+`snakemake` command.
 """
 
 from __future__ import annotations
