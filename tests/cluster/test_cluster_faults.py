@@ -221,7 +221,7 @@ def test_snakemake_is_killed_while_its_jobs_run(
 ) -> None:
     """The next Snakemake waits for running jobs, uses their outputs, and refuses pending jobs."""
     alone = ["--config", "lanes=1", "--retries", "2"]
-    process = project.start("cluster-generic", "--cores", "1", *alone, "--", str(METRICS))
+    process = project.start("cluster-generic", "--cores", "1", *alone, str(METRICS))
     wait_for_training(project, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
