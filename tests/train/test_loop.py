@@ -144,12 +144,15 @@ def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Datas
 
 def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     def program(lam: str) -> str:
-        settings = replace(SETTINGS, lam=lam)
-        trainer = trainer_of(digits, settings)
-        return trainer.program.epoch.as_text()
+        model = {"name": "mlp", "hidden": [16], "dropout": 0.0}
+        settings = replace(SETTINGS, lam=lam, model=model)
+        return trainer_of(digits, settings).program.epoch.as_text()
 
-    assert "conditional" not in program("0")
-    assert "conditional" in program("0.1")
+    plain, penalized = program("0"), program("0.1")
+    # Without dropout only probes draw random bits.
+    assert "xor" not in plain
+    assert "xor" in penalized
+    assert "conditional" not in plain + penalized
 
 
 def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None:

@@ -115,10 +115,12 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
     goal = _objective(model, inputs, settings, penalized=penalized)
     optimizer = partial(optimizers.build, settings)
     load = batches.loader(splits.train)
+    plain = steps.plain_step(goal, optimizer, load)
     if penalized:
-        step = steps.penalized_step(goal, settings.penalty.interval, optimizer, load)
+        strong = steps.penalized_step(goal, optimizer, load)
+        epoch = steps.penalized_epoch(plain, strong, settings.penalty.interval)
     else:
-        step = steps.plain_step(goal, optimizer, load)
+        epoch = steps.plain_epoch(plain)
     return Program(
         settings=settings,
         penalized=penalized,
@@ -129,7 +131,7 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         rates=cache(partial(_learning_rates, settings, examples // batch)),
         initialize=jax.jit(partial(_initialize, model, inputs[:1])),
         optimizer=optimizer,
-        epoch=Compiled(steps.epoch_of(step)),
+        epoch=Compiled(epoch),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
         sums=evaluation.block_sums(goal.logits, load),
     )
