@@ -12,7 +12,7 @@ import pytest
 from flatreg import config
 from flatreg.config import CellSettings, MeasureSettings, Run, Settings, SurfaceSettings
 from flatreg.train import select
-from flatreg.train.__main__ import with_selection
+from flatreg.train.lane import with_selection
 from tests.configs import SETTINGS
 from tests.copies import ROOT
 
