@@ -21,7 +21,7 @@ from flatreg.config import CellSettings
 from flatreg.data.splits import Splits
 from flatreg.errors import UserError
 from flatreg.measure import curvature
-from flatreg.train import batches, evaluation, steps
+from flatreg.train import batches, evaluation, side_by_side, steps
 from flatreg.train.evaluation import BlockSums
 from flatreg.train.steps import Params
 
@@ -44,6 +44,11 @@ class Compiled:
     def programs(self) -> int:
         """Number of programs compiled so far."""
         return len(self._programs)
+
+    def memory(self, *arguments: Any) -> Any:
+        """Bytes of the program for arguments like these, as XLA counts them."""
+        self.compile(*arguments)
+        return self._programs[_shapes(arguments)].memory_analysis()
 
     def as_text(self) -> str:
         """The first compiled program, in XLA's language."""
@@ -74,6 +79,7 @@ class Program(NamedTuple):
         initialize: `initialize(key) -> params`.
         optimizer: `optimizer(rate, decay)`, the optimizer with these rates.
         epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
+        epochs: the same for several lanes, of `flatreg.train.side_by_side.epochs_of`.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
         sums: of `flatreg.train.evaluation`.
     """
@@ -88,6 +94,7 @@ class Program(NamedTuple):
     initialize: Callable[[jax.Array], Params]
     optimizer: steps.Optimizer
     epoch: Compiled
+    epochs: Compiled
     coarse: Callable[..., tuple[jax.Array, jax.Array]]
     sums: BlockSums
 
@@ -132,6 +139,7 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         initialize=jax.jit(partial(_initialize, model, inputs[:1])),
         optimizer=optimizer,
         epoch=Compiled(epoch),
+        epochs=Compiled(side_by_side.epochs_of(epoch)),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
         sums=evaluation.block_sums(goal.logits, load),
     )
