@@ -135,6 +135,21 @@ def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     assert "conditional" not in plain + penalized
 
 
+@pytest.mark.parametrize("precision", ["default", "highest"])
+def test_steps_multiply_at_the_precision_of_the_config(digits: Dataset, precision: str) -> None:
+    """Whatever is measured after an epoch is computed at that of the process."""
+    trainer = trainer_of(digits, replace(SETTINGS, lam="0.1", precision=precision))
+    with jax.default_matmul_precision("highest"):
+        start = loop.start(trainer)
+        next(loop.fit(trainer, start))
+        x, y = loop.place(trainer.program, trainer.splits).measured
+        coarse = trainer.program.coarse.lower(start.params, x, y, jax.random.key(0))
+    assert ("operand_precision={highest" in trainer.program.epoch.as_text()) == (
+        precision == "highest"
+    )
+    assert "HIGHEST" in coarse.as_text()
+
+
 def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None:
     """Another lambda, seed, learning rate and weight decay are arguments of the compiled steps."""
     program, first = None, None

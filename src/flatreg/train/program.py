@@ -128,6 +128,7 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         epoch = steps.penalized_epoch(plain, strong, settings.penalty.interval)
     else:
         epoch = steps.plain_epoch(plain)
+    epoch = steps.at_precision(settings.precision, epoch)
     return Program(
         settings=settings,
         penalized=penalized,

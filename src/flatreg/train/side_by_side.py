@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flatreg.train.steps import Carry, Fixed, Sums
+from flatreg.train.steps import Carry, Epoch, Fixed, Sums
 
 # Lanes differ in all of these, except the number of the step.
 _AXES = Carry(0, 0, Sums(*([0] * len(Sums._fields)))._replace(step=None))
 
 
 def epochs_of(
-    epoch: Callable[[Fixed, Carry], Carry],
+    epoch: Epoch,
 ) -> Callable[[Fixed, Sequence[Fixed], Sequence[Carry]], tuple[Carry, ...]]:
     """`run(shared, own, carries) -> carries` of each lane, after the steps of one epoch.
 

@@ -81,6 +81,7 @@ class Carry(NamedTuple):
 
 
 Step = Callable[[Fixed, Carry], Carry]
+Epoch = Callable[[Fixed, Carry], Carry]
 # (learning rate, weight decay) -> the optimizer with these.
 Optimizer = Callable[[jax.Array, jax.Array], optax.GradientTransformation]
 Load = Callable[[Any, Any], tuple[Any, jax.Array]]
@@ -139,7 +140,7 @@ def _step(gradient: Callable[..., Any], optimizer: Optimizer, load: Load) -> Ste
     return step
 
 
-def plain_epoch(plain: Step) -> Callable[[Fixed, Carry], Carry]:
+def plain_epoch(plain: Step) -> Epoch:
     """`run(fixed, carry)`: all steps of an epoch, without the penalty."""
 
     def run(fixed: Fixed, carry: Carry) -> Carry:
@@ -148,7 +149,7 @@ def plain_epoch(plain: Step) -> Callable[[Fixed, Carry], Carry]:
     return run
 
 
-def penalized_epoch(plain: Step, penalized: Step, interval: int) -> Callable[[Fixed, Carry], Carry]:
+def penalized_epoch(plain: Step, penalized: Step, interval: int) -> Epoch:
     """`run(fixed, carry)`: all steps of an epoch, penalized where `interval` divides the number.
 
     The epoch is a loop over groups of one penalized and `interval` - 1 plain steps, so that no step
@@ -168,6 +169,16 @@ def penalized_epoch(plain: Step, penalized: Step, interval: int) -> Callable[[Fi
 
         carry = _repeat(plain, fixed, carry, before)
         return jax.lax.fori_loop(0, groups, group, carry)
+
+    return run
+
+
+def at_precision(precision: str, epoch: Epoch) -> Epoch:
+    """The same epoch, whose float32 products have a precision of `jax.default_matmul_precision`."""
+
+    def run(fixed: Fixed, carry: Carry) -> Carry:
+        with jax.default_matmul_precision(precision):
+            return epoch(fixed, carry)
 
     return run
 
