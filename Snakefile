@@ -43,8 +43,7 @@ rule all:
     """Make everything: the paper, its tables and the pages to explore them."""
     default_target: True
     input:
-        run_files("metrics.json"),
-        run_files("curvature.json"),
+        rules.make_runs.input,
         TABLES,
         EVIDENCE,
         FIGURES,

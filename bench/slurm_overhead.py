@@ -1,7 +1,7 @@
 """The time that Slurm adds per run: `python -m bench.slurm_overhead --help`.
 
-Sixteen short trainings and their measurements, in blocks, run on one core: by Snakemake alone, and,
-through each profile, as jobs of a real two-node Slurm on this machine. The time is that of the whole
+Sixteen short trainings and their measurements run on one core: by Snakemake alone, and, through
+each profile, as jobs of a real two-node Slurm on this machine. The time is that of the whole
 `snakemake` command.
 """
 

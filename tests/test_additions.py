@@ -182,12 +182,13 @@ def test_a_data_set_and_a_model_are_a_file_each(project: Path) -> None:
     succeed(project, "flatreg.data.prepare", "--config", "config.json", *prepared)
     assert json.loads((project / "wine.json").read_text())["splits"]["test"]["examples"] == 36
     shared = ["--config", "config.json", "--data", "wine.npz", "--threads", "1"]
-    cell = ["--protocol", "stated", "--dataset", "wine", "--lambda", "0.1", "--seed", "0"]
-    kept = ["--checkpoints", "checkpoints", "--checkpoint-every", "5", "--out", "run"]
-    succeed(project, "flatreg.train", *shared, *cell, *kept)
-    record = json.loads((project / "run/metrics.json").read_text())
+    run = Path("runs/stated/wine/lambda-0.1/seed-0")
+    kept = ["--checkpoints", "checkpoints", "--checkpoint-every", "5"]
+    succeed(project, "flatreg.train", *shared, "--runs", run / "metrics.json", *kept)
+    record = json.loads((project / run / "metrics.json").read_text())
     assert (record["status"], record["estimator"]) == ("completed", "gram")
-    succeed(project, "flatreg.measure", *shared, "--run", "run", "--out", "curvature.json")
+    succeed(project, "flatreg.measure", *shared, "--runs", run / "metrics.json")
+    assert (project / run / "curvature.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -400,6 +400,8 @@ def test_an_interrupted_setup_is_repaired_by_the_next(with_uv):
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A suite that was started in the background ignores it, and so would its processes.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while process.poll() is None and not list(with_uv.project.glob(f"{facts}/METADATA")):
             time.sleep(0.05)

@@ -109,7 +109,8 @@ def test_data_and_epoch_fields_change_the_keys_of_the_runs_they_concern(where, v
 
 def digests(resolved: dict[str, Any]) -> list[Any]:
     """All digests of the config that rules see: the runs' keys, and other rules' params."""
-    sections = [resolved["surface"], resolved["analysis"], config.measure_settings(resolved)]
+    named = (resolved[name] for name in ("surface", "analysis", "calibration"))
+    sections = [*named, config.measure_settings(resolved)]
     return [all_keys(resolved), *map(config.digest, sections)]
 
 

@@ -32,7 +32,7 @@ SMALL = "stated/digits/lambda-0.1/seed-1"
 # A block of runs, and the collected tables, from which the rest of the study is computed.
 BLOCK = [SMALL, "stated/digits/lambda-0.1/seed-0"]
 RUN = RESULTS / "runs" / SMALL
-TARGETS = [TARGET, TABLES / "epochs.csv"]
+TARGETS = ["make_runs", TARGET, TABLES / "epochs.csv"]
 # A step that takes longer counts as hanging (s).
 PATIENCE = 240
 

@@ -255,6 +255,10 @@ BLOCK = [
 ]
 
 
+def log_of(folder: Path, run: str) -> Path:
+    return folder / "logs/runs" / run / "metrics.log"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1, 3), (4,)])
 def test_a_run_has_the_same_bytes_in_every_block(
@@ -264,11 +268,10 @@ def test_a_run_has_the_same_bytes_in_every_block(
     rest = list(BLOCK)
     for size in sizes:
         some, rest = rest[:size], rest[size:]
-        logs = [tmp_path / f"{run}.log" for run in some]
         flags = train_flags(study, tmp_path, *some, checkpoints=tmp_path / "checkpoints")
-        done = flatreg("train", *flags, "--logs", *logs)
+        done = flatreg("train", *flags, "--logs", tmp_path / "logs")
         assert done.returncode == 0, done.stderr
-        assert all("epoch 14/14" in log.read_text() for log in logs)
+        assert all("epoch 14/14" in log_of(tmp_path, run).read_text() for run in some)
     assert_same_bytes(tmp_path, unbroken)
     ended = study / "blocks"
     for run in BLOCK:
@@ -284,8 +287,8 @@ def test_a_run_has_the_same_bytes_in_every_block(
 def test_a_block_that_is_killed_goes_on_and_does_nothing_twice(
     study: Path, unbroken: Path, tmp_path: Path
 ) -> None:
-    checkpoints, logs = tmp_path / "checkpoints", [tmp_path / f"{n}.log" for n in range(len(BLOCK))]
-    flags = [*train_flags(study, tmp_path, *BLOCK, checkpoints=checkpoints), "--logs", *logs]
+    checkpoints, logs = tmp_path / "checkpoints", [log_of(tmp_path, run) for run in BLOCK]
+    flags = train_flags(study, tmp_path, *BLOCK, checkpoints=checkpoints, logs=tmp_path / "logs")
     process = subprocess.Popen([sys.executable, "-m", "flatreg.train", *map(str, flags)])
     while process.poll() is None and not (checkpoint_steps(checkpoints) and logs[1].exists()):
         time.sleep(0.005)

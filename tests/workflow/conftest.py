@@ -92,10 +92,10 @@ class Project:
         )
 
     def plan(self, *options: str, study: dict | None = None) -> list[Job]:
-        """The jobs that a dry run plans, except `all`."""
+        """The jobs that a dry run plans, except those without outputs."""
         done = self.snakemake("-n", *options, study=study)
         assert done.returncode == 0, done.stderr + done.stdout
-        return [job for job in parse_jobs(done.stderr + done.stdout) if job.rule != "all"]
+        return [job for job in parse_jobs(done.stderr + done.stdout) if job.output != [""]]
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace text in a file of the copy."""

@@ -109,11 +109,6 @@ def place_of_job(kind, block):
     return f"{RUN}/{kind}" if block is SINGLE else f"blocks/{kind}_{block.name}"
 
 
-def run_logs(block):
-    """The log of each run of a block."""
-    return [f"{LOGS}/{RUN}/metrics.log".format(**run._asdict()) for run in block.runs]
-
-
 def library_of_job(block, command):
     """A param like that of `library`: a command, and the model and estimator of a job's runs."""
 

@@ -41,6 +41,15 @@ for block in [SINGLE, *BLOCKS["measure"]]:
             " --data {input.data:q} --threads {threads} --compiled {params.compiled:q} &> {log:q}"
 
 
+rule make_runs:
+    """Train and measure every run, without tables, figures and paper."""
+    input:
+        run_files("metrics.json"),
+        run_files("curvature.json"),
+    localrule: True
+    threads: 1
+
+
 rule map_surface:
     """Compute the loss between and around one seed's solutions at lambda = 0 and lambda > 0."""
     input:

@@ -52,8 +52,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
             timing=run_files("timing.json", block.runs),
             facts=run_files("facts.json", block.runs),
         log:
-            job=f"{LOGS}/{place_of_job('train', block)}.log",
-            runs=run_logs(block),
+            f"{LOGS}/{place_of_job('train', block)}.log",
         benchmark:
             f"{BENCHMARKS}/{place_of_job('train', block)}.tsv"
         wildcard_constraints:
@@ -75,8 +74,9 @@ for block in [SINGLE, *BLOCKS["train"]]:
                 ["--selected", input.selection] if input.selection else []
             ),
             checkpoints=CHECKPOINTS,
+            logs=LOGS,
         shell:
             "python -m flatreg.train --config {input.config:q} --runs {output.metrics:q}"
-            " --logs {log.runs:q} --data {input.data:q} {params.selected:q}"
+            " --logs {params.logs:q} --data {input.data:q} {params.selected:q}"
             " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
-            " --threads {threads} --compiled {params.compiled:q} &> {log.job:q}"
+            " --threads {threads} --compiled {params.compiled:q} &> {log:q}"

@@ -24,7 +24,6 @@ def main() -> None:
     arguments = _parse()
     machine.set_up(arguments)
     folders = [path.parent for path in arguments.runs]
-    logs = arguments.logs or [None] * len(folders)
     block = Block(
         read_json(arguments.config),
         load_dataset(arguments.data),
@@ -35,9 +34,18 @@ def main() -> None:
     )
     lanes = [block.lane(Run(*runs.name_of(folder))) for folder in folders]
     with note_signals() as received:
-        block.train(lanes, logs, received)
+        block.train(lanes, [_log(arguments.logs, folder) for folder in folders], received)
     for lane, folder in zip(lanes, folders, strict=True):
         finished.place_in(lane.place, folder)
+
+
+def _log(logs: Path | None, folder: Path) -> Path | None:
+    """The log of the run with this folder; None if no folder of logs is given."""
+    if logs is None:
+        return None
+    log = runs.run_dir(logs, *runs.name_of(folder)) / "metrics.log"
+    print(f"{folder}: its log is {log}", flush=True)
+    return log
 
 
 def _parse() -> argparse.Namespace:
@@ -52,7 +60,7 @@ def _parse() -> argparse.Namespace:
         help="metrics.json of each run, in a folder runs/PROTOCOL/DATASET/lambda-L/seed-S",
     )
     parser.add_argument(
-        "--logs", type=Path, nargs="+", help="a log for each run (default: standard output)"
+        "--logs", type=Path, help="folder for the logs of the runs (default: standard output)"
     )
     parser.add_inputs("data")
     parser.add_argument("--selected", type=Path, help="result of the search, if the runs have one")
@@ -61,10 +69,7 @@ def _parse() -> argparse.Namespace:
         "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"
     )
     machine.add_flags(parser)
-    arguments = parser.parse_args()
-    if arguments.logs and len(arguments.logs) != len(arguments.runs):
-        parser.error("give as many --logs as --runs")
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ class Program(NamedTuple):
         rates: learning rate of every step [steps], for a first or peak rate.
         initialize: `initialize(key) -> params`.
         optimizer: `optimizer(rate, decay)`, the optimizer with these rates.
-        epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
-        epochs: the same for several lanes, of `flatreg.train.side_by_side.epochs_of`.
+        epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch of one lane, for a CPU.
+        epochs: those of several lanes, for a GPU: `flatreg.train.side_by_side.epochs_of`.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
         sums: of `flatreg.train.evaluation`.
     """
@@ -122,13 +122,14 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
     goal = _objective(model, inputs, settings, penalized=penalized)
     optimizer = partial(optimizers.build, settings)
     load = batches.loader(splits.train)
+    interval = settings.penalty.interval
     plain = steps.plain_step(goal, optimizer, load)
+    alone = together = steps.epoch_of(plain)
     if penalized:
+        alone = steps.epoch_of(steps.every_kth_step(goal, interval, optimizer, load))
         strong = steps.penalized_step(goal, optimizer, load)
-        epoch = steps.penalized_epoch(plain, strong, settings.penalty.interval)
-    else:
-        epoch = steps.plain_epoch(plain)
-    epoch = steps.at_precision(settings.precision, epoch)
+        together = steps.epoch_in_groups(plain, strong, interval)
+    alone, together = (steps.at_precision(settings.precision, e) for e in (alone, together))
     return Program(
         settings=settings,
         penalized=penalized,
@@ -139,8 +140,8 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         rates=cache(partial(_learning_rates, settings, examples // batch)),
         initialize=jax.jit(partial(_initialize, model, inputs[:1])),
         optimizer=optimizer,
-        epoch=Compiled(epoch),
-        epochs=Compiled(side_by_side.epochs_of(epoch)),
+        epoch=Compiled(alone),
+        epochs=Compiled(side_by_side.epochs_of(together)),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
         sums=evaluation.block_sums(goal.logits, load),
     )

@@ -99,6 +99,20 @@ def plain_step(objective: Objective, optimizer: Optimizer, load: Load) -> Step:
     return _step(gradient, optimizer, load)
 
 
+def every_kth_step(objective: Objective, interval: int, optimizer: Optimizer, load: Load) -> Step:
+    """A step on the task's loss, with the penalty if `interval` divides the step's number."""
+    differentiate = penalty.value_and_grad(
+        objective.estimator, interval=interval, task=objective.task, has_aux=True
+    )
+
+    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
+        key = jax.random.fold_in(fixed.streams.probes, step)
+        rngs = _dropout(fixed, step)
+        return differentiate(params, x, y, key=key, weight=fixed.weight, step=step, rngs=rngs)
+
+    return _step(gradient, optimizer, load)
+
+
 def penalized_step(objective: Objective, optimizer: Optimizer, load: Load) -> Step:
     """A step on the task's loss and the penalty."""
     differentiate = penalty.value_and_grad(objective.estimator, task=objective.task, has_aux=True)
@@ -140,20 +154,21 @@ def _step(gradient: Callable[..., Any], optimizer: Optimizer, load: Load) -> Ste
     return step
 
 
-def plain_epoch(plain: Step) -> Epoch:
-    """`run(fixed, carry)`: all steps of an epoch, without the penalty."""
+def epoch_of(step: Step) -> Epoch:
+    """`run(fixed, carry)`: all steps of an epoch, each the same."""
 
     def run(fixed: Fixed, carry: Carry) -> Carry:
-        return _repeat(plain, fixed, carry, len(fixed.rates))
+        return _repeat(step, fixed, carry, len(fixed.rates))
 
     return run
 
 
-def penalized_epoch(plain: Step, penalized: Step, interval: int) -> Epoch:
+def epoch_in_groups(plain: Step, penalized: Step, interval: int) -> Epoch:
     """`run(fixed, carry)`: all steps of an epoch, penalized where `interval` divides the number.
 
-    The epoch is a loop over groups of one penalized and `interval` - 1 plain steps, so that no step
-    has a condition. On a GPU a condition would cost as much as the penalty itself.
+    The epoch is a loop over groups of one penalized and `interval` - 1 plain steps. Unlike
+    `every_kth_step`, no step has a condition, which on a GPU would cost as much as the penalty
+    itself; on a CPU it costs nothing. The two round differently.
     """
 
     def run(fixed: Fixed, carry: Carry) -> Carry:
