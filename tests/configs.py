@@ -29,6 +29,7 @@ SETTINGS = Settings(
     schedule={"name": "constant_schedule"},
     weight_decay=0.0,
     clip_norm=None,
+    precision="default",
     selection="last",
     validation_fraction=0.1,
     validation_seed=0,

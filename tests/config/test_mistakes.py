@@ -95,6 +95,7 @@ MISTAKES = [
     (f"{CELL}.search", {"learning_rate": [0], "weight_decay": [0]}, "must be above 0"),
     (f"{CELL}.search", {"learning_rate": [], "weight_decay": [0]}, "must not be empty"),
     (f"{CELL}.clip_norm", 0, "must be above 0"),
+    (f"{CELL}.precision", "hihgest", 'known are "default"'),
     (f"{CELL}.selection", "best", 'known are "last", "best_validation"'),
     (f"{CELL}.reading", "whole", "only texts have a reading"),
     (f"{CELL}.penalty.probes", 0, "penalty.probes: must be at least 1, not 0"),

@@ -76,6 +76,20 @@ def test_no_key_of_the_studies_has_moved(
     assert hashlib.sha256(lines(resolved).encode()).hexdigest() == KEYS[profile]
 
 
+def test_the_default_precision_is_in_no_key() -> None:
+    """Runs from before there was a choice keep their keys; with another value they have others."""
+    exact = replace(SETTINGS, precision="highest")
+    before = {
+        name: value for name, value in config.as_dict(SETTINGS).items() if name != "precision"
+    }
+    unused = {"penalty"}  # at lambda 0
+    assert config.settings_key(SETTINGS) == config.digest(
+        {name: value for name, value in before.items() if name not in unused}
+    )
+    for key in (config.settings_key, config.selection_key):
+        assert key(exact) != key(SETTINGS)
+
+
 def test_as_a_dictionary_a_record_is_what_the_config_says(
     profile_and_study: tuple[str | None, dict[str, Any]],
 ) -> None:

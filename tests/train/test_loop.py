@@ -10,43 +10,27 @@ import jax
 import numpy as np
 import optax
 import pytest
-from sklearn.datasets import load_breast_cancer, load_digits
-from sklearn.model_selection import train_test_split
 
 from flatreg import models, penalty
-from flatreg.config import Convergence, Settings
+from flatreg.config import Convergence
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.errors import UserError
 from flatreg.train import loop
 from flatreg.train.program import make_program
 from tests.configs import SETTINGS
+from tests.train import problems
+from tests.train.problems import trainer_of
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    x, y = load_digits(return_X_y=True)
-    return table("digits", x.astype(np.uint8), y, 10, 16.0)
+    return problems.digits()
 
 
 @pytest.fixture(scope="module")
 def breast_cancer() -> Dataset:
-    x, y = load_breast_cancer(return_X_y=True)
-    return table("breast_cancer", x.astype(np.float32), y, 2, None)
-
-
-def table(name: str, x: Any, y: Any, classes: int, maximum: float | None) -> Dataset:
-    x_train, x_test, y_train, y_test = train_test_split(x, y.astype(np.int32), random_state=0)
-    return Dataset(
-        name=name,
-        classes=classes,
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
-        maximum=maximum,
-        sha256="0" * 64,
-    )
+    return problems.breast_cancer()
 
 
 def train(dataset: Dataset, **changes: Any) -> list[loop.State]:
@@ -59,12 +43,6 @@ def ended(trainer: loop.Trainer) -> loop.State:
     """The state after the last epoch."""
     *_, last = loop.fit(trainer, loop.start(trainer))
     return last
-
-
-def trainer_of(dataset: Dataset, settings: Settings) -> loop.Trainer:
-    data = splits.prepare(dataset, settings)
-    program = make_program(settings, data, penalized=float(settings.lam) > 0)
-    return loop.make_trainer(program, data, settings)
 
 
 def test_a_second_implementation_takes_the_same_steps(digits: Dataset) -> None:
@@ -144,12 +122,32 @@ def test_seeds_share_nothing_and_lambdas_share_all_but_the_penalty(digits: Datas
 
 def test_lambda_zero_has_no_penalty_in_its_program(digits: Dataset) -> None:
     def program(lam: str) -> str:
-        settings = replace(SETTINGS, lam=lam)
+        model = {"name": "mlp", "hidden": [16], "dropout": 0.0}
+        settings = replace(SETTINGS, lam=lam, model=model)
         trainer = trainer_of(digits, settings)
+        next(loop.fit(trainer, loop.start(trainer)))
         return trainer.program.epoch.as_text()
 
-    assert "conditional" not in program("0")
-    assert "conditional" in program("0.1")
+    plain, penalized = program("0"), program("0.1")
+    # Without dropout only probes draw random bits.
+    assert "xor" not in plain
+    assert "xor" in penalized
+    assert "conditional" not in plain
+
+
+@pytest.mark.parametrize("precision", ["default", "highest"])
+def test_steps_multiply_at_the_precision_of_the_config(digits: Dataset, precision: str) -> None:
+    """Whatever is measured after an epoch is computed at that of the process."""
+    trainer = trainer_of(digits, replace(SETTINGS, lam="0.1", precision=precision))
+    with jax.default_matmul_precision("highest"):
+        start = loop.start(trainer)
+        next(loop.fit(trainer, start))
+        x, y = loop.place(trainer.program, trainer.splits).measured
+        coarse = trainer.program.coarse.lower(start.params, x, y, jax.random.key(0))
+    assert ("operand_precision={highest" in trainer.program.epoch.as_text()) == (
+        precision == "highest"
+    )
+    assert "HIGHEST" in coarse.as_text()
 
 
 def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None:
@@ -163,7 +161,7 @@ def test_runs_of_a_program_compile_nothing_of_their_own(digits: Dataset) -> None
         settings = replace(SETTINGS, **({"weight_decay": 0.1} | changes))
         data = splits.prepare(digits, settings)
         program = program or make_program(settings, data, penalized=True)
-        last = ended(loop.make_trainer(program, data, settings))
+        last = ended(loop.make_trainer(program, loop.place(program, data), settings))
         first = first or last
         alone = ended(trainer_of(digits, settings))
         jax.tree.map(np.testing.assert_array_equal, last.params, alone.params)

@@ -104,6 +104,7 @@ class CellSettings:
         weight_decay: decoupled if the optimizer has weight decay, else L2 in the gradient; None
             where a search chooses it.
         clip_norm: largest norm of the whole gradient; None for no clipping.
+        precision: of float32 products in its steps, of `jax.default_matmul_precision`.
         selection: the parameters that are kept, "last" or "best_validation".
         validation_fraction: share of the training split that is held out for validation, in (0, 1).
         validation_seed: of that hold-out, unless `split` varies.
@@ -131,6 +132,7 @@ class CellSettings:
     schedule: Arguments
     weight_decay: float | None
     clip_norm: float | None
+    precision: str
     selection: str
     validation_fraction: float
     validation_seed: int

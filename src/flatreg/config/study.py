@@ -217,8 +217,18 @@ def selection_key(cell: CellSettings) -> str:
     return _digest_without({"penalty", "epoch_measure"}, cell)
 
 
+# At these values the numbers of runs are those of a config without the field, and so are keys.
+_IN_NO_KEY = {"precision": "default"}
+
+
 def _digest_without(unused: set[str], settings: CellSettings) -> str:
-    return digest({k: v for k, v in as_dict(settings).items() if k not in unused})
+    return digest(
+        {
+            name: value
+            for name, value in as_dict(settings).items()
+            if name not in unused and (name, value) not in _IN_NO_KEY.items()
+        }
+    )
 
 
 def digest(value: Any) -> str:

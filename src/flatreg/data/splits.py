@@ -84,6 +84,11 @@ def prepare(dataset: Dataset, settings: Settings) -> Splits:
     )
 
 
+def seed_of_splits(settings: Settings) -> int | None:
+    """The seed on which a run's splits depend; None if the runs of all seeds share them."""
+    return settings.seed if {"split", "test_split"} & set(settings.varies) else None
+
+
 def without_test(splits: Splits) -> Splits:
     """The same splits with an empty test split, so that no choice can depend on it."""
     test = splits.test

@@ -1,4 +1,4 @@
-"""Train the runs of a block, one after another, in one process.
+"""Train the runs of a block in one process: one after another, or side by side on a GPU.
 
 Each run has the files that it would have alone. They are put in their places when all runs are
 finished; until then they are kept beside the checkpoints.
@@ -14,7 +14,8 @@ from flatreg.config import Run
 from flatreg.data.dataset import load_dataset
 from flatreg.disk import finished, runs
 from flatreg.disk.files import read_json
-from flatreg.errors import StoppedError, note_signals
+from flatreg.errors import note_signals
+from flatreg.train import strategies
 from flatreg.train.lane import Block
 
 
@@ -29,13 +30,11 @@ def main() -> None:
         arguments.selected,
         arguments.checkpoints,
         arguments.checkpoint_every,
+        strategies.of_device(),
     )
     lanes = [block.lane(Run(*runs.name_of(folder))) for folder in folders]
     with note_signals() as received:
-        for number, (lane, folder) in enumerate(zip(lanes, folders, strict=True)):
-            _check_not_stopped(received(), number, len(lanes))
-            block.train(lane, _log(arguments.logs, folder), received)
-            print(f"{number + 1} of {len(lanes)} runs are finished", flush=True)
+        block.train(lanes, [_log(arguments.logs, folder) for folder in folders], received)
     for lane, folder in zip(lanes, folders, strict=True):
         finished.place_in(lane.place, folder)
 
@@ -47,15 +46,6 @@ def _log(logs: Path | None, folder: Path) -> Path | None:
     log = runs.run_dir(logs, *runs.name_of(folder)) / "metrics.log"
     print(f"{folder}: its log is {log}", flush=True)
     return log
-
-
-def _check_not_stopped(signal: int | None, number: int, count: int) -> None:
-    if signal is not None:
-        raise StoppedError(
-            f"told to end ({signal.name}): {number} of {count} runs are finished, "
-            "the next attempt goes on with the others",
-            signal,
-        )
 
 
 def _parse() -> argparse.Namespace:

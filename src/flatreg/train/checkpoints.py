@@ -126,7 +126,8 @@ class Checkpoints:
         shutil.rmtree(self._folder / str(step), ignore_errors=True)
 
     def remove(self) -> None:
-        """Delete all checkpoints of this training."""
+        """Close the folder and delete it, with all checkpoints of this training."""
+        self._manager.close()
         shutil.rmtree(self._folder)
 
     def _read(self, step: int, fresh: State) -> State:

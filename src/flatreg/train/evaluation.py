@@ -53,7 +53,7 @@ def of_split(split: Split, sums: BlockSums) -> Callable[[Params], tuple[float, f
     if examples == 0:
         return lambda _: (float("nan"), float("nan"))
     order = _blocks(examples)
-    fed = batches.of_split(split, [order])
+    fed = batches.of_split(split, [order], batches.examples_of(split))
     plan = jax.device_put((fed.plan(order), np.arange(order.size).reshape(order.shape) < examples))
 
     def evaluate(params: Params) -> tuple[float, float]:

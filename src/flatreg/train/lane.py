@@ -1,4 +1,4 @@
-"""One lane of a block: train one run, and keep its files.
+"""The lanes of a block: train runs, and keep the files of each.
 
 A run that was interrupted goes on from its last checkpoint; one that is finished is not repeated.
 """
@@ -6,9 +6,9 @@ A run that was interrupted goes on from its last checkpoint; one that is finishe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,22 +18,30 @@ from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.disk import finished, locks
 from flatreg.disk.files import check_checksum, read_json
-from flatreg.disk.statuses import DIVERGED, RUNNING
 from flatreg.errors import StoppedError, UserError
-from flatreg.train import record
+from flatreg.train import portion
 from flatreg.train.checkpoints import Checkpoints
-from flatreg.train.loop import State, Trainer, fit, make_trainer, start
+from flatreg.train.loop import Placed, Trainer, make_trainer, place, start
+from flatreg.train.portion import Say, Training
 from flatreg.train.program import Program, make_program
 from flatreg.train.record import Course
+from flatreg.train.strategies import Strategy
 
-Say = Callable[[str], None]
+# Data on the device, by the seed on which their splits depend.
+Data = dict[int | None, Placed]
 
 
 class Block:
     """What the lanes of a job share: the data, the place of checkpoints, and compiled programs."""
 
     def __init__(
-        self, study: Config, dataset: Dataset, selected: Path | None, checkpoints: Path, every: int
+        self,
+        study: Config,
+        dataset: Dataset,
+        selected: Path | None,
+        checkpoints: Path,
+        every: int,
+        strategy: Strategy,
     ) -> None:
         """Take what the lanes share.
 
@@ -43,6 +51,7 @@ class Block:
             selected: the result of the search, where the runs take their rates from one.
             checkpoints: folder of all checkpoints.
             every: epochs between checkpoints.
+            strategy: how lanes are trained.
         """
         self._study = study
         self._dataset = dataset
@@ -51,6 +60,7 @@ class Block:
         self._every = every
         self._making = code.making()
         self._programs: dict[bool, Program] = {}
+        self._strategy = strategy
 
     def lane(self, run: Run) -> Lane:
         """The lane of one run.
@@ -66,38 +76,72 @@ class Block:
         name |= {"lambda": run.lam, "seed": run.seed, "key": key}
         return Lane(settings, name, self._checkpoints / config.digest(training))
 
-    def train(self, lane: Lane, log: Path | None, stop: Callable[[], Any]) -> None:
-        """Train one lane and keep its files, unless that is done already.
+    def train(
+        self, lanes: Sequence[Lane], logs: Sequence[Path | None], stop: Callable[[], Any]
+    ) -> None:
+        """Train lanes and keep the files of each, unless that is done already.
 
         Args:
-            lane: of this block.
-            log: of the run, a line per epoch; None for standard output.
+            lanes: of this block, in the order of the config: two jobs that wait for each other's
+                lanes would never end.
+            logs: of each run, a line per epoch; None for standard output.
             stop: returns a signal as soon as the process is told to end.
 
         Raises:
-            StoppedError: a signal arrived; the last epoch is saved.
+            StoppedError: a signal arrived; the last epoch of each lane is saved.
         """
+        left = deque(zip(lanes, logs, strict=True))
+        while left:
+            _check_not_stopped(stop(), len(lanes) - len(left), len(lanes))
+            with ExitStack() as opened:
+                if trainings := self._open(opened, left):
+                    portion.train(trainings, self._strategy.train, stop)
+            print(f"{len(lanes) - len(left)} of {len(lanes)} runs are finished", flush=True)
+
+    def _open(self, opened: ExitStack, left: deque[tuple[Lane, Path | None]]) -> list[Training]:
+        """Take the next lanes that are trained together from those that are left."""
+        data: Data = {}
+        trainings: list[Training] = []
+        penalized = left[0][0].penalized
+        count = 1
+        while left and len(trainings) < count and left[0][0].penalized == penalized:
+            training = opened.enter_context(self._training(*left.popleft(), data))
+            if training is None:
+                continue
+            trainings.append(training)
+            if len(trainings) == 1:
+                alike = 1 + sum(lane.penalized == penalized for lane, _ in left)
+                count = self._strategy.at_a_time(training.trainer, training.start, alike)
+        return trainings
+
+    @contextmanager
+    def _training(self, lane: Lane, log: Path | None, data: Data) -> Iterator[Training | None]:
+        """A lane to be trained, locked until the end; None if it is finished already."""
         with locks.waiting(lane.place / "lock"):
             if finished.has(lane.place):
                 print(f"this run is already finished: its files are in {lane.place}", flush=True)
+                yield None
                 return
-            with _speaker(log) as say:
-                self._train(lane, say, stop)
+            folder = lane.place / "epochs"
+            with (
+                _speaker(log) as say,
+                Checkpoints(folder, lane.place.name, self._every) as checkpoints,
+            ):
+                begun = time.time()
+                trainer = self._trainer(lane.settings, data)
+                setup = time.time() - begun
+                state = checkpoints.restore(start(trainer))
+                course = Course(begun, setup, resumed=state.epoch)
+                if state.epoch:
+                    say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
+                yield Training(lane.name, lane.place, trainer, state, checkpoints, course, say)
 
-    def _train(self, lane: Lane, say: Say, stop: Callable[[], Any]) -> None:
-        begun = time.time()
-        data = splits.prepare(self._dataset, lane.settings)
-        trainer = make_trainer(self._program(lane.settings, data), data, lane.settings)
-        setup = time.time() - begun - trainer.compile_seconds
-        with Checkpoints(lane.place / "epochs", lane.place.name, self._every) as checkpoints:
-            state = checkpoints.restore(start(trainer))
-            course = Course(begun, setup, resumed=state.epoch)
-            if state.epoch:
-                say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
-            state = _to_the_end(trainer, state, checkpoints, say, stop)
-        write = partial(record.write, name=lane.name, trainer=trainer, state=state, course=course)
-        finished.keep(lane.place, write)
-        checkpoints.remove()
+    def _trainer(self, settings: Settings, data: Data) -> Trainer:
+        seed = splits.seed_of_splits(settings)
+        if seed not in data:
+            prepared = splits.prepare(self._dataset, settings)
+            data[seed] = place(self._program(settings, prepared), prepared)
+        return make_trainer(self._program(settings, data[seed].splits), data[seed], settings)
 
     def _program(self, settings: Settings, data: splits.Splits) -> Program:
         penalized = float(settings.lam) > 0
@@ -118,6 +162,11 @@ class Lane(NamedTuple):
     settings: Settings
     name: dict[str, Any]
     place: Path
+
+    @property
+    def penalized(self) -> bool:
+        """Whether the run has the penalty: only then has its program."""
+        return float(self.settings.lam) > 0
 
 
 def with_selection(settings: Settings, selected: Path | None) -> Settings:
@@ -148,29 +197,10 @@ def _speaker(log: Path | None) -> Iterator[Say]:
         yield lambda line: print(line, file=handle, flush=True)
 
 
-def _to_the_end(
-    trainer: Trainer, state: State, checkpoints: Checkpoints, say: Say, stop: Callable[[], Any]
-) -> State:
-    epochs = trainer.settings.epochs
-    for state in fit(trainer, state):  # noqa: B020
-        say(_line(state, epochs))
-        signal = stop()
-        if signal and state.status == RUNNING:
-            checkpoints.save(state)
-            raise StoppedError(
-                f"told to end ({signal.name}): epoch {state.epoch} of {epochs} is saved, "
-                "the next attempt goes on from there",
-                signal,
-            )
-        checkpoints.save_if_due(state)
-    return state
-
-
-def _line(state: State, epochs: int) -> str:
-    if state.status == DIVERGED:
-        return f"diverged at step {state.diverged_step}, in epoch {state.epoch + 1} of {epochs}"
-    row = state.rows[-1]
-    return (
-        f"epoch {row['epoch']}/{epochs}  train loss {row['train_loss']:.4g}  "
-        f"validation accuracy {row['validation_accuracy']:.4f}  tr(H^2) {row['tr_h2']}"
-    )
+def _check_not_stopped(signal: int | None, number: int, count: int) -> None:
+    if signal is not None:
+        raise StoppedError(
+            f"told to end ({signal.name}): {number} of {count} runs are finished, "
+            "the next attempt goes on with the others",
+            signal,
+        )

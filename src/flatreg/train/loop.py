@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +79,22 @@ class State(NamedTuple):
         return len(self.rows)
 
 
+class Placed(NamedTuple):
+    """The data of some trainings of a program on the device, which share their splits.
+
+    Attributes:
+        splits: the data.
+        examples: arrays of the training split, of `flatreg.train.batches`.
+        evaluate: loss and accuracy over a split, by the split's name.
+        measured: inputs and labels over which tr(H^2) is measured after an epoch.
+    """
+
+    splits: Splits
+    examples: Any
+    evaluate: dict[str, Callable[[Params], tuple[float, float]]]
+    measured: tuple[jax.Array, jax.Array]
+
+
 class Trainer(NamedTuple):
     """One training of a program, and its data.
 
@@ -92,7 +108,6 @@ class Trainer(NamedTuple):
         streams: keys of its random numbers.
         evaluate: loss and accuracy over a split, by the split's name.
         measure: tr(H^2) and its standard error after an epoch.
-        compile_seconds: time until the steps were compiled.
     """
 
     program: Program
@@ -104,7 +119,6 @@ class Trainer(NamedTuple):
     streams: Streams
     evaluate: dict[str, Callable[[Params], tuple[float, float]]]
     measure: Callable[[Params, int], tuple[float, float]]
-    compile_seconds: float
 
 
 def fit(trainer: Trainer, state: State) -> Iterator[State]:
@@ -121,41 +135,54 @@ def start(trainer: Trainer) -> State:
     rates = np.float32(settings.learning_rate), np.float32(settings.weight_decay)
     params = trainer.program.initialize(key)
     optimizer = trainer.program.optimizer(*rates).init(params)
-    seconds = {"train": 0.0, "measure": 0.0, "compile": trainer.compile_seconds}
+    seconds = {"train": 0.0, "measure": 0.0, "compile": 0.0}
     return State(params, optimizer, Kept(params, 0), [], seconds, RUNNING, None)
 
 
-def make_trainer(program: Program, splits: Splits, settings: Settings) -> Trainer:
-    """Prepare one training, and compile its steps if they are the first of their shapes.
+def place(program: Program, splits: Splits) -> Placed:
+    """Put the data of trainings on the device.
+
+    Args:
+        program: of the trainings.
+        splits: of `flatreg.data.splits.prepare`.
+    """
+    train = splits.train
+    rows = np.arange(min(program.settings.epoch_measure.examples, len(train.y)))
+    return Placed(
+        splits=splits,
+        examples=batches.examples_of(train),
+        evaluate={
+            name: evaluation.of_split(split, program.sums)
+            for name, split in splits._asdict().items()
+            if isinstance(split, Split)
+        },
+        # The first examples of the training split.
+        measured=(jnp.asarray(train.inputs(rows)), jnp.asarray(train.y[rows])),
+    )
+
+
+def make_trainer(program: Program, placed: Placed, settings: Settings) -> Trainer:
+    """Prepare one training.
 
     Args:
         program: of `flatreg.train.program.make_program`, for the same cell and the same kind of
             loss, with or without the penalty.
-        splits: of `flatreg.data.splits.prepare`.
+        placed: the data of the training.
         settings: of the run (`flatreg.config.settings`).
     """
-    examples = len(splits.train.y)
-    orders = (epoch_order(settings, e, examples) for e in range(settings.epochs))
-    evaluate = {
-        name: evaluation.of_split(split, program.sums)
-        for name, split in splits._asdict().items()
-        if isinstance(split, Split)
-    }
-    trainer = Trainer(
+    train = placed.splits.train
+    orders = (epoch_order(settings, e, len(train.y)) for e in range(settings.epochs))
+    return Trainer(
         program=program,
         settings=settings,
-        splits=splits,
-        batches=batches.of_split(splits.train, orders),
+        splits=placed.splits,
+        batches=batches.of_split(train, orders, placed.examples),
         weight=penalty_weight(settings),
         rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
-        evaluate=evaluate,
-        measure=_measurement(program, splits.train, settings),
-        compile_seconds=0.0,
+        evaluate=placed.evaluate,
+        measure=_measurement(program, placed.measured, settings),
     )
-    clock = time.perf_counter()
-    program.epoch.compile(*_arguments(trainer, start(trainer)))
-    return trainer._replace(compile_seconds=time.perf_counter() - clock)
 
 
 def penalty_weight(settings: Settings) -> float:
@@ -181,25 +208,62 @@ def epoch_order(settings: Settings, epoch: int, examples: int) -> np.ndarray:
 
 
 def _measurement(
-    program: Program, split: Split, settings: Settings
+    program: Program, examples: tuple[jax.Array, jax.Array], settings: Settings
 ) -> Callable[[Params, int], tuple[float, float]]:
-    """tr(H^2) and its standard error on the first examples of the training split."""
-    rows = np.arange(min(settings.epoch_measure.examples, len(split.y)))
-    x, y = jnp.asarray(split.inputs(rows)), jnp.asarray(split.y[rows])
+    """tr(H^2) and its standard error on some examples."""
     key = stream(settings.seed, "measurement")
 
     def measure(params: Params, epoch: int) -> tuple[float, float]:
-        value, stderr = program.coarse(params, x, y, jax.random.fold_in(key, epoch))
+        value, stderr = program.coarse(params, *examples, jax.random.fold_in(key, epoch))
         return float(value), float(stderr)
 
     return measure
 
 
 def _train_epoch(trainer: Trainer, state: State) -> State:
-    clock = time.perf_counter()
-    carry = jax.block_until_ready(trainer.program.epoch(*_arguments(trainer, state)))
+    epoch, clock = trainer.program.epoch, time.perf_counter()
+    inputs = arguments(trainer, state, epoch_plan(trainer, state.epoch))
+    prepared = time.perf_counter()
+    epoch.compile(*inputs)
+    compiled = time.perf_counter()
+    carry = jax.block_until_ready(epoch(*inputs))
+    trained = time.perf_counter()
+    seconds = {"compile": compiled - prepared, "train": trained - compiled + prepared - clock}
+    return after_epoch(trainer, state, carry, seconds)
+
+
+def epoch_plan(trainer: Trainer, epoch: int) -> Any:
+    """The arrays of the batches of an epoch (from 0)."""
+    return trainer.batches.plan(epoch_order(trainer.settings, epoch, len(trainer.splits.train.y)))
+
+
+def arguments(trainer: Trainer, state: State, plan: Any) -> tuple[Fixed, Carry]:
+    """The arguments of the steps of the epoch after `state`, with the plan of its batches."""
+    settings, count = trainer.settings, trainer.program.steps_per_epoch
+    first = state.epoch * count
+    fixed = Fixed(
+        examples=trainer.batches.examples,
+        plan=plan,
+        rates=trainer.rates[first : first + count].astype(np.float32),
+        first=np.int32(first),
+        weight=np.float32(trainer.weight),
+        decay=np.float32(settings.weight_decay),
+        streams=trainer.streams,
+    )
+    return fixed, Carry(state.params, state.optimizer, steps.no_sums(first))
+
+
+def after_epoch(trainer: Trainer, state: State, carry: Carry, seconds: dict[str, float]) -> State:
+    """The state after an epoch, with its evaluation and measurement.
+
+    Args:
+        trainer: of the run.
+        state: before the epoch.
+        carry: the result of the epoch's steps.
+        seconds: that compiling and training took for this epoch.
+    """
     params, opt_state, sums = carry
-    seconds = state.seconds | {"train": state.seconds["train"] + time.perf_counter() - clock}
+    seconds = {name: spent + seconds.get(name, 0.0) for name, spent in state.seconds.items()}
     if diverged := int(sums.diverged_step):
         return state._replace(seconds=seconds, status=DIVERGED, diverged_step=diverged)
     clock = time.perf_counter()
@@ -215,23 +279,6 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
         status=_status(rows, trainer.settings),
         diverged_step=None,
     )
-
-
-def _arguments(trainer: Trainer, state: State) -> tuple[Fixed, Carry]:
-    """The arguments of the steps of the epoch after `state`."""
-    settings, count = trainer.settings, trainer.program.steps_per_epoch
-    first = state.epoch * count
-    order = epoch_order(settings, state.epoch, len(trainer.splits.train.y))
-    fixed = Fixed(
-        examples=trainer.batches.examples,
-        plan=trainer.batches.plan(order),
-        rates=trainer.rates[first : first + count].astype(np.float32),
-        first=np.int32(first),
-        weight=np.float32(trainer.weight),
-        decay=np.float32(settings.weight_decay),
-        streams=trainer.streams,
-    )
-    return fixed, Carry(state.params, state.optimizer, steps.no_sums(first))
 
 
 def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:

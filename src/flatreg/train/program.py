@@ -21,7 +21,7 @@ from flatreg.config import CellSettings
 from flatreg.data.splits import Splits
 from flatreg.errors import UserError
 from flatreg.measure import curvature
-from flatreg.train import batches, evaluation, steps
+from flatreg.train import batches, evaluation, side_by_side, steps
 from flatreg.train.evaluation import BlockSums
 from flatreg.train.steps import Params
 
@@ -44,6 +44,11 @@ class Compiled:
     def programs(self) -> int:
         """Number of programs compiled so far."""
         return len(self._programs)
+
+    def memory(self, *arguments: Any) -> Any:
+        """Bytes of the program for arguments like these, as XLA counts them."""
+        self.compile(*arguments)
+        return self._programs[_shapes(arguments)].memory_analysis()
 
     def as_text(self) -> str:
         """The first compiled program, in XLA's language."""
@@ -73,7 +78,8 @@ class Program(NamedTuple):
         rates: learning rate of every step [steps], for a first or peak rate.
         initialize: `initialize(key) -> params`.
         optimizer: `optimizer(rate, decay)`, the optimizer with these rates.
-        epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch.
+        epoch: `epoch(fixed, carry) -> carry`, the steps of one epoch of one lane, for a CPU.
+        epochs: those of several lanes, for a GPU: `flatreg.train.side_by_side.epochs_of`.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
         sums: of `flatreg.train.evaluation`.
     """
@@ -88,6 +94,7 @@ class Program(NamedTuple):
     initialize: Callable[[jax.Array], Params]
     optimizer: steps.Optimizer
     epoch: Compiled
+    epochs: Compiled
     coarse: Callable[..., tuple[jax.Array, jax.Array]]
     sums: BlockSums
 
@@ -115,10 +122,14 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
     goal = _objective(model, inputs, settings, penalized=penalized)
     optimizer = partial(optimizers.build, settings)
     load = batches.loader(splits.train)
+    interval = settings.penalty.interval
+    plain = steps.plain_step(goal, optimizer, load)
+    alone = together = steps.epoch_of(plain)
     if penalized:
-        step = steps.penalized_step(goal, settings.penalty.interval, optimizer, load)
-    else:
-        step = steps.plain_step(goal, optimizer, load)
+        alone = steps.epoch_of(steps.every_kth_step(goal, interval, optimizer, load))
+        strong = steps.penalized_step(goal, optimizer, load)
+        together = steps.epoch_in_groups(plain, strong, interval)
+    alone, together = (steps.at_precision(settings.precision, e) for e in (alone, together))
     return Program(
         settings=settings,
         penalized=penalized,
@@ -129,7 +140,8 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         rates=cache(partial(_learning_rates, settings, examples // batch)),
         initialize=jax.jit(partial(_initialize, model, inputs[:1])),
         optimizer=optimizer,
-        epoch=Compiled(steps.epoch_of(step)),
+        epoch=Compiled(alone),
+        epochs=Compiled(side_by_side.epochs_of(together)),
         coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
         sums=evaluation.block_sums(goal.logits, load),
     )

@@ -49,8 +49,8 @@ def write(
         _write_epochs(temporary, state)
     ended = time.time()
     write_json(folder / "timing.json", _timing(state, course, ended))
-    facts = machine.describe() | {"begun": course.begun, "ended": ended}
-    write_json(folder / "facts.json", facts)
+    facts = {"precision": trainer.settings.precision, "begun": course.begun, "ended": ended}
+    write_json(folder / "facts.json", machine.describe() | facts)
     sums = {f"{file}_sha256": sha256(folder / file) for file in finished.SUMMED}
     write_sealed(folder / "metrics.json", metrics | sums)
 

@@ -24,7 +24,7 @@ from flatreg.disk import locks
 from flatreg.disk.files import read_json, read_sealed, write_checked_json, write_sealed
 from flatreg.disk.statuses import DIVERGED
 from flatreg.errors import UserError
-from flatreg.train.loop import fit, make_trainer, start
+from flatreg.train.loop import fit, make_trainer, place, start
 from flatreg.train.program import Program, make_program
 
 
@@ -87,7 +87,8 @@ def try_point(
         run_splits: without the test split.
         settings: with the rates of the point.
     """
-    trainer = make_trainer(program(settings.weight_decay > 0), run_splits, settings)
+    shared = program(settings.weight_decay > 0)
+    trainer = make_trainer(shared, place(shared, run_splits), settings)
     (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
     row = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
     record = {
