@@ -105,6 +105,18 @@ def step(shape: Shape, name: str) -> Callable[[], None]:
     return _runner(*_prepared(shape, name))
 
 
+def loop_body(shape: Shape, name: str) -> Callable[[Any, jax.Array, jax.Array], Any]:
+    """One of `steps` as a function `(carry, x, y) -> carry`, for the body of a compiled loop."""
+    make, *_ = _prepared(shape, name)
+    return _body(make[1])
+
+
+def loop_start(shape: Shape, name: str) -> tuple[Any, jax.Array, jax.Array]:
+    """The first carry of `loop_body`, and its batch."""
+    make, params, x, y = _prepared(shape, name)
+    return _carry(make, params), x, y
+
+
 def working_bytes(shape: Shape, name: str) -> int:
     """Peak memory (bytes) of a step besides parameters, optimizer and batch, as planned by XLA."""
     make, params, x, y = _prepared(shape, name)
@@ -187,7 +199,10 @@ def _carry(make: Update, params: Any) -> Any:
 
 
 def _compilable(update: Callable[..., tuple[Any, Any]]) -> Any:
-    @partial(jax.jit, donate_argnums=0)
+    return jax.jit(_body(update), donate_argnums=0)
+
+
+def _body(update: Callable[..., tuple[Any, Any]]) -> Callable[[Any, jax.Array, jax.Array], Any]:
     def step(carry: Any, x: jax.Array, y: jax.Array) -> Any:
         params, state, key = carry
         key, own = jax.random.split(key)
