@@ -380,6 +380,13 @@ def test_a_wrong_hash_is_refused_by_uv_and_by_pip(with_uv):
     assert not list(with_uv.venv.glob("lib/python*/site-packages/probe*"))
 
 
+def interruptible(command: list[str]) -> list[str]:
+    """The command, which SIGINT ends even if the suite was started in the background."""
+    reset = "signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    begin = f"import os, signal, sys; {reset}; os.execvp(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", begin, *command]
+
+
 @pytest.mark.slow
 def test_an_interrupted_setup_is_repaired_by_the_next(with_uv):
     """Interrupted while uv lays a package, whose metadata is there before its module."""
@@ -394,14 +401,12 @@ def test_an_interrupted_setup_is_repaired_by_the_next(with_uv):
         "exec sleep 60",
     )
     with subprocess.Popen(
-        with_uv.command(),
+        interruptible(with_uv.command()),
         cwd=with_uv.project,
         env=with_uv.environment,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A suite that was started in the background ignores it, and so would its processes.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while process.poll() is None and not list(with_uv.project.glob(f"{facts}/METADATA")):
             time.sleep(0.05)

@@ -9,20 +9,23 @@ import hashlib
 import json
 import logging
 import shutil
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from flatreg.disk.statuses import RUNNING
 from flatreg.errors import UserError, mendable
 from flatreg.train.loop import Kept, State
 
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
 # Orbax logs each step of its work, its default options, and tracebacks of its threads, whose errors
-# it also raises.
+# it also raises. It is imported where it is used: a short training has nothing to save or restore.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
@@ -40,7 +43,7 @@ class Checkpoints:
         self._folder = folder.resolve()
         self._key = key
         self._every = every
-        self._manager = self._open()
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
         """Return the open folder."""
@@ -53,7 +56,11 @@ class Checkpoints:
         trace: TracebackType | None,
     ) -> None:
         """Close the folder."""
-        self._manager.close()
+        self._close()
+
+    def _close(self) -> None:
+        if "_manager" in vars(self):
+            self._manager.close()
 
     def save_if_due(self, state: State) -> None:
         """Write a checkpoint if one is due after this epoch."""
@@ -66,6 +73,8 @@ class Checkpoints:
         Raises:
             UserError: the disk is too full, or the checkpoint cannot be written.
         """
+        import orbax.checkpoint as ocp
+
         if state.status != RUNNING or state.epoch in self._manager.all_steps():
             return
         arrays, record = _arrays(state), _record(state) | {"key": self._key}
@@ -86,6 +95,8 @@ class Checkpoints:
         A checkpoint that cannot be read, was changed, or is of another training is deleted, with
         a message.
         """
+        if not any(self._folder.iterdir()):
+            return fresh
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 return self._read(step, fresh)
@@ -94,8 +105,11 @@ class Checkpoints:
         self._manager.reload()
         return fresh
 
-    def _open(self) -> ocp.CheckpointManager:
-        """Open orbax's manager; it refuses a folder with a checkpoint that it cannot read."""
+    @cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax's manager; it refuses a folder with a checkpoint that it cannot read."""
+        import orbax.checkpoint as ocp
+
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         while True:
             try:
@@ -127,10 +141,12 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Close the folder and delete it, with all checkpoints of this training."""
-        self._manager.close()
+        self._close()
         shutil.rmtree(self._folder)
 
     def _read(self, step: int, fresh: State) -> State:
+        import orbax.checkpoint as ocp
+
         record = self._manager.restore(
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
         )["record"]
