@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -130,26 +131,33 @@ def last_epochs(project: Project, line: str) -> dict[Path, int]:
     return {log: int(epochs[-1]) for log, epochs in found.items() if epochs}
 
 
-def assert_resumed(project: Project, before: dict[Path, int], lost: int) -> None:
-    """Check that each training resumed and lost at most `lost` of its epochs `before`.
+def assert_resumed(project: Project, before: dict[Path, int], lost: int, since: float) -> None:
+    """Check that each interrupted training resumed and lost at most `lost` of its epochs `before`.
 
-    A training without a resume line in its log started from scratch.
+    A training was interrupted if its last attempt began after the fault, at the time `since`. If
+    its log has no resume line, it started from scratch.
     """
     after = resumed(project)
-    assert before
-    assert after
-    assert [log for log in before if after.get(log, 0) < before[log] - lost] == []
+    interrupted = [log for log in before if begun(log) > since]
+    assert interrupted
+    assert [log for log in interrupted if after.get(log, 0) < before[log] - lost] == []
+
+
+def begun(log: Path) -> float:
+    """When the last attempt of the training with this log began (seconds since 1970)."""
+    run = str(log.parent).replace("/logs/runs/", "/runs/")
+    return json.loads((Path(run) / "facts.json").read_text())["begun"]
 
 
 def test_a_job_is_cancelled(project: Project, undisturbed: Project) -> None:
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
-    before = epochs_done(project)
+    before, since = epochs_done(project), time.time()
     project.cluster.run("scancel", job)
     output = finish(process)
     assert "Trying to restart job" in output
     assert_same(project, undisturbed)
-    assert_resumed(project, before, lost=0)
+    assert_resumed(project, before, lost=0, since=since)
 
 
 def test_jobs_run_out_of_time(
@@ -165,14 +173,15 @@ def test_jobs_run_out_of_time(
     telling, ending = begin_long(told), begin_long(untold, *without_a_word)
     told_job, told_before = give_a_minute(told, telling)
     untold_job, untold_before = give_a_minute(untold, ending)
+    since = time.time()
     for process in (telling, ending):
         assert "Trying to restart job" in finish(process)
     assert "TIMEOUT" not in told.cluster.run("scontrol", "show", "job", told_job)
     assert "TIMEOUT" in untold.cluster.run("scontrol", "show", "job", untold_job)
     assert_same(told, undisturbed_long())
     assert_same(untold, undisturbed_long())
-    assert_resumed(told, told_before, lost=0)
-    assert_resumed(untold, untold_before, lost=EVERY)
+    assert_resumed(told, told_before, lost=0, since=since)
+    assert_resumed(untold, untold_before, lost=EVERY, since=since)
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
@@ -192,14 +201,14 @@ def test_a_node_goes_down_and_comes_back(
     process = project.start("cluster-generic", str(METRICS))
     job = wait_for_training(project, process)
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
-    before = epochs_done(project)
+    before, since = epochs_done(project), time.time()
     cluster.crash_node(node)
     wait(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
     finish(process)
     cluster.start_node(node)
     wait(lambda: cluster.states()[node] == "idle", f"{node} is back")
     assert_same(project, undisturbed)
-    assert_resumed(project, before, lost=EVERY)
+    assert_resumed(project, before, lost=EVERY, since=since)
     assert all(epoch >= 20 - EVERY for epoch in resumed(project).values())
 
 
