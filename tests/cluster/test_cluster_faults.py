@@ -172,16 +172,17 @@ def test_jobs_run_out_of_time(
     without_a_word = ["--default-resources", "slurm_partition=main", "--retries", "2"]
     telling, ending = begin_long(told), begin_long(untold, *without_a_word)
     told_job, told_before = give_a_minute(told, telling)
+    told_since = time.time()
     untold_job, untold_before = give_a_minute(untold, ending)
-    since = time.time()
+    untold_since = time.time()
     for process in (telling, ending):
         assert "Trying to restart job" in finish(process)
     assert "TIMEOUT" not in told.cluster.run("scontrol", "show", "job", told_job)
     assert "TIMEOUT" in untold.cluster.run("scontrol", "show", "job", untold_job)
     assert_same(told, undisturbed_long())
     assert_same(untold, undisturbed_long())
-    assert_resumed(told, told_before, lost=0, since=since)
-    assert_resumed(untold, untold_before, lost=EVERY, since=since)
+    assert_resumed(told, told_before, lost=0, since=told_since)
+    assert_resumed(untold, untold_before, lost=EVERY, since=untold_since)
 
 
 def test_a_job_takes_more_memory_than_it_may(project: Project, undisturbed: Project) -> None:
