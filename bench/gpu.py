@@ -214,7 +214,7 @@ def trainers_of(dataset: Dataset, runs: list[Settings]) -> list[loop.Trainer]:
     """The trainers of runs that share a program; those of a seed share their data."""
     prepared = {run.seed: splits.prepare(dataset, run) for run in runs}
     first = runs[0]
-    program = make_program(first, prepared[first.seed], penalized=float(first.lam) > 0)
+    program = make_program(first, prepared[first.seed], penalized=first.penalized)
     placed = {seed: loop.place(program, data) for seed, data in prepared.items()}
     return [loop.make_trainer(program, placed[run.seed], run) for run in runs]
 

@@ -51,6 +51,17 @@ class Parser(argparse.ArgumentParser):
         for name in names:
             self.add_argument(f"--{name}", type=Path, required=True, help=INPUTS[name])
 
+    def add_runs(self) -> None:
+        """Add the required paths `--runs`, the records of runs; their folders name the runs."""
+        self.add_argument(
+            "--runs",
+            type=Path,
+            required=True,
+            nargs="+",
+            metavar="METRICS",
+            help="metrics.json of each run, in a folder runs/PROTOCOL/DATASET/lambda-L/seed-S",
+        )
+
     def add_out(self, what: str) -> None:
         """Add the required path `--out`, which the command writes."""
         self.add_argument("--out", type=Path, required=True, help=what)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from flatreg.errors import UserError
 from flatreg.evidence import correlation, generalization
 
 
@@ -102,6 +103,15 @@ def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() ->
         low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
         covered += low <= truth <= high
     assert covered / 300 > 0.9
+
+
+def test_a_run_without_measures_is_named() -> None:
+    runs = study().assign(key=lambda r: [f"k{i}" for i in range(len(r))], status="completed")
+    flatness = pd.DataFrame({"key": runs["key"][1:], "measure": "sam", "value": 1.0})
+    with pytest.raises(UserError, match=r"run k0 is in only one of metrics\.csv and flatness\.csv"):
+        generalization.check_runs(runs, flatness)
+    diverged = runs.assign(status=["diverged", *["completed"] * (len(runs) - 1)])
+    generalization.check_runs(diverged, flatness)
 
 
 def test_scopes_are_all_each_data_set_and_each_main_protocol() -> None:

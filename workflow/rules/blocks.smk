@@ -1,6 +1,6 @@
-# Purpose: divide the runs into blocks, once damaged files are set aside and no earlier job runs. A job takes a block, whose runs share a process, the data and
-#     compiled programs. A run that is in no block, such as one whose file is asked for by name, has a
-#     job of its own.
+# Purpose: divide the runs into blocks, once damaged files are set aside and no earlier job runs. A
+#     job takes a block, whose runs share a process, the data and compiled programs. A run that is in
+#     no block, such as one whose file is asked for by name, has a job of its own.
 # Inputs: which files of the runs exist; blocks.json, in a cluster's job
 # Outputs: none
 
@@ -110,16 +110,8 @@ def place_of_job(kind, block):
 
 
 def library_of_job(block, command):
-    """A param like that of `library`: a command, and the model and estimator of a job's runs."""
-
-    def of_run(run):
-        entry = entry_of(run)
-        named = [f"models.{entry['model']['name']}"]
-        if entry["penalty"]["estimator"] != "auto":
-            named.append(f"penalty.estimators.{entry['penalty']['estimator']}")
-        return code.digest(command, *named)
-
-    return of_job(block, of_run)
+    """A param like that of `library_of_runs`, for the runs of a job, all of one data set."""
+    return library_of_runs(of_job(block, lambda run: [run]), command)
 
 
 def training_key(run):

@@ -165,6 +165,11 @@ class Settings(CellSettings):
     lam: str
     seed: int
 
+    @property
+    def penalized(self) -> bool:
+        """Whether the loss has the penalty."""
+        return float(self.lam) > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSettings:

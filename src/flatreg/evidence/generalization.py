@@ -14,6 +14,7 @@ import pandas as pd
 
 from flatreg import statistics, tables
 from flatreg.config import Config, main_protocols
+from flatreg.errors import UserError
 from flatreg.evidence import correlation
 from flatreg.tables import derived
 from flatreg.tables.evidence import CORRELATIONS_TABLE
@@ -33,11 +34,30 @@ def correlate_flatness(
         study: completed config.
         metrics: the table metrics.csv.
         flatness: the table flatness.csv.
+
+    Raises:
+        UserError: see `check_runs`.
     """
+    check_runs(metrics, flatness)
     runs = with_measures(metrics, flatness)
     measures = [*CURVATURE, *flatness["measure"].unique()]
     alpha = study["analysis"]["alpha"]
     return (correlate(runs, measures, main_protocols(study), alpha),)
+
+
+def check_runs(metrics: pd.DataFrame, flatness: pd.DataFrame) -> None:
+    """Check that both tables are of the same runs.
+
+    Raises:
+        UserError: a run of metrics.csv that did not diverge has no measures, or a measured run is
+            not in metrics.csv.
+    """
+    finished = metrics.loc[metrics["status"] != tables.DIVERGED, "key"]
+    if unmatched := set(flatness["key"]) ^ set(finished):
+        raise UserError(
+            f"run {min(unmatched)} is in only one of metrics.csv and flatness.csv; "
+            "make both from the same runs"
+        )
 
 
 def with_measures(metrics: pd.DataFrame, flatness: pd.DataFrame) -> pd.DataFrame:

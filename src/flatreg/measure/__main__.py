@@ -64,14 +64,7 @@ def of_run(study: Config, folder: Path, dataset: Dataset) -> dict[str, dict[str,
 def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="METRICS",
-        help="metrics.json of each run, all of one data set and protocol",
-    )
+    parser.add_runs()
     parser.add_inputs("data")
     machine.add_flags(parser)
     return parser.parse_args()

@@ -51,14 +51,7 @@ def _log(logs: Path | None, folder: Path) -> Path | None:
 def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="METRICS",
-        help="metrics.json of each run, in a folder runs/PROTOCOL/DATASET/lambda-L/seed-S",
-    )
+    parser.add_runs()
     parser.add_argument(
         "--logs", type=Path, help="folder for the logs of the runs (default: standard output)"
     )

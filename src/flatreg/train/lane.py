@@ -102,15 +102,15 @@ class Block:
         """Take the next lanes that are trained together from those that are left."""
         data: Data = {}
         trainings: list[Training] = []
-        penalized = left[0][0].penalized
+        penalized = left[0][0].settings.penalized
         count = 1
-        while left and len(trainings) < count and left[0][0].penalized == penalized:
+        while left and len(trainings) < count and left[0][0].settings.penalized == penalized:
             training = opened.enter_context(self._training(*left.popleft(), data))
             if training is None:
                 continue
             trainings.append(training)
             if len(trainings) == 1:
-                alike = 1 + sum(lane.penalized == penalized for lane, _ in left)
+                alike = 1 + sum(lane.settings.penalized == penalized for lane, _ in left)
                 count = self._strategy.at_a_time(training.trainer, training.start, alike)
         return trainings
 
@@ -144,7 +144,7 @@ class Block:
         return make_trainer(self._program(settings, data[seed].splits), data[seed], settings)
 
     def _program(self, settings: Settings, data: splits.Splits) -> Program:
-        penalized = float(settings.lam) > 0
+        penalized = settings.penalized
         if penalized not in self._programs:
             self._programs[penalized] = make_program(settings, data, penalized=penalized)
         return self._programs[penalized]
@@ -162,11 +162,6 @@ class Lane(NamedTuple):
     settings: Settings
     name: dict[str, Any]
     place: Path
-
-    @property
-    def penalized(self) -> bool:
-        """Whether the run has the penalty: only then has its program."""
-        return float(self.settings.lam) > 0
 
 
 def with_selection(settings: Settings, selected: Path | None) -> Settings:

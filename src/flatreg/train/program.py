@@ -34,11 +34,12 @@ class Compiled:
         self._function = jax.jit(function)
         self._programs: dict[Any, Callable[..., Any]] = {}
 
-    def compile(self, *arguments: Any) -> None:
-        """Compile for arguments like these, unless that is done already."""
+    def compile(self, *arguments: Any) -> Any:
+        """The program for arguments like these, which is compiled unless that is done already."""
         key = _shapes(arguments)
         if key not in self._programs:
             self._programs[key] = self._function.lower(*arguments).compile()
+        return self._programs[key]
 
     @property
     def programs(self) -> int:
@@ -47,8 +48,7 @@ class Compiled:
 
     def memory(self, *arguments: Any) -> Any:
         """Bytes of the program for arguments like these, as XLA counts them."""
-        self.compile(*arguments)
-        return self._programs[_shapes(arguments)].memory_analysis()
+        return self.compile(*arguments).memory_analysis()
 
     def as_text(self) -> str:
         """The first compiled program, in XLA's language."""
@@ -56,8 +56,7 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's result."""
-        self.compile(*arguments)
-        return self._programs[_shapes(arguments)](*arguments)
+        return self.compile(*arguments)(*arguments)
 
 
 def _shapes(arguments: Any) -> Any:
