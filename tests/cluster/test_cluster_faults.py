@@ -25,7 +25,8 @@ EVERY = 10
 
 # Epochs of a run that is still training when Slurm enforces a time limit of one minute.
 LONG = 5000
-LONG_RUN = RUNS / "lambda-0.1/seed-0/curvature.json"
+PENALIZED = "lambda-0.1"
+LONG_RUN = RUNS / PENALIZED / "seed-0/curvature.json"
 
 
 def study(epochs: int, seeds: int) -> dict:
@@ -79,11 +80,15 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def wait_for_training(project: Project, process: subprocess.Popen[str], epochs: int = 20) -> str:
-    """Wait until a training has finished `epochs` epochs; return the id of its job."""
+    """Wait until a penalized training has finished `epochs` epochs; return the id of its job.
+
+    Its epochs take long enough for a fault to arrive before the last.
+    """
 
     def far() -> bool:
         assert process.poll() is None, process.communicate()[0]
-        return max(epochs_done(project).values(), default=0) >= epochs
+        done = epochs_done(project).items()
+        return max((n for log, n in done if PENALIZED in log.parts), default=0) >= epochs
 
     wait(far, f"a training at epoch {epochs}", 120)
     running = project.jobs("--states=running")
