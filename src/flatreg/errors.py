@@ -51,12 +51,15 @@ def mendable(error: BaseException) -> str | None:
     """One line that says what is wrong, where and what to do; None for a bug in flatreg.
 
     A full or read-only disk and exhausted memory are recognized whether Python, JAX or the
-    checkpoint writer reports them.
+    checkpoint writer reports them, and a GPU that failed by the name of its driver.
     """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED: Out of memory" in str(error):
         return "out of memory; give the job more (mem_mb), or run fewer jobs at once"
+    if type(error).__name__ == "JaxRuntimeError" and "CUDA" in str(error):
+        first = str(error).splitlines()[0]
+        return f"the GPU failed ({first}); check it and run again, checkpoints are kept"
     for number, remedy in _DISK.items():
         if isinstance(error, OSError) and error.errno == number:
             return f"{error.filename or 'the disk'}: {error.strerror}; {remedy} and run again"

@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flatreg import code
+from flatreg import code, gpu
+from flatreg.disk.scratch import scratch_folder
 
-# Environment variable with a folder on the node's own disk.
-SCRATCH = "FLATREG_SCRATCH"
 VECTOR_INSTRUCTIONS = ("amx", "asimd", "avx", "f16c", "fma", "sse", "sve")
 
 
@@ -67,14 +66,20 @@ def _cpuinfo(field: str) -> str:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `set_up` reads."""
     parser.add_argument("--threads", type=int, required=True, help="cores to use")
+    parser.add_argument("--gpus", type=int, default=0, help="1 to compute on a GPU (default: 0)")
     parser.add_argument(
         "--compiled", type=Path, help="folder of compiled programs that jobs share (default: none)"
     )
 
 
 def set_up(arguments: argparse.Namespace) -> None:
-    """Apply the flags of `add_flags`; must be called before the first JAX computation."""
+    """Apply the flags of `add_flags`; must be called before the first JAX computation.
+
+    Raises:
+        UserError: a GPU is asked for, and there is none.
+    """
     hold_threads(arguments.threads)
+    gpu.take(arguments.gpus)
     multiply_exactly()
     if arguments.compiled is not None:
         scratch = scratch_folder()
@@ -90,15 +95,6 @@ def environment() -> dict[str, str]:
     the same on all nodes of a cluster.
     """
     return {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor_features() else {}
-
-
-def scratch_folder() -> Path | None:
-    """The folder on this node's own disk that FLATREG_SCRATCH names, None if it is not set.
-
-    The value may contain variables of the node, as in `$TMPDIR/flatreg`.
-    """
-    value = os.environ.get(SCRATCH)
-    return Path(os.path.expandvars(value)) if value else None
 
 
 def hold_threads(threads: int) -> None:

@@ -44,3 +44,8 @@ def test_one_lane_is_a_job_per_run() -> None:
 def test_the_default_keeps_all_cores_busy(runs: int, cores: int, lanes: int) -> None:
     """Four blocks for each core, unless that makes them very small or very large."""
     assert default_lanes(runs, cores) == lanes
+
+
+@pytest.mark.parametrize(("runs", "gpus", "lanes"), [(538, 1, 269), (538, 4, 68), (3, 8, 8)])
+def test_the_default_gives_each_gpu_two_blocks(runs: int, gpus: int, lanes: int) -> None:
+    assert default_lanes(runs, 16, gpus) == lanes

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flatreg import machine
 from flatreg.data.prepared import read_arrays, write_arrays
-from flatreg.disk import intact
+from flatreg.disk import intact, scratch
 from flatreg.disk.files import (
     checksum_path,
     sha256,
@@ -127,7 +126,7 @@ def test_data_are_read_from_the_node_s_own_copy(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NODE", str(tmp_path / "node"))
-    monkeypatch.setenv(machine.SCRATCH, "$NODE/flatreg")
+    monkeypatch.setenv(scratch.SCRATCH, "$NODE/flatreg")
     data = results / "data/digits.npz"
     assert read_arrays(data)["x"].tolist() == [*range(100)]
     (copy,) = (tmp_path / "node/flatreg/data").iterdir()
@@ -140,7 +139,7 @@ def test_data_are_read_from_the_node_s_own_copy(
 def test_without_scratch_a_damaged_file_is_refused(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(machine.SCRATCH, raising=False)
+    monkeypatch.delenv(scratch.SCRATCH, raising=False)
     data = results / "data/digits.npz"
     assert checksum_path(data).exists()
     data.write_bytes(data.read_bytes()[:-1])

@@ -34,6 +34,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 RUN = "stated/breast_cancer/lambda-0.01/seed-0"
+BLOCK = [
+    f"stated/breast_cancer/lambda-{lam}/seed-{seed}" for lam in ("0.01", "0.1") for seed in (0, 1)
+]
+
+
+def log_of(folder: Path, run: str) -> Path:
+    return folder / "logs/runs" / run / "metrics.log"
 
 
 def train_flags(study: Path, out: Path, *runs: str, **changes: Any) -> list[Any]:
@@ -124,6 +131,39 @@ def test_a_killed_run_goes_on_to_the_same_bytes(study: Path, unbroken: Path) -> 
     assert "going on after epoch" in train_again(study, out)
     assert json.loads((out / "runs" / RUN / "timing.json").read_text())["resumed"] > 0
     assert_same_bytes(out, unbroken)
+
+
+SIDE_BY_SIDE = """
+import jax
+from flatreg import command
+from flatreg.train import __main__, strategies
+assert len(jax.devices()) == 4
+strategies.of_device = lambda: strategies.Strategy(strategies.fitting, strategies.together)
+command.run(__main__.main)
+"""
+
+
+@pytest.mark.slow
+def test_a_block_goes_side_by_side_on_one_of_four_devices(
+    study: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    """As on a machine with several GPUs, whose place devices of the CPU take here."""
+    flags = train_flags(study, tmp_path, *BLOCK, checkpoints=tmp_path / "checkpoints")
+    done = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE, *map(str, flags), "--logs", str(tmp_path / "logs")],
+        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for run in BLOCK:
+        assert "epoch 14/14" in log_of(tmp_path, run).read_text()
+    here, alone = (
+        json.loads((folder / "metrics.json").read_text())
+        for folder in (tmp_path / "runs" / RUN, unbroken)
+    )
+    for name in ("train_loss", "test_loss", "parameter_norm"):
+        assert here[name] == pytest.approx(alone[name], rel=1e-3)
 
 
 @pytest.mark.slow
@@ -248,15 +288,6 @@ def test_a_search_never_reads_the_test_split(study: Path) -> None:
     assert len(found["tried"]) == 2
     best = max(found["tried"], key=lambda t: (t["validation_accuracy"], -t["validation_loss"]))
     assert found["selected"]["learning_rate"] == best["learning_rate"]
-
-
-BLOCK = [
-    f"stated/breast_cancer/lambda-{lam}/seed-{seed}" for lam in ("0.01", "0.1") for seed in (0, 1)
-]
-
-
-def log_of(folder: Path, run: str) -> Path:
-    return folder / "logs/runs" / run / "metrics.log"
 
 
 @pytest.mark.slow

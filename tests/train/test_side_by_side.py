@@ -15,8 +15,9 @@ import pytest
 
 from flatreg.config import Convergence, Run, Settings
 from flatreg.data.dataset import Dataset, load_dataset
+from flatreg.data.splits import prepare, without_test
 from flatreg.errors import StoppedError
-from flatreg.train import loop
+from flatreg.train import loop, select
 from flatreg.train.lane import Block
 from flatreg.train.side_by_side import packed, portion, width
 from flatreg.train.strategies import (
@@ -207,6 +208,25 @@ def unbroken(study: Path) -> Path:
     """The folder of the checkpoints and logs of four lanes, trained without a stop."""
     train_block(study, study / "unbroken", 4)
     return study / "unbroken"
+
+
+def test_points_of_a_search_go_side_by_side(tmp_path: Path) -> None:
+    """A portion of two and one of one, with the results of points alone."""
+    settings = replace(SETTINGS, epochs=2, lam="0", inputs="standardized")
+    points = [{"learning_rate": rate, "weight_decay": 0.0} for rate in (0.1, 0.01, 0.03)]
+    data = without_test(prepare(problems.breast_cancer(), settings))
+    both = [
+        select.try_all(tmp_path / str(n), data, settings, points, strategy)
+        for n, strategy in enumerate(
+            (Strategy(lambda *_: 2, together), Strategy(lambda *_: 1, one_after_another))
+        )
+    ]
+    for point, here, alone in zip(points, *both, strict=True):
+        assert here.pop("learning_rate") == alone.pop("learning_rate") == point["learning_rate"]
+        assert here.pop("validation_loss") == pytest.approx(alone.pop("validation_loss"), rel=1e-4)
+        assert here == alone
+    again = select.try_all(tmp_path / "0", data, settings, points, Strategy(None, None))
+    assert len(again) == 3, "saved points are not tried again"
 
 
 def records(places: list[Path]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from .conftest import TRIGGERS
 
 pytestmark = pytest.mark.slow
 
-PROFILES = ("default", "slurm", "gpu", "cluster-generic")
+PROFILES = ("default", "slurm", "gpu", "gpu-local", "cluster-generic")
 READ_ALL_RUNS = {"collect_tables", "summarize_cells", "compare_lambdas"}
 RUN = re.compile(r"runs/(\w+)/(\w+)/lambda-([^/]+)/seed-(\d+)/")
 
@@ -95,6 +95,17 @@ def test_the_profiles_repeat_jobs_for_the_same_reasons(root):
     profiles = [root / f"profiles/{name}/config.yaml" for name in PROFILES]
     found = [yaml.safe_load(path.read_text())["rerun-triggers"] for path in profiles]
     assert found == [TRIGGERS[1:]] * len(PROFILES)
+
+
+def test_with_gpus_what_trains_and_measures_takes_one_each(fresh):
+    """And a block takes all runs that share a program, which go side by side."""
+    profile = yaml.safe_load((fresh.folder / "profiles/gpu-local/config.yaml").read_text())
+    options = ["--resources", *profile["resources"], "--set-resources", *profile["set-resources"]]
+    jobs = fresh.plan(*options)
+    for job in jobs:
+        takes = of_one_run(job.rule) in {"select_rates", "train_model", "measure_model"}
+        assert ("gpu=1" in job.resources.split(", ")) == takes, job.rule
+    assert runs_of(jobs, "train_model") == runs_of(fresh.plan(), "train_model")
 
 
 def test_a_run_that_is_asked_for_by_name_is_trained_alone(fresh):

@@ -27,8 +27,9 @@ def planned_blocks():
     named = named_runs()
     runs = [run for run in RUNS if run not in named]
     missing = sum(not has("measure", run) for run in runs)
-    cores = workflow.resource_settings.cores or os.cpu_count()
-    lanes = STUDY["lanes"] or blocks.default_lanes(missing, cores)
+    limits = workflow.resource_settings
+    cores, gpus = limits.cores or os.cpu_count(), limits.resources.get("gpu").value or 0
+    lanes = STUDY["lanes"] or blocks.default_lanes(missing, cores, gpus)
     return {
         "train": blocks.divide(runs, to_train, lanes),
         "measure": blocks.divide(runs, to_measure, lanes),

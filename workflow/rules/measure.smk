@@ -32,13 +32,15 @@ for block in [SINGLE, *BLOCKS["measure"]]:
         resources:
             mem_mb=growing(2500),
             runtime=growing(4 + len(block.runs)),
+            gpu=0,
         params:
             library=library_of_job(block, "measure"),
             compiled=COMPILED,
             key=digest(measure_settings(STUDY)),
         shell:
             "python -m flatreg.measure --config {input.config:q} --runs {input.metrics:q}"
-            " --data {input.data:q} --threads {threads} --compiled {params.compiled:q} &> {log:q}"
+            " --data {input.data:q} --threads {threads} --gpus {resources.gpu}"
+            " --compiled {params.compiled:q} &> {log:q}"
 
 
 rule make_runs:

@@ -22,6 +22,7 @@ rule select_rates:
     resources:
         mem_mb=growing(2500),
         runtime=growing(8),
+        gpu=0,
     params:
         library=library_of_runs(lambda wildcards: [wildcards], "train.select"),
         compiled=COMPILED,
@@ -31,7 +32,7 @@ rule select_rates:
         "python -m flatreg.train.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
         " --data {input.data:q} --checkpoints {params.checkpoints:q} --threads {threads}"
-        " --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
+        " --gpus {resources.gpu} --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
 
 
 # `train_model` trains one run; each block of runs has a rule without wildcards, which is preferred.
@@ -65,6 +66,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
         resources:
             mem_mb=growing(2500),
             runtime=growing(4 + 4 * len(block.runs)),
+            gpu=0,
             checkpoint_every=STUDY["checkpoint"]["every_epochs"],
         params:
             library=library_of_job(block, "train"),
@@ -79,4 +81,4 @@ for block in [SINGLE, *BLOCKS["train"]]:
             "python -m flatreg.train --config {input.config:q} --runs {output.metrics:q}"
             " --logs {params.logs:q} --data {input.data:q} {params.selected:q}"
             " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
-            " --threads {threads} --compiled {params.compiled:q} &> {log:q}"
+            " --threads {threads} --gpus {resources.gpu} --compiled {params.compiled:q} &> {log:q}"

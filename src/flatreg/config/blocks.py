@@ -12,6 +12,8 @@ from flatreg.config.study import Run
 FEWEST_LANES, MOST_LANES = 8, 16
 # So many blocks for each core keep all cores busy to the end.
 BLOCKS_PER_CORE = 4
+# A GPU trains many runs in hardly more time than a few.
+BLOCKS_PER_GPU = 2
 
 
 class Block(NamedTuple):
@@ -26,13 +28,16 @@ class Block(NamedTuple):
     runs: tuple[Run, ...]
 
 
-def default_lanes(runs: int, cores: int) -> int:
+def default_lanes(runs: int, cores: int, gpus: int = 0) -> int:
     """The largest number of runs in a block, if the config does not set it.
 
     Args:
         runs: that are to be trained.
         cores: on which jobs run side by side.
+        gpus: on which they do so instead; 0 if they run on cores.
     """
+    if gpus:
+        return max(FEWEST_LANES, -(-runs // (BLOCKS_PER_GPU * gpus)))
     return min(MOST_LANES, max(FEWEST_LANES, -(-runs // (BLOCKS_PER_CORE * cores))))
 
 

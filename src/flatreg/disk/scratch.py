@@ -6,11 +6,23 @@ node's own disk, which holds one copy of the prepared data and the compiled prog
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from flatreg.disk.files import atomic_path, read_checksum, sha256
-from flatreg.machine import scratch_folder
+
+# Environment variable with a folder on the node's own disk.
+SCRATCH = "FLATREG_SCRATCH"
+
+
+def scratch_folder() -> Path | None:
+    """The folder on this node's own disk that FLATREG_SCRATCH names, None if it is not set.
+
+    The value may contain variables of the node, as in `$TMPDIR/flatreg`.
+    """
+    value = os.environ.get(SCRATCH)
+    return Path(os.path.expandvars(value)) if value else None
 
 
 def near(path: Path) -> Path:

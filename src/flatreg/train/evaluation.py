@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,14 @@ from flatreg.train.batches import Load
 
 Params = Any
 BLOCK = 1000
+# Loss and accuracy of a split without examples.
+EMPTY = float("nan"), float("nan")
 # `sums(params, examples, plan) -> (losses, hits)`, each [blocks].
 BlockSums = Callable[[Params, Any, Any], tuple[jax.Array, jax.Array]]
 
 
 def block_sums(logits: Callable[[Params, Any], jax.Array], load: Load) -> BlockSums:
-    """The compiled function of `of_split`: summed losses (nats) and hits of each block of rows.
+    """The compiled function of `of_held`: summed losses (nats) and hits of each block of rows.
 
     Args:
         logits: a function of parameters and inputs, dropout off.
@@ -42,25 +44,52 @@ def block_sums(logits: Callable[[Params, Any], jax.Array], load: Load) -> BlockS
     return sums
 
 
-def of_split(split: Split, sums: BlockSums) -> Callable[[Params], tuple[float, float]]:
+class Held(NamedTuple):
+    """A split on the device.
+
+    Attributes:
+        examples: arrays of `flatreg.train.batches.examples_of`.
+        plan: the rows of each block, and which of them are no filling.
+        count: number of examples.
+    """
+
+    examples: Any
+    plan: Any
+    count: int
+
+
+def hold(split: Split, examples: Any) -> Held | None:
+    """Put the blocks of a split on the device; None if it is empty.
+
+    Args:
+        split: of `flatreg.data.splits.prepare`.
+        examples: of `flatreg.train.batches.examples_of` for this split.
+    """
+    count = len(split.y)
+    if count == 0:
+        return None
+    order = _blocks(count)
+    fed = batches.of_split(split, [order], examples)
+    plan = jax.device_put((fed.plan(order), np.arange(order.size).reshape(order.shape) < count))
+    return Held(fed.examples, plan, count)
+
+
+def of_held(held: Held | None, sums: BlockSums) -> Callable[[Params], tuple[float, float]]:
     """A function from parameters to mean loss (nats) and accuracy over a split; NaN if it is empty.
 
     Args:
-        split: its examples stay on the device.
+        held: the split.
         sums: of `block_sums`.
     """
-    examples = len(split.y)
-    if examples == 0:
-        return lambda _: (float("nan"), float("nan"))
-    order = _blocks(examples)
-    fed = batches.of_split(split, [order], batches.examples_of(split))
-    plan = jax.device_put((fed.plan(order), np.arange(order.size).reshape(order.shape) < examples))
+    if held is None:
+        return lambda _: EMPTY
+    return lambda params: mean(sums(params, held.examples, held.plan), held.count)
 
-    def evaluate(params: Params) -> tuple[float, float]:
-        losses, hits = jax.device_get(sums(params, fed.examples, plan))
-        return float(np.sum(losses, dtype=np.float64)) / examples, int(hits.sum()) / examples
 
-    return evaluate
+def mean(sums: tuple[jax.Array, jax.Array], count: int) -> tuple[float, float]:
+    """Mean loss (nats) and accuracy, from the sums of all blocks of `count` examples."""
+    losses, hits = jax.device_get(sums)
+    return float(np.sum(losses, dtype=np.float64)) / count, int(hits.sum()) / count
 
 
 def _blocks(examples: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from flatreg.data.splits import Split, Splits
 from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
 from flatreg.train import batches, evaluation, steps
 from flatreg.train.batches import Batches
+from flatreg.train.evaluation import Held
 from flatreg.train.program import Program
 from flatreg.train.steps import Carry, Fixed, Params, Streams, Sums
 
@@ -85,14 +87,28 @@ class Placed(NamedTuple):
     Attributes:
         splits: the data.
         examples: arrays of the training split, of `flatreg.train.batches`.
-        evaluate: loss and accuracy over a split, by the split's name.
+        held: each split for its evaluation, by the split's name; None if it is empty.
         measured: inputs and labels over which tr(H^2) is measured after an epoch.
     """
 
     splits: Splits
     examples: Any
-    evaluate: dict[str, Callable[[Params], tuple[float, float]]]
+    held: dict[str, Held | None]
     measured: tuple[jax.Array, jax.Array]
+
+
+class Measured(NamedTuple):
+    """What is measured after an epoch.
+
+    Attributes:
+        validation: mean loss (nats) and accuracy.
+        test: the same.
+        tr_h2: and its standard error.
+    """
+
+    validation: tuple[float, float]
+    test: tuple[float, float]
+    tr_h2: tuple[float, float]
 
 
 class Trainer(NamedTuple):
@@ -101,24 +117,29 @@ class Trainer(NamedTuple):
     Attributes:
         program: shared with other trainings.
         settings: of the run.
-        splits: its data.
+        placed: its data, shared with other trainings.
         batches: of its training split.
         weight: of the penalty in the loss.
         rates: learning rate of every step [steps].
         streams: keys of its random numbers.
         evaluate: loss and accuracy over a split, by the split's name.
-        measure: tr(H^2) and its standard error after an epoch.
+        probes: `probes(epoch) -> key` of the probes with which tr(H^2) is measured.
     """
 
     program: Program
     settings: Settings
-    splits: Splits
+    placed: Placed
     batches: Batches
     weight: float
     rates: np.ndarray
     streams: Streams
     evaluate: dict[str, Callable[[Params], tuple[float, float]]]
-    measure: Callable[[Params, int], tuple[float, float]]
+    probes: Callable[[int], jax.Array]
+
+    @property
+    def splits(self) -> Splits:
+        """The data."""
+        return self.placed.splits
 
 
 def fit(trainer: Trainer, state: State) -> Iterator[State]:
@@ -148,14 +169,12 @@ def place(program: Program, splits: Splits) -> Placed:
     """
     train = splits.train
     rows = np.arange(min(program.settings.epoch_measure.examples, len(train.y)))
+    parts = {name: part for name, part in splits._asdict().items() if isinstance(part, Split)}
+    examples = {name: batches.examples_of(part) for name, part in parts.items()}
     return Placed(
         splits=splits,
-        examples=batches.examples_of(train),
-        evaluate={
-            name: evaluation.of_split(split, program.sums)
-            for name, split in splits._asdict().items()
-            if isinstance(split, Split)
-        },
+        examples=examples["train"],
+        held={name: evaluation.hold(part, examples[name]) for name, part in parts.items()},
         # The first examples of the training split.
         measured=(jnp.asarray(train.inputs(rows)), jnp.asarray(train.y[rows])),
     )
@@ -175,13 +194,15 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
     return Trainer(
         program=program,
         settings=settings,
-        splits=placed.splits,
+        placed=placed,
         batches=batches.of_split(train, orders, placed.examples),
         weight=penalty_weight(settings),
         rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
-        evaluate=placed.evaluate,
-        measure=_measurement(program, placed.measured, settings),
+        evaluate={
+            name: evaluation.of_held(held, program.sums) for name, held in placed.held.items()
+        },
+        probes=partial(jax.random.fold_in, stream(settings.seed, "measurement")),
     )
 
 
@@ -207,19 +228,6 @@ def epoch_order(settings: Settings, epoch: int, examples: int) -> np.ndarray:
     return rng.permutation(examples)[: examples // batch * batch].reshape(-1, batch)
 
 
-def _measurement(
-    program: Program, examples: tuple[jax.Array, jax.Array], settings: Settings
-) -> Callable[[Params, int], tuple[float, float]]:
-    """tr(H^2) and its standard error on some examples."""
-    key = stream(settings.seed, "measurement")
-
-    def measure(params: Params, epoch: int) -> tuple[float, float]:
-        value, stderr = program.coarse(params, *examples, jax.random.fold_in(key, epoch))
-        return float(value), float(stderr)
-
-    return measure
-
-
 def _train_epoch(trainer: Trainer, state: State) -> State:
     epoch, clock = trainer.program.epoch, time.perf_counter()
     inputs = arguments(trainer, state, epoch_plan(trainer, state.epoch))
@@ -229,7 +237,18 @@ def _train_epoch(trainer: Trainer, state: State) -> State:
     carry = jax.block_until_ready(epoch(*inputs))
     trained = time.perf_counter()
     seconds = {"compile": compiled - prepared, "train": trained - compiled + prepared - clock}
-    return after_epoch(trainer, state, carry, seconds)
+    measure = partial(_measured, trainer, carry.params, state.epoch + 1)
+    return after_epoch(trainer, state, carry, measure, seconds)
+
+
+def _measured(trainer: Trainer, params: Params, epoch: int) -> Measured:
+    """What is measured after an epoch (from 1) of one lane."""
+    value, stderr = trainer.program.coarse(params, *trainer.placed.measured, trainer.probes(epoch))
+    return Measured(
+        validation=trainer.evaluate["validation"](params),
+        test=trainer.evaluate["test"](params),
+        tr_h2=(float(value), float(stderr)),
+    )
 
 
 def epoch_plan(trainer: Trainer, epoch: int) -> Any:
@@ -253,21 +272,28 @@ def arguments(trainer: Trainer, state: State, plan: Any) -> tuple[Fixed, Carry]:
     return fixed, Carry(state.params, state.optimizer, steps.no_sums(first))
 
 
-def after_epoch(trainer: Trainer, state: State, carry: Carry, seconds: dict[str, float]) -> State:
-    """The state after an epoch, with its evaluation and measurement.
+def after_epoch(
+    trainer: Trainer,
+    state: State,
+    carry: Carry,
+    measure: Callable[[], Measured],
+    seconds: dict[str, float],
+) -> State:
+    """The state after an epoch.
 
     Args:
         trainer: of the run.
         state: before the epoch.
         carry: the result of the epoch's steps.
-        seconds: that compiling and training took for this epoch.
+        measure: gives what is measured after the epoch; not called if its steps diverged.
+        seconds: spent on this epoch before `measure` is called.
     """
     params, opt_state, sums = carry
     seconds = {name: spent + seconds.get(name, 0.0) for name, spent in state.seconds.items()}
     if diverged := int(sums.diverged_step):
         return state._replace(seconds=seconds, status=DIVERGED, diverged_step=diverged)
     clock = time.perf_counter()
-    row = _describe_epoch(trainer, params, sums, epoch=state.epoch + 1)
+    row = _describe_epoch(trainer, sums, measure(), epoch=state.epoch + 1)
     seconds["measure"] += time.perf_counter() - clock
     rows = [*state.rows, row]
     return State(
@@ -281,12 +307,11 @@ def after_epoch(trainer: Trainer, state: State, carry: Carry, seconds: dict[str,
     )
 
 
-def _describe_epoch(trainer: Trainer, params: Params, sums: Sums, *, epoch: int) -> Row:
+def _describe_epoch(trainer: Trainer, sums: Sums, measured: Measured, *, epoch: int) -> Row:
     """The row of an epoch, with `EPOCH_COLUMNS`; None where a quantity does not exist."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
-    validation_loss, validation_accuracy = trainer.evaluate["validation"](params)
-    _, test_accuracy = trainer.evaluate["test"](params)
-    tr_h2, tr_h2_stderr = trainer.measure(params, epoch)
+    (validation_loss, validation_accuracy), (_, test_accuracy) = measured.validation, measured.test
+    tr_h2, tr_h2_stderr = measured.tr_h2
     penalized = int(sums.penalized)
     training_tr_h2 = float(sums.tr_h2) / penalized if penalized else None
     return {

@@ -23,6 +23,7 @@ from flatreg.errors import UserError
 from flatreg.measure import curvature
 from flatreg.train import batches, evaluation, side_by_side, steps
 from flatreg.train.evaluation import BlockSums
+from flatreg.train.side_by_side import Lanes
 from flatreg.train.steps import Params
 
 
@@ -81,6 +82,8 @@ class Program(NamedTuple):
         epochs: those of several lanes, for a GPU: `flatreg.train.side_by_side.epochs_of`.
         coarse: `coarse(params, x, y, key) -> (tr(H^2), its standard error)` after an epoch.
         sums: of `flatreg.train.evaluation`.
+        measures: `measures(lanes, blocks, examples)`, for lanes given by parameters and a key: of
+            each, the results of `sums` for each split of `blocks`, and of `coarse` on `examples`.
     """
 
     settings: CellSettings
@@ -96,6 +99,7 @@ class Program(NamedTuple):
     epochs: Compiled
     coarse: Callable[..., tuple[jax.Array, jax.Array]]
     sums: BlockSums
+    measures: Callable[[Lanes, Any, Any], list[Any]]
 
 
 def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> Program:
@@ -128,6 +132,8 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         alone = steps.epoch_of(steps.every_kth_step(goal, interval, optimizer, load))
         strong = steps.penalized_step(goal, optimizer, load)
         together = steps.epoch_in_groups(plain, strong, interval)
+    sums = evaluation.block_sums(goal.logits, load)
+    coarse = jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes))
     alone, together = (steps.at_precision(settings.precision, e) for e in (alone, together))
     return Program(
         settings=settings,
@@ -141,8 +147,9 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
         optimizer=optimizer,
         epoch=Compiled(alone),
         epochs=Compiled(side_by_side.epochs_of(together)),
-        coarse=jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes)),
-        sums=evaluation.block_sums(goal.logits, load),
+        coarse=coarse,
+        sums=sums,
+        measures=jax.jit(side_by_side.measures_of(sums, coarse)),
     )
 
 

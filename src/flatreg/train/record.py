@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import optax
 
 from flatreg import machine
@@ -49,7 +50,12 @@ def write(
         _write_epochs(temporary, state)
     ended = time.time()
     write_json(folder / "timing.json", _timing(state, course, ended))
-    facts = {"precision": trainer.settings.precision, "begun": course.begun, "ended": ended}
+    facts = {
+        "device": jax.devices()[0].device_kind,
+        "precision": trainer.settings.precision,
+        "begun": course.begun,
+        "ended": ended,
+    }
     write_json(folder / "facts.json", machine.describe() | facts)
     sums = {f"{file}_sha256": sha256(folder / file) for file in finished.SUMMED}
     write_sealed(folder / "metrics.json", metrics | sums)

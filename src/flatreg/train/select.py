@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import shutil
-from collections import deque
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,12 @@ from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.disk import locks
 from flatreg.disk.files import read_json, read_sealed, write_checked_json, write_sealed
-from flatreg.disk.statuses import DIVERGED
+from flatreg.disk.statuses import DIVERGED, RUNNING
 from flatreg.errors import UserError
-from flatreg.train.loop import fit, make_trainer, place, start
-from flatreg.train.program import Program, make_program
+from flatreg.train import strategies
+from flatreg.train.loop import State, make_trainer, place, start
+from flatreg.train.program import make_program
+from flatreg.train.strategies import Strategy
 
 
 def main() -> None:
@@ -39,57 +39,79 @@ def main() -> None:
     run_splits = splits.without_test(splits.prepare(data, settings))
     search = {"search": settings, "data": data.sha256, "making": code.making()}
     place = arguments.checkpoints / config.digest(search)
-    # Points with and without weight decay have programs of their own.
-    program = cache(partial(program_of, run_splits, settings))
     with locks.waiting(place / "lock"):
-        tried = [
-            once(
-                place / f"point-{number}.json",
-                partial(try_point, program, run_splits, settings.with_rates(**rates)),
-            )
-            for number, rates in enumerate(grid(cell.search))
-        ]
+        tried = try_all(place, run_splits, settings, grid(cell.search), strategies.of_device())
         write_checked_json(arguments.out, {"selected": choose(tried), "tried": tried})
         shutil.rmtree(place)
 
 
-def once(path: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Read the saved result of some work; without one, do the work and save its result."""
-    if path.exists():
-        try:
-            return read_sealed(path)
-        except UserError as error:
-            print(f"trying this point again ({error})", flush=True)
-    result = work()
-    write_sealed(path, result)
-    return result
-
-
-def grid(search: Search) -> list[dict[str, float]]:
-    """All points of a search, in the order of the config."""
-    points = itertools.product(search.learning_rate, search.weight_decay)
-    return [{"learning_rate": rate, "weight_decay": decay} for rate, decay in points]
-
-
-def program_of(run_splits: splits.Splits, settings: Settings, decays: bool) -> Program:
-    """What all points of a search share that have weight decay, or that have none."""
-    example = settings.with_rates(learning_rate=1.0, weight_decay=float(decays))
-    return make_program(example, run_splits, penalized=False)
-
-
-def try_point(
-    program: Callable[[bool], Program], run_splits: splits.Splits, settings: Settings
-) -> dict[str, Any]:
-    """Train at one point; return its status and the validation results of the kept epoch.
+def try_all(
+    folder: Path,
+    run_splits: splits.Splits,
+    settings: Settings,
+    points: list[dict[str, float]],
+    strategy: Strategy,
+) -> list[dict[str, Any]]:
+    """Train at each point; return its status and the validation results of the kept epoch.
 
     Args:
-        program: of points with weight decay (True) or without.
+        folder: where the result of each point is saved as soon as it is known.
         run_splits: without the test split.
-        settings: with the rates of the point.
+        settings: of the trainings, apart from their rates.
+        points: of `grid`.
+        strategy: how points are trained.
     """
-    shared = program(settings.weight_decay > 0)
-    trainer = make_trainer(shared, place(shared, run_splits), settings)
-    (state,) = deque(fit(trainer, start(trainer)), maxlen=1)
+    tried = {number: read for number in range(len(points)) if (read := saved(folder, number))}
+    left = [number for number in range(len(points)) if number not in tried]
+    # Points with and without weight decay have programs of their own.
+    for decays in (False, True):
+        numbers = [n for n in left if (points[n]["weight_decay"] > 0) == decays]
+        lanes = [settings.with_rates(**points[number]) for number in numbers]
+        for position, result in train(run_splits, lanes, strategy):
+            write_sealed(point_file(folder, numbers[position]), result)
+            tried[numbers[position]] = result
+    return [tried[number] for number in range(len(points))]
+
+
+def saved(folder: Path, number: int) -> dict[str, Any] | None:
+    """The saved result of a point; None if there is none, or it is damaged."""
+    path = point_file(folder, number)
+    if not path.exists():
+        return None
+    try:
+        return read_sealed(path)
+    except UserError as error:
+        print(f"trying this point again ({error})", flush=True)
+        return None
+
+
+def point_file(folder: Path, number: int) -> Path:
+    """The file of a point's result."""
+    return folder / f"point-{number}.json"
+
+
+def train(
+    run_splits: splits.Splits, points: list[Settings], strategy: Strategy
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Train at points with one program; yield position and result of each that has ended."""
+    if not points:
+        return
+    program = make_program(points[0], run_splits, penalized=False)
+    placed = place(program, run_splits)
+    trainers = [make_trainer(program, placed, settings) for settings in points]
+    begin = 0
+    while begin < len(trainers):
+        count = strategy.at_a_time(trainers[begin], start(trainers[begin]), len(trainers) - begin)
+        some = trainers[begin : begin + count]
+        for states in strategy.train(some, [start(trainer) for trainer in some]):
+            for number, state in states.items():
+                if state.status != RUNNING:
+                    yield begin + number, describe(some[number].settings, state)
+        begin += count
+
+
+def describe(settings: Settings, state: State) -> dict[str, Any]:
+    """The result of a point whose training has ended."""
     row = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
     record = {
         "learning_rate": settings.learning_rate,
@@ -101,6 +123,12 @@ def try_point(
     }
     print(", ".join(f"{name} {value}" for name, value in record.items()), flush=True)
     return record
+
+
+def grid(search: Search) -> list[dict[str, float]]:
+    """All points of a search, in the order of the config."""
+    points = itertools.product(search.learning_rate, search.weight_decay)
+    return [{"learning_rate": rate, "weight_decay": decay} for rate, decay in points]
 
 
 def choose(tried: list[dict[str, Any]]) -> dict[str, float]:

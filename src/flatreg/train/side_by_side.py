@@ -8,10 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flatreg.train.steps import Carry, Epoch, Fixed, Sums
+from flatreg.train.steps import Carry, Epoch, Fixed, Params, Sums
 
 # Lanes differ in all of these, except the number of the step.
 _AXES = Carry(0, 0, Sums(*([0] * len(Sums._fields)))._replace(step=None))
+
+# Parameters of each lane, and the key of its probes.
+Lanes = Sequence[tuple[Params, jax.Array]]
+# Lanes that are measured at a time, which bounds the memory that all of them need.
+AT_A_TIME = 16
 
 
 def epochs_of(
@@ -38,6 +43,30 @@ def epochs_of(
     return run
 
 
+def measures_of(
+    sums: Callable[..., Any], coarse: Callable[..., Any]
+) -> Callable[[Lanes, dict[str, tuple[Any, Any]], tuple[Any, Any]], list[Any]]:
+    """The function `measures` of `flatreg.train.program.Program`.
+
+    Args:
+        sums: of `flatreg.train.evaluation.block_sums`.
+        coarse: tr(H^2) and its standard error, from parameters, inputs, labels and a key.
+    """
+
+    def measures(
+        lanes: Lanes, blocks: dict[str, tuple[Any, Any]], examples: tuple[Any, Any]
+    ) -> list[Any]:
+        def of_lane(lane: tuple[Params, jax.Array]) -> Any:
+            params, key = lane
+            evaluated = {name: sums(params, *block) for name, block in blocks.items()}
+            return evaluated, coarse(params, *examples, key)
+
+        measured = jax.lax.map(of_lane, _stacked(lanes), batch_size=AT_A_TIME)
+        return [_lane(measured, number) for number in range(len(lanes))]
+
+    return measures
+
+
 def packed(
     lanes: Sequence[tuple[Fixed, Carry]], width: int
 ) -> tuple[Fixed, list[Fixed], list[Carry]]:
@@ -45,11 +74,16 @@ def packed(
 
     Args:
         lanes: the arguments of each, all at the same step.
-        width: at least their number; copies of the first lane fill the places that are left.
+        width: of `filled`.
     """
-    filled = [*lanes, *[lanes[0]] * (width - len(lanes))]
-    shared, own = _shared_and_own([fixed for fixed, _ in filled])
-    return shared, own, [carry for _, carry in filled]
+    filled_up = filled(lanes, width)
+    shared, own = _shared_and_own([fixed for fixed, _ in filled_up])
+    return shared, own, [carry for _, carry in filled_up]
+
+
+def filled(lanes: Sequence[Any], width: int) -> list[Any]:
+    """The lanes, and copies of the first for the places that are left of `width`."""
+    return [*lanes, *[lanes[0]] * (width - len(lanes))]
 
 
 def _shared_and_own(fixed: Sequence[Fixed]) -> tuple[Fixed, list[Fixed]]:

@@ -16,9 +16,19 @@ from scipy import sparse
 from flatreg.config import seed_of
 from flatreg.data.splits import Split, seed_of_splits
 from flatreg.disk.statuses import RUNNING
-from flatreg.train import batches, side_by_side
-from flatreg.train.loop import State, Trainer, after_epoch, arguments, epoch_plan, fit
-from flatreg.train.steps import Carry, Fixed
+from flatreg.train import batches, evaluation, side_by_side
+from flatreg.train.evaluation import Held
+from flatreg.train.loop import (
+    Measured,
+    State,
+    Trainer,
+    after_epoch,
+    arguments,
+    epoch_plan,
+    fit,
+)
+from flatreg.train.side_by_side import Lanes
+from flatreg.train.steps import Carry, Fixed, Params
 
 
 class Strategy(NamedTuple):
@@ -71,7 +81,8 @@ def fitting(trainer: Trainer, state: State, lanes: int) -> int:
     memory = jax.devices()[0].memory_stats()
     if lanes == 1 or memory is None:
         return lanes
-    free = memory["bytes_limit"] - memory["bytes_in_use"]
+    # A tenth is for what is measured after an epoch.
+    free = (memory["bytes_limit"] - memory["bytes_in_use"]) * 9 // 10
     count = side_by_side.portion(lanes, lane_bytes(trainer, state), free)
     if count < lanes:
         print(f"{count} lanes at a time, which fit in {free / 1e9:.1f} GB", flush=True)
@@ -104,16 +115,60 @@ def _epoch(trainers: Sequence[Trainer], states: Sequence[State], width: int) -> 
     compiled = time.perf_counter()
     carries = jax.block_until_ready(program(*inputs))
     trained = time.perf_counter()
+    carries = carries[: len(trainers)]
+    epoch = states[0].epoch + 1
+    measured = measure(trainers, [carry.params for carry in carries], epoch, width)
+    ended = time.perf_counter()
     # Of the time that the lanes take together, each has its share.
     share = 1 / len(trainers)
     seconds = {
         "compile": (compiled - prepared) * share,
         "train": (trained - compiled + prepared - clock) * share,
+        "measure": (ended - trained) * share,
     }
     return [
-        after_epoch(trainer, state, carry, seconds)
-        for trainer, state, carry in zip(trainers, states, carries[: len(trainers)], strict=True)
+        after_epoch(trainer, state, carry, lambda own=own: own, seconds)
+        for trainer, state, carry, own in zip(trainers, states, carries, measured, strict=True)
     ]
+
+
+def measure(
+    trainers: Sequence[Trainer], params: Sequence[Params], epoch: int, most: int
+) -> list[Measured]:
+    """What is measured after an epoch (from 1) of lanes; those with the same data together.
+
+    Args:
+        trainers: of the lanes, of one program.
+        params: of each after the epoch.
+        epoch: the same for all.
+        most: the number of lanes for which the program of the epoch was compiled.
+    """
+    same: dict[int, list[int]] = {}
+    for number, trainer in enumerate(trainers):
+        same.setdefault(id(trainer.placed), []).append(number)
+    measured: dict[int, Measured] = {}
+    for numbers in same.values():
+        lanes = [(params[number], trainers[number].probes(epoch)) for number in numbers]
+        measured |= zip(numbers, _measure_alike(trainers[numbers[0]], lanes, most), strict=True)
+    return [measured[number] for number in range(len(trainers))]
+
+
+def _measure_alike(trainer: Trainer, lanes: Lanes, most: int) -> list[Measured]:
+    """What is measured of lanes with the program and the data of a trainer."""
+    placed, width = trainer.placed, side_by_side.width(len(lanes), most)
+    held = {name: placed.held[name] for name in ("validation", "test")}
+    blocks = {name: (split.examples, split.plan) for name, split in held.items() if split}
+    filled = side_by_side.filled(lanes, width)
+    results = jax.device_get(trainer.program.measures(filled, blocks, placed.measured))
+    return [_measured(held, *result) for result in results[: len(lanes)]]
+
+
+def _measured(held: dict[str, Held | None], sums: dict[str, Any], tr_h2: Any) -> Measured:
+    means = {
+        name: evaluation.mean(sums[name], split.count) if split else evaluation.EMPTY
+        for name, split in held.items()
+    }
+    return Measured(**means, tr_h2=(float(tr_h2[0]), float(tr_h2[1])))
 
 
 def arguments_of(trainers: Sequence[Trainer], states: Sequence[State]) -> list[tuple[Fixed, Carry]]:
