@@ -31,7 +31,7 @@ LONG_RUN = RUNS / PENALIZED / "seed-0/curvature.json"
 
 def study(epochs: int, seeds: int) -> dict:
     """A small study of real data that trains long enough to inject a fault."""
-    return digits_alone(epochs, seeds) | {"checkpoint": {"every_epochs": EVERY}}
+    return digits_alone(epochs, seeds) | {"checkpoint": {"every_epochs": EVERY, "every_seconds": 0}}
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ CHANGES_NO_NUMBER = {
     "paths.generated": "moves files",
     "paths.pdf": "moves files",
     "checkpoint.every_epochs": "a resumed run ends in the bytes of an unbroken one",
+    "checkpoint.every_seconds": "a resumed run ends in the bytes of an unbroken one",
     "verify.runs": "read by flatreg.publish.verify, after the runs",
     "verify.tolerance.accuracy": "read by flatreg.publish.verify, after the runs",
     "verify.tolerance.relative": "read by flatreg.publish.verify, after the runs",

@@ -33,6 +33,7 @@ MISTAKES = [
     ("surface.seed", 7, "has no seed 7 to show"),
     ("surface", None, "'surface' is missing"),
     ("checkpoint.every_epochs", 0, "must be at least 1"),
+    ("checkpoint.every_seconds", -1, "must be at least 0"),
     ("analysis.alpha", 0, "must be above 0, not 0"),
     ("verify.runs", [{"protocol": "stated"}], "verify.runs[0]: 'dataset' is missing"),
     (

@@ -18,6 +18,7 @@ from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.data.splits import prepare, without_test
 from flatreg.errors import StoppedError
 from flatreg.train import loop, select
+from flatreg.train.checkpoints import Interval
 from flatreg.train.lane import Block
 from flatreg.train.side_by_side import packed, portion, width
 from flatreg.train.strategies import (
@@ -189,7 +190,7 @@ def block_of(study: Path, checkpoints: Path, at_a_time: int) -> Block:
     """A block whose lanes are trained side by side."""
     return Block(
         *[json.loads((study / "config.json").read_text()), load_dataset(study / "data.npz")],
-        *[None, checkpoints, 2, Strategy(lambda *_: at_a_time, together)],
+        *[None, checkpoints, Interval(2), Strategy(lambda *_: at_a_time, together)],
     )
 
 

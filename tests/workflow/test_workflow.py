@@ -185,7 +185,10 @@ def test_another_split_prepares_that_data_set_anew(made):
 
 @pytest.mark.parametrize(
     "study",
-    [{"checkpoint": {"every_epochs": 1}}, {"verify": {"tolerance": {"relative": 0.5}}}],
+    [
+        {"checkpoint": {"every_epochs": 1, "every_seconds": 0}},
+        {"verify": {"tolerance": {"relative": 0.5}}},
+    ],
 )
 def test_what_changes_no_number_reruns_nothing(made, study):
     assert made.plan(study=study) == []

@@ -68,6 +68,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
             runtime=growing(4 + 4 * len(block.runs)),
             gpu=0,
             checkpoint_every=STUDY["checkpoint"]["every_epochs"],
+            checkpoint_seconds=STUDY["checkpoint"]["every_seconds"],
         params:
             library=library_of_job(block, "train"),
             compiled=COMPILED,
@@ -81,4 +82,5 @@ for block in [SINGLE, *BLOCKS["train"]]:
             "python -m flatreg.train --config {input.config:q} --runs {output.metrics:q}"
             " --logs {params.logs:q} --data {input.data:q} {params.selected:q}"
             " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
-            " --threads {threads} --gpus {resources.gpu} --compiled {params.compiled:q} &> {log:q}"
+            " --checkpoint-seconds {resources.checkpoint_seconds} --threads {threads}"
+            " --gpus {resources.gpu} --compiled {params.compiled:q} &> {log:q}"

@@ -16,6 +16,7 @@ from flatreg.disk import finished, runs
 from flatreg.disk.files import read_json
 from flatreg.errors import note_signals
 from flatreg.train import strategies
+from flatreg.train.checkpoints import Interval
 from flatreg.train.lane import Block
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         load_dataset(arguments.data),
         arguments.selected,
         arguments.checkpoints,
-        arguments.checkpoint_every,
+        Interval(arguments.checkpoint_every, arguments.checkpoint_seconds),
         strategies.of_device(),
     )
     lanes = [block.lane(Run(*runs.name_of(folder))) for folder in folders]
@@ -60,6 +61,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument(
         "--checkpoint-every", type=int, required=True, help="epochs from checkpoint to checkpoint"
+    )
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=0, help="and at least so many seconds (0)"
     )
     machine.add_flags(parser)
     return parser.parse_args()

@@ -9,10 +9,11 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -29,20 +30,33 @@ if TYPE_CHECKING:
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
+class Interval(NamedTuple):
+    """How often a checkpoint is due: what takes less than to save it is repeated instead.
+
+    Attributes:
+        epochs: from checkpoint to checkpoint.
+        seconds: that must have passed since the last one, or since the training began.
+    """
+
+    epochs: int
+    seconds: float = 0.0
+
+
 class Checkpoints:
     """The newest two checkpoints of one training, in a folder of their own.
 
     Args:
         folder: of this training alone; created if missing.
         key: of the training; a checkpoint with another key is deleted.
-        every: number of epochs between checkpoints.
+        every: when checkpoints are due.
     """
 
-    def __init__(self, folder: Path, key: str, every: int) -> None:
+    def __init__(self, folder: Path, key: str, every: Interval) -> None:
         """Open the folder."""
         self._folder = folder.resolve()
         self._key = key
         self._every = every
+        self._last = time.monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -64,8 +78,10 @@ class Checkpoints:
 
     def save_if_due(self, state: State) -> None:
         """Write a checkpoint if one is due after this epoch."""
-        if state.epoch and state.epoch % self._every == 0:
+        passed = time.monotonic() - self._last
+        if state.epoch and state.epoch % self._every.epochs == 0 and passed >= self._every.seconds:
             self.save(state)
+            self._last = time.monotonic()
 
     def save(self, state: State) -> None:
         """Write a checkpoint of an unfinished training, if this epoch has none.

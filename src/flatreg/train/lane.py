@@ -20,7 +20,7 @@ from flatreg.disk import finished, locks
 from flatreg.disk.files import check_checksum, read_json
 from flatreg.errors import StoppedError, UserError
 from flatreg.train import portion
-from flatreg.train.checkpoints import Checkpoints
+from flatreg.train.checkpoints import Checkpoints, Interval
 from flatreg.train.loop import Placed, Trainer, make_trainer, place, start
 from flatreg.train.portion import Say, Training
 from flatreg.train.program import Program, make_program
@@ -40,7 +40,7 @@ class Block:
         dataset: Dataset,
         selected: Path | None,
         checkpoints: Path,
-        every: int,
+        every: Interval,
         strategy: Strategy,
     ) -> None:
         """Take what the lanes share.
@@ -50,7 +50,7 @@ class Block:
             dataset: of all runs.
             selected: the result of the search, where the runs take their rates from one.
             checkpoints: folder of all checkpoints.
-            every: epochs between checkpoints.
+            every: when checkpoints are due.
             strategy: how lanes are trained.
         """
         self._study = study
