@@ -23,22 +23,13 @@ RUN = re.compile(r"runs/(\w+)/(\w+)/lambda-([^/]+)/seed-(\d+)/")
 
 
 def rules(jobs) -> Counter:
-    """Number of jobs of each rule; a block's rule counts as the rule of one run."""
-    return Counter(of_one_run(job.rule) for job in jobs)
-
-
-def of_one_run(rule: str) -> str:
-    return re.sub(r"^(train|measure)_.*", r"\1_model", rule)
+    """Number of jobs of each rule; a block's rule has the name of the rule of one run."""
+    return Counter(job.rule for job in jobs)
 
 
 def runs_of(jobs, rule: str) -> set[tuple[str, ...]]:
     """Protocol, data set, lambda and seed of each run in the planned jobs of a rule."""
-    return {
-        RUN.search(path).groups()
-        for job in jobs
-        if of_one_run(job.rule) == rule
-        for path in job.output
-    }
+    return {RUN.search(path).groups() for job in jobs if job.rule == rule for path in job.output}
 
 
 def stated(dataset: str, **fields) -> dict:
@@ -103,7 +94,7 @@ def test_with_gpus_what_trains_and_measures_takes_one_each(fresh):
     options = ["--resources", *profile["resources"], "--set-resources", *profile["set-resources"]]
     jobs = fresh.plan(*options)
     for job in jobs:
-        takes = of_one_run(job.rule) in {"select_rates", "train_model", "measure_model"}
+        takes = job.rule in {"select_rates", "train_model", "measure_model"}
         assert ("gpu=1" in job.resources.split(", ")) == takes, job.rule
     assert runs_of(jobs, "train_model") == runs_of(fresh.plan(), "train_model")
 
@@ -131,8 +122,8 @@ def test_another_size_of_blocks_repeats_nothing(made, lanes):
 def test_a_job_takes_as_many_runs_as_lanes(fresh, lanes, blocks):
     """Four cells of two runs; the two searched data sets have a run per cell."""
     jobs = fresh.plan(study={"lanes": lanes})
-    trained = [job for job in jobs if of_one_run(job.rule) == "train_model"]
-    assert sum(job.rule != "train_model" for job in trained) == blocks
+    trained = [job for job in jobs if job.rule == "train_model"]
+    assert sum(len(runs_of([job], job.rule)) > 1 for job in trained) == blocks
     assert len(runs_of(jobs, "train_model")) == 2 * 2 * 2 + 2
 
 
@@ -248,15 +239,17 @@ def test_logs_and_benchmarks_mirror_the_output(fresh):
     for job in jobs:
         results, _, stem = job.log.removesuffix(".log").partition("logs/")
         assert job.benchmark == f"{results}benchmarks/{stem}.tsv", job
-        if of_one_run(job.rule) != job.rule:
-            mirrored = [f"blocks/{job.rule}"]
-        elif job.rule in ("train_model", "measure_model"):
-            mirrored = [f"{Path(job.output[0]).parent}/{job.rule.partition('_')[0]}"]
-            mirrored = [path.removeprefix(results) for path in mirrored]
+        if job.rule in ("train_model", "measure_model"):
+            kind, run = job.rule.partition("_")[0], RUN.search(job.output[0])
+            if len(runs_of([job], job.rule)) > 1:
+                assert re.fullmatch(rf"blocks/{kind}_{run[1]}_{run[2]}_\d+", stem)
+                continue
+            mirrored = [f"{Path(job.output[0]).parent}/{kind}".removeprefix(results)]
         elif job.output[0].startswith(results):
             mirrored = [path.rpartition(".")[0].removeprefix(results) for path in job.output]
         else:  # the paper has another folder than the results
             mirrored = [f"paper/{Path(path).stem}" for path in job.output]
+            mirrored += ["paper/tables"] * (job.rule == "write_tables")
         assert stem in mirrored, job
 
 

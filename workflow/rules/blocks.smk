@@ -4,6 +4,9 @@
 # Inputs: which files of the runs exist; blocks.json, in a cluster's job
 # Outputs: none
 
+import logging
+from collections import Counter
+
 PLAN = f"{RESULTS}/blocks.json"
 # The files that training, and measuring, writes for a run.
 FILES_OF = {
@@ -91,8 +94,31 @@ def single_runs(kind):
     return rf"(?=(?:{names})/)\w+"
 
 
+class OneName(logging.Filter):
+    """Gives the rules of blocks, in what Snakemake says, the name of the rule of one run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = {
+            f"{kind}_{block.name}": f"{kind}_model"
+            for kind, planned in BLOCKS.items()
+            for block in planned
+        }
+
+    def filter(self, record):
+        if hasattr(record, "rule_name"):
+            record.rule_name = self.names.get(record.rule_name, record.rule_name)
+        if hasattr(record, "stats"):
+            jobs = Counter()
+            for name, count in record.stats.items():
+                jobs[self.names.get(name, name)] += count
+            record.stats = dict(jobs)
+        return True
+
+
 BLOCKS = planned_blocks()
 extend_options()
+logger.addFilter(OneName())
 
 
 def of_job(block, function):

@@ -43,20 +43,18 @@ rule write_numbers:
         " --text {input.text:q} --out {output.numbers:q} &> {log:q}"
 
 
-rule write_table:
-    """Write one table of the paper, such as the results of a data set or the ledger."""
+rule write_tables:
+    """Write the paper's tables, such as the results of each data set and the ledger."""
     input:
         **CITED,
         config=ancient(CONFIG),
     output:
-        table=f"{GENERATED}/{{table}}.tex",
-        provenance=f"{GENERATED}/{{table}}.json",
+        tables=expand(f"{GENERATED}/{{table}}.tex", table=PAPER_TABLES),
+        provenance=expand(f"{GENERATED}/{{table}}.json", table=PAPER_TABLES),
     log:
-        f"{LOGS}/paper/{{table}}.log",
+        f"{LOGS}/paper/tables.log",
     benchmark:
-        f"{BENCHMARKS}/paper/{{table}}.tsv"
-    wildcard_constraints:
-        table=one_of(PAPER_TABLES),
+        f"{BENCHMARKS}/paper/tables.tsv"
     localrule: True
     conda:
         "../../envs/environment.yaml"
@@ -65,15 +63,19 @@ rule write_table:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        library=lambda wildcards: code.digest(
+        library=library(
             "paper.tables",
-            f"paper.tables.{paper_tables.table_module(wildcards.table)}",
+            *{
+                f"paper.tables.{paper_tables.table_module(name)}"
+                for name in PAPER_TABLES
+            },
         ),
         key=digest(STUDY["protocols"]),
         cited=flags("config", *CITED),
+        tables=PAPER_TABLES,
     shell:
-        "python -m flatreg.paper.tables {wildcards.table:q} {params.cited:q}"
-        " --out {output.table:q} &> {log:q}"
+        "python -m flatreg.paper.tables {params.tables:q} {params.cited:q}"
+        " --out {output.tables:q} &> {log:q}"
 
 
 rule draw_flowcharts:

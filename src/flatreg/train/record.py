@@ -101,7 +101,11 @@ def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
     for name, evaluate in trainer.evaluate.items():
         loss, accuracy = evaluate(state.kept.params)
         values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
-    return values | {"parameter_norm": float(optax.tree.norm(state.kept.params))}
+    return values | {"parameter_norm": float(_norm(state.kept.params))}
+
+
+# One program, instead of one for each operation on each array.
+_norm = jax.jit(optax.tree.norm)
 
 
 def _mean(values: list[float]) -> float | None:
