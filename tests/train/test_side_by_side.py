@@ -33,6 +33,15 @@ from tests.studies import small_study
 from tests.train import problems
 from tests.train.problems import trainers_of
 
+
+@pytest.fixture(autouse=True, scope="module")
+def quickly_compiled() -> Iterator[None]:
+    """Without optimization of programs that run for a moment."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 GRAM = replace(SETTINGS.penalty, estimator="gram", interval=3)
 RAW = {"inputs": "raw", "penalty": GRAM, "dataset": "texts", "batch": 48}
 LANES = [{"lam": lam, "seed": seed} for lam in ("0.1", "0.5") for seed in (0, 1)]
