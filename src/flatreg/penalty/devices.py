@@ -32,16 +32,17 @@ def shard_batch(mesh: Mesh, *batch: Any) -> tuple[Any, ...]:
         expected = "AxisType.Auto: jax.make_mesh(..., axis_types=(AxisType.Auto,))"
         raise BatchError(f"mesh axis {axis!r}", f"{mesh.axis_types[0]}", expected)
 
-    def place(path: Any, part: Any) -> Any:
-        name = f"batch{jax.tree_util.keystr(path)}"
-        _check_part(name, part, axis, mesh.shape[axis])
-        return _placed(part, mesh)
+    for path, part in jax.tree.leaves_with_path(batch, is_leaf=_is_sparse):
+        _check_part(f"batch{jax.tree_util.keystr(path)}", part, axis, mesh.shape[axis])
+    return jax.tree.map(lambda part: _placed(part, mesh), batch, is_leaf=_is_sparse)
 
-    return jax.tree.map_with_path(place, batch, is_leaf=lambda part: isinstance(part, JAXSparse))
+
+def _is_sparse(part: Any) -> bool:
+    return isinstance(part, JAXSparse)
 
 
 def _check_part(name: str, part: Any, axis: str, devices: int) -> None:
-    if isinstance(part, JAXSparse):
+    if _is_sparse(part):
         if not isinstance(part, BCOO) or part.n_batch:
             expected = "a BCOO matrix without batch dimensions, or a dense one"
             raise BatchError(name, f"{type(part).__name__}{list(part.shape)}", expected)

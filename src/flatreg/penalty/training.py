@@ -71,7 +71,7 @@ def value_and_grad(
         LossError: at a call, the task's loss is not a real number. A call also raises the errors
             of `estimator`.
     """
-    _check_interval(interval)
+    check_interval(interval)
     of_task = _task(estimator, task, has_aux)
     of_h = _arguments_of_h(estimator, task, shared)
     plain_step = _plain_step(estimator, of_task)
@@ -196,7 +196,7 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
     Raises:
         WeightError, StepError: an argument is out of range, or `scaling` is unknown.
     """
-    _check_interval(interval)
+    check_interval(interval)
     folds = {"per_application": 1, "interval_fold": interval}
     for name, given in (("lam", lam), ("batch", batch)):
         if isinstance(given, jax.core.Tracer):
@@ -224,6 +224,11 @@ def check_weight(weight: Any) -> None:
         raise WeightError("weight", repr(weight), "a finite number of at least 0")
 
 
-def _check_interval(interval: int) -> None:
+def check_interval(interval: int) -> None:
+    """Check the interval between two applications of the penalty.
+
+    Raises:
+        StepError: it is not a whole number of at least 1.
+    """
     if not is_count(interval):
         raise StepError("interval", repr(interval), "a whole number of at least 1")
