@@ -73,7 +73,7 @@ def signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     for length in shape:
         size *= length
     words = jax.random.bits(key, (-(-size // _WORD), 1), jnp.uint32)
-    bits = (words >> jnp.arange(_WORD, dtype=jnp.uint32)) & 1
+    bits = (words >> jnp.arange(_WORD, dtype=jnp.uint32)[None]) & 1
     return (1 - 2 * bits.reshape(-1)[:size].astype(jnp.int8)).astype(dtype).reshape(shape)
 
 
