@@ -50,9 +50,11 @@ def estimate(loss: Any = loss, params: Any = PARAMS, x: Any = X, **settings: Any
         (
             {"params": PARAMS | {"s": jax.ShapeDtypeStruct((2,), jnp.float32)}},
             penalty.ParameterError,
-            r"params\['s'\] is float32\[2\]",
+            r"params\['s'\] is a ShapeDtypeStruct",
         ),
         ({"x": jnp.ones((0, 3))}, penalty.BatchError, r"x is float32\[0, 3\]"),
+        ({"x": {"mode": "train"}}, penalty.BatchError, r"x\['mode'\] is str; expected an array"),
+        ({"x": np.array(["a"])}, penalty.BatchError, r"x is <U1\[1\]; expected an array"),
         ({"probes": 0}, penalty.ProbeError, "probes is 0; expected a whole number of at least 1"),
         ({"probes": 2.0}, penalty.ProbeError, r"probes is 2\.0"),
         ({"probes": True}, penalty.ProbeError, "probes is True"),

@@ -49,7 +49,7 @@ class Estimator:
 
         Raises:
             ParameterError: there are no parameters, or some are not real numbers.
-            BatchError: the batch has no examples.
+            BatchError: the batch has no examples, or a part that is no array.
             LossError: the loss is not a single real number.
             ModelError: the model does not fit the estimator; outside of jit, also if what the
                 estimator assumes about the loss fails on this batch.
@@ -67,16 +67,13 @@ def check_arguments(
 
     Raises:
         ParameterError: there are no parameters, or some are not real numbers.
-        BatchError: the batch has no examples.
+        BatchError: the batch has no examples, or a part that is no array.
         LossError: the loss is not a single real number.
         ModelError: inside `jax.shard_map`, the loss is that of all devices' examples, but the
             estimator sees its own device's.
     """
     _check_parameters(params)
-    # The shape of a sparse batch differs from those of its leaves.
-    for part in [x] if hasattr(x, "shape") else jax.tree.leaves(x):
-        if getattr(part, "shape", ())[:1] == (0,):
-            raise BatchError("x", described(part), "at least one example")
+    _check_batch(x, *labels)
 
     def enter_and_loss(params: Params, x: Any, *labels: Any) -> tuple[Coordinates, Any]:
         zeta = estimator.enter(params, x)
@@ -103,7 +100,20 @@ def _check_parameters(params: Params) -> None:
     for path, leaf in leaves:
         if not (is_numeric(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)):
             name = f"params{jax.tree_util.keystr(path)}"
-            raise ParameterError(name, described(leaf), "an array of floating-point numbers")
+            shape_alone = isinstance(leaf, jax.ShapeDtypeStruct)
+            found = "a ShapeDtypeStruct" if shape_alone else described(leaf)
+            raise ParameterError(name, found, "an array of floating-point numbers")
+
+
+def _check_batch(x: Any, *labels: Any) -> None:
+    # The shape of a sparse batch differs from those of its leaves.
+    for part in [x] if hasattr(x, "shape") else jax.tree.leaves(x):
+        if getattr(part, "shape", ())[:1] == (0,):
+            raise BatchError("x", described(part), "at least one example")
+    for name, part in [("x", x), *((f"labels[{i}]", part) for i, part in enumerate(labels))]:
+        for path, leaf in jax.tree.leaves_with_path(part):
+            if not is_numeric(leaf):
+                raise BatchError(name + jax.tree_util.keystr(path), described(leaf), "an array")
 
 
 def verify_where_known(estimator: Estimator, params: Params, x: Any, *labels: Any) -> None:
@@ -131,7 +141,7 @@ def is_real_number(value: Any) -> bool:
 def is_numeric(leaf: Any) -> bool:
     """Whether this is an array of JAX's or NumPy's, or a number."""
     if isinstance(leaf, np.ndarray | np.generic):
-        return leaf.dtype != object
+        return leaf.dtype.kind not in "OSUMm"
     return isinstance(leaf, jax.Array | Real) or hasattr(leaf, "__jax_array__")
 
 
