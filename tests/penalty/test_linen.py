@@ -17,6 +17,8 @@ from flatreg.penalty import linen
 
 from .truth import double, tr_h2_of
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32)
@@ -89,10 +91,11 @@ def test_statistics_given_in_a_step_are_those_of_the_hessian() -> None:
     """Those of the layer are of a model just initialized."""
     fresh = {"batch_stats": VARIABLES["batch_stats"]}
     layer = linen.first_layer(Normalized(), X, cross_entropy, variables=fresh, train=False)
-    step = penalty.value_and_grad(penalty.gram(layer))
+    step = jax.jit(penalty.value_and_grad(penalty.gram(layer)))
     now, _ = step(PARAMS, X, Y, key=KEY, weight=0.1, variables=STATISTICS)
     layer = linen.first_layer(Normalized(), X, cross_entropy, variables=STATISTICS, train=False)
-    then, _ = penalty.value_and_grad(penalty.gram(layer))(PARAMS, X, Y, key=KEY, weight=0.1)
+    step = jax.jit(penalty.value_and_grad(penalty.gram(layer)))
+    then, _ = step(PARAMS, X, Y, key=KEY, weight=0.1)
     np.testing.assert_allclose(now.tr_h2, then.tr_h2, rtol=1e-5)
 
 
@@ -119,14 +122,15 @@ def test_boxed_parameters(boxes: Any) -> None:
         return cross_entropy(net.apply({"params": params}, x), y)
 
     assert_same_hessian(layer, params, loss)
-    _, gradient = penalty.value_and_grad(penalty.gram(layer))(params, X, Y, key=KEY, weight=0.1)
+    step = jax.jit(penalty.value_and_grad(penalty.gram(layer)))
+    _, gradient = step(params, X, Y, key=KEY, weight=0.1)
     assert jax.tree.structure(gradient) == jax.tree.structure(params)
 
 
 def test_a_frozen_dictionary() -> None:
     params = Net().init(KEY, X)["params"]
     layer = linen.first_layer(Net(), X, cross_entropy)
-    run = penalty.value_and_grad(penalty.gram(layer))
+    run = jax.jit(penalty.value_and_grad(penalty.gram(layer)))
     plain, frozen = (
         run(given, X, Y, key=KEY, weight=0.1) for given in (params, flax.core.freeze(params))
     )

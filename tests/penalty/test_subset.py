@@ -15,6 +15,8 @@ from flatreg import penalty
 
 from .truth import double
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 
@@ -90,12 +92,12 @@ def test_value_and_gradient_are_those_of_the_dense_block(where: Any, mask: Any) 
 
 
 def test_the_task_trains_what_the_penalty_does_not_regard() -> None:
-    step = penalty.value_and_grad(penalty.autodiff(loss, where=ADAPTER))
+    step = jax.jit(penalty.value_and_grad(penalty.autodiff(loss, where=ADAPTER)))
     _, plain = step(PARAMS, X, Y, key=KEY, weight=0.0)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
         plain,
-        jax.grad(loss)(PARAMS, X, Y),
+        jax.jit(jax.grad(loss))(PARAMS, X, Y),
     )
 
 

@@ -15,6 +15,8 @@ from flatreg.penalty.updates import add_penalty
 
 from .truth import tr_h2_of
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(8, 4)), jnp.float32)
