@@ -13,3 +13,11 @@ def full_precision() -> Iterator[None]:
     """Multiply in float32 where a GPU would otherwise multiply in TF32."""
     with jax.default_matmul_precision("highest"):
         yield
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """Compile without optimization, for tests whose programs run once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.sparse import BCOO, BCSR
 from jax.sharding import AxisType
 
 from flatreg import penalty
@@ -38,7 +39,22 @@ def estimate(loss: Any = loss, params: Any = PARAMS, x: Any = X, **settings: Any
         ({"loss": lambda p, x, y: jnp.sum(y)}, penalty.LossError, r"returns int32\[\]"),
         ({"params": {}}, penalty.ParameterError, "params is empty"),
         ({"params": {"w": jnp.arange(3)}}, penalty.ParameterError, r"params\['w'\] is int32\[3\]"),
+        ({"params": PARAMS | {"n": "dense"}}, penalty.ParameterError, r"params\['n'\] is str;"),
+        ({"params": PARAMS | {"f": jnp.tanh}}, penalty.ParameterError, r"params\['f'\] is "),
+        ({"params": PARAMS | {"s": 3}}, penalty.ParameterError, r"params\['s'\] is int"),
+        (
+            {"params": PARAMS | {"o": np.array([None])}},
+            penalty.ParameterError,
+            r"params\['o'\] is object\[1\]",
+        ),
+        (
+            {"params": PARAMS | {"s": jax.ShapeDtypeStruct((2,), jnp.float32)}},
+            penalty.ParameterError,
+            r"params\['s'\] is a ShapeDtypeStruct",
+        ),
         ({"x": jnp.ones((0, 3))}, penalty.BatchError, r"x is float32\[0, 3\]"),
+        ({"x": {"mode": "train"}}, penalty.BatchError, r"x\['mode'\] is str; expected an array"),
+        ({"x": np.array(["a"])}, penalty.BatchError, r"x is <U1\[1\]; expected an array"),
         ({"probes": 0}, penalty.ProbeError, "probes is 0; expected a whole number of at least 1"),
         ({"probes": 2.0}, penalty.ProbeError, r"probes is 2\.0"),
         ({"probes": True}, penalty.ProbeError, "probes is True"),
@@ -98,6 +114,36 @@ def test_a_weight_that_is_none(changes: dict[str, Any], message: str) -> None:
     well = {"lam": 0.1, "batch": 4, "interval": 10, "scaling": "interval_fold"}
     with pytest.raises(penalty.WeightError, match=message):
         penalty.scale(**well | changes)
+
+
+@pytest.mark.parametrize("name", ["lam", "batch"])
+def test_scale_inside_jit(name: str) -> None:
+    well = {"lam": 0.1, "batch": 4, "interval": 10, "scaling": "interval_fold"}
+    with pytest.raises(penalty.WeightError, match=rf"{name} is traced, .*no jit"):
+        jax.jit(lambda given: penalty.scale(**well | {name: given}))(2)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (math.nan, "weight is nan; expected a finite number of at least 0"),
+        (-0.1, r"weight is -0\.1"),
+        (np.float32(np.inf), "weight is .*inf"),
+        (jnp.float32(jnp.nan), "weight is .*nan"),
+        (jnp.ones(2), r"weight is float32\[2\]; expected one number, shape \[\]"),
+        ("0.1", "weight is str; expected a real number"),
+        (1j, "weight is complex; expected a real number"),
+    ],
+)
+def test_a_weight_of_a_step_that_is_none(weight: Any, message: str) -> None:
+    with pytest.raises(penalty.WeightError, match=message):
+        step_of(interval=1)(PARAMS, X, Y, key=KEY, weight=weight)
+
+
+def test_a_traced_vector_of_weights() -> None:
+    run = jax.jit(lambda weight: step_of(interval=1)(PARAMS, X, Y, key=KEY, weight=weight))
+    with pytest.raises(penalty.WeightError, match=r"weight is float32\[2\]"):
+        run(jnp.ones(2))
 
 
 @pytest.mark.parametrize(
@@ -172,6 +218,43 @@ def test_check_lets_a_constant_hessian_pass() -> None:
     penalty.check(penalty.autodiff(quadratic), PARAMS, X, Y, key=KEY)
 
 
+@pytest.mark.parametrize("traced", ["params", "nothing"])
+def test_check_inside_jit(traced: str) -> None:
+    def check(params: Any) -> None:
+        ours = params if traced == "params" else PARAMS
+        penalty.check(penalty.autodiff(loss), ours, X, Y, key=KEY)
+
+    with pytest.raises(penalty.ArgumentError, match="check is called inside jit"):
+        jax.jit(check)(PARAMS)
+
+
+def test_check_holds_a_layer_s_loss_against_the_model_s() -> None:
+    def model(params: Any, x: Any, y: Any) -> Any:
+        logits = jnp.tanh(x @ params["w"] + params["b"])[:, 0]
+        return jnp.mean(jnp.logaddexp(0.0, (1 - 2 * y) * logits))
+
+    def forgets_tanh(zeta: Any, x: Any, y: Any) -> Any:
+        return jnp.mean(jnp.logaddexp(0.0, (1 - 2 * y) * zeta[0][:, 0]))
+
+    params, x = {"w": jnp.ones((3, 1)), "b": jnp.zeros(1)}, jax.random.normal(KEY, (4, 3))
+    wrong = logistic(forgets_tanh)
+    well = logistic(lambda zeta, x, y: forgets_tanh((jnp.tanh(zeta[0]), ()), x, y))
+    penalty.check(penalty.gram(wrong), params, x, Y, key=KEY)
+    penalty.check(penalty.gram(well), params, x, Y, key=KEY, reference=model)
+    with pytest.raises(penalty.ModelError, match="loss is a function whose value is not that of"):
+        penalty.check(penalty.gram(wrong), params, x, Y, key=KEY, reference=model)
+
+
+def test_check_holds_the_hessian_against_the_model_s_where_value_and_gradient_agree() -> None:
+    """As a loss with a stopped gradient inside, or in a point where two functions touch."""
+
+    def touching(params: Any, x: Any, y: Any) -> Any:
+        return loss(params, x, y) + jnp.sum((params["w"] - 0.5) ** 2)
+
+    with pytest.raises(penalty.ModelError, match="whose Hessian is not that of `reference`"):
+        penalty.check(penalty.autodiff(touching), PARAMS, X, Y, key=KEY, reference=loss)
+
+
 def logistic(loss: Any) -> penalty.FirstLayer:
     return penalty.FirstLayer(split=lambda p: (p["w"], p["b"], ()), loss=loss)
 
@@ -243,7 +326,36 @@ class Doubled(nn.Dense):
         return 2 * super().__call__(x)
 
 
-@pytest.mark.parametrize("module", [Convolutional(), Twice(), Shared(), Normalized(), Doubled(3)])
+class Tied(nn.Module):
+    """A linear autoencoder whose decoder is the first kernel, transposed."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        encoder = nn.Dense(2, use_bias=False)
+        return encoder(x) @ encoder.variables["params"]["kernel"].T
+
+
+class WithStatistics(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.BatchNorm(use_running_average=True)(nn.Dense(3)(x))
+
+
+def test_gram_asks_for_a_module_s_other_collections() -> None:
+    with pytest.raises(penalty.ModelError, match=r"WithStatistics, .* params .*variables="):
+        linen.first_layer(WithStatistics(), X, lambda logits, y: jnp.mean(logits))
+
+
+def test_gram_refuses_all_variables_in_place_of_the_parameters() -> None:
+    layer = linen.first_layer(nn.Dense(3), X, lambda logits, y: jnp.mean(logits**2))
+    variables = nn.Dense(3).init(KEY, X)
+    with pytest.raises(penalty.ModelError, match=r"without kernel, with params; .*\['params'\]"):
+        penalty.gram(layer)(variables, X, Y, key=KEY)
+
+
+@pytest.mark.parametrize(
+    "module", [Convolutional(), Twice(), Shared(), Normalized(), Doubled(3), Tied()]
+)
 def test_gram_refuses_a_module_that_does_not_fit_by_its_name(module: nn.Module) -> None:
     with pytest.raises(penalty.ModelError, match=f"{type(module).__name__}.*`autodiff`"):
         linen.first_layer(module, X, lambda logits, y: jnp.mean(logits))
@@ -265,6 +377,21 @@ def test_a_batch_that_does_not_divide_the_devices() -> None:
     three = jax.sharding.AbstractMesh((3,), ("data",), axis_types=(AxisType.Auto,))
     with pytest.raises(penalty.BatchError, match=r"batch\[0\] is float32\[4, 3\].*3 devices"):
         penalty.shard_batch(three, X, Y)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (({"img": X, "mask": X},), r"batch\[0\]\['img'\] is float32\[4, 3\]"),
+        ((X[:3], "train"), r"batch\[1\] is str; expected an array"),
+        ((BCOO.fromdense(X, n_batch=1),), r"batch\[0\] is BCOO\[4, 3\]; .* without batch dim"),
+        ((BCSR.fromdense(X),), r"batch\[0\] is BCSR\[4, 3\]"),
+    ],
+)
+def test_a_batch_that_cannot_be_sharded(batch: Any, message: str) -> None:
+    three = jax.sharding.AbstractMesh((3,), ("data",), axis_types=(AxisType.Auto,))
+    with pytest.raises(penalty.BatchError, match=message):
+        penalty.shard_batch(three, *batch)
 
 
 def test_a_mesh_whose_shardings_are_explicit() -> None:

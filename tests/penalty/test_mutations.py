@@ -17,8 +17,8 @@ REPOSITORY = Path(__file__).parents[2]
 MUTATIONS = {
     "a detached penalty": (
         "hutchinson.py",
-        "return sum(norms) / probes",
-        "return jax.lax.stop_gradient(sum(norms) / probes)",
+        "return total / probes",
+        "return jax.lax.stop_gradient(total / probes)",
         "unbiased and autodiff",
     ),
     "a detached Hessian product": (
@@ -29,8 +29,8 @@ MUTATIONS = {
     ),
     "probes summed, not averaged": (
         "hutchinson.py",
-        "return sum(norms) / probes",
-        "return sum(norms)",
+        "return total / probes",
+        "return total",
         "averaged",
     ),
     "the bias column dropped": (

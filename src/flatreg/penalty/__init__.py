@@ -8,8 +8,8 @@ weight decay left out; tr(H^2) = ||H||_F^2. An *estimator* is built once,
     exact(layer)        softmax and logistic regression: no probes, no variance
 
 and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
-`value_and_grad` adds the penalty to a training step; `flatreg.penalty.linen` derives the first
-layer of a Flax module.
+`value_and_grad` adds the penalty to a training step, `flatreg.penalty.updates` to an Optax chain;
+`flatreg.penalty.linen` derives the first layer of a Flax module.
 """
 
 from __future__ import annotations

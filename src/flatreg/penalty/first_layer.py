@@ -44,7 +44,7 @@ class FirstLayer(NamedTuple):
             raise BatchError("x", described(x), "a matrix: an example a row")
         self._check_parts(params, kernel, bias, rest)
         z = x @ kernel
-        return (z if bias is None else z + bias), rest
+        return (z if bias is None else z + bias[None]), rest
 
     def _check_parts(self, params: Params, kernel: Any, bias: Any, rest: Any) -> None:
         if kernel.ndim != 2:

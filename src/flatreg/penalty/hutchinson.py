@@ -19,10 +19,20 @@ import jax.numpy as jnp
 
 from flatreg.penalty.errors import ProbeError
 from flatreg.penalty.estimator import is_count
+from flatreg.penalty.manual_axes import Axes, own_key, sum_over, varying_axes
+
+# A program with more probes has a loop over them: otherwise it would take minutes to compile.
+UNROLLED = 5
 
 
 def trace_of_square(
-    product: Callable[[Any], Any], like: Any, key: jax.Array, *, probes: int, distribution: str
+    product: Callable[[Any], Any],
+    like: Any,
+    key: jax.Array,
+    *,
+    probes: int,
+    distribution: str,
+    axes: Axes = frozenset(),
 ) -> jax.Array:
     """Mean of ||A v||^2 over the probes v.
 
@@ -32,15 +42,25 @@ def trace_of_square(
         key: random key for the probes.
         probes: number of probes.
         distribution: distribution of their entries.
+        axes: of `jax.shard_map`, over which the function of A varies.
     """
-    norms = [
-        _squared_norm(product(draw(like, k, distribution))) for k in jax.random.split(key, probes)
-    ]
-    return sum(norms) / probes
+
+    def norm(key: jax.Array) -> jax.Array:
+        return _squared_norm(product(draw(like, key, distribution)), axes)
+
+    keys = jax.random.split(key, probes)
+    if probes <= UNROLLED:
+        total = sum([norm(key) for key in keys])
+    else:
+        total = jnp.sum(jax.lax.map(norm, keys))
+    return total / probes
 
 
-def _squared_norm(tree: Any) -> jax.Array:
-    return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))
+def _squared_norm(tree: Any, axes: Axes) -> jax.Array:
+    """||v||^2, where each device has its own part of a leaf that varies over more than `axes`."""
+    return sum(
+        sum_over(jnp.sum(leaf**2), varying_axes(leaf) - axes) for leaf in jax.tree.leaves(tree)
+    )
 
 
 Draw = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
@@ -53,7 +73,7 @@ def signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     for length in shape:
         size *= length
     words = jax.random.bits(key, (-(-size // _WORD), 1), jnp.uint32)
-    bits = (words >> jnp.arange(_WORD, dtype=jnp.uint32)) & 1
+    bits = (words >> jnp.arange(_WORD, dtype=jnp.uint32)[None]) & 1
     return (1 - 2 * bits.reshape(-1)[:size].astype(jnp.int8)).astype(dtype).reshape(shape)
 
 
@@ -61,12 +81,15 @@ DISTRIBUTIONS: dict[str, Draw] = {"rademacher": signs, "normal": jax.random.norm
 
 
 def draw(tree: Any, key: jax.Array, distribution: str) -> Any:
-    """Draw one probe with the structure, shapes and types of `tree`."""
+    """Draw one probe with the structure, shapes and types of `tree`.
+
+    Where a leaf varies over the devices of `jax.shard_map`, each device draws its own entries.
+    """
     leaves, structure = jax.tree.flatten(tree)
     entries = DISTRIBUTIONS[distribution]
     keys = jax.random.split(key, len(leaves))
     probes = [
-        entries(k, jnp.shape(leaf), jnp.result_type(leaf))
+        entries(own_key(k, varying_axes(leaf)), jnp.shape(leaf), jnp.result_type(leaf))
         for k, leaf in zip(keys, leaves, strict=True)
     ]
     return structure.unflatten(probes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,9 @@ from flatreg.penalty.estimator import (
     check_arguments,
     described,
     is_count,
+    is_numeric,
     is_real_number,
+    verify_where_known,
 )
 
 
@@ -42,6 +45,7 @@ def value_and_grad(
     interval: int = 1,
     task: Callable[..., Any] | None = None,
     has_aux: bool = False,
+    shared: Collection[str] | None = None,
 ) -> Callable[..., tuple[Value, Params]]:
     """Loss and gradient of L_task + weight * tr(H^2), with the penalty only on every k-th step.
 
@@ -51,6 +55,9 @@ def value_and_grad(
         task: the loss to train, if it differs from the loss of H, such as by dropout:
             `task(zeta, x, *labels, **arguments) -> []`, in the estimator's coordinates.
         has_aux: whether `task` returns (loss, aux).
+        shared: names of the keyword arguments that reach the loss of H as well as the task, such
+            as a mask. By default all of them without a `task`; with one, those that the
+            estimator's loss names in its signature.
 
     Returns:
         `f(params, x, *labels, key=, weight=, step=, **arguments) -> (Value, gradient)`. `weight` is
@@ -59,11 +66,14 @@ def value_and_grad(
 
     Raises:
         StepError: `interval` is not a whole number above 0; at a call, the step is missing.
+        WeightError: at a call, the weight is not a number, shape []; or, where it is not traced,
+            not finite or below 0.
         LossError: at a call, the task's loss is not a real number. A call also raises the errors
             of `estimator`.
     """
-    _check_interval(interval)
+    check_interval(interval)
     of_task = _task(estimator, task, has_aux)
+    of_h = _arguments_of_h(estimator, task, shared)
     plain_step = _plain_step(estimator, of_task)
 
     def run(
@@ -75,7 +85,9 @@ def value_and_grad(
         step: jax.Array | int | None = None,
         **arguments: Any,
     ) -> tuple[Value, Params]:
-        check_arguments(estimator, params, x, *labels)
+        ours = of_h(arguments)
+        check_arguments(estimator, params, x, *labels, **ours)
+        check_weight(weight)
         if step is None and interval > 1:
             raise StepError("step", "missing", f"the step's number, as {interval} is to divide it")
 
@@ -86,29 +98,53 @@ def value_and_grad(
             def total(params: Params) -> tuple[jax.Array, Value]:
                 zeta = estimator.enter(params, x)
                 loss, value = of_task(zeta, x, *labels, **arguments)
-                tr_h2 = estimator.trace(zeta, x, *labels, key=key).astype(loss.dtype)
+                tr_h2 = estimator.trace(zeta, x, *labels, key=key, **ours).astype(loss.dtype)
                 return loss + weight * tr_h2, value._replace(tr_h2=tr_h2, applied=jnp.bool_(True))
 
             return _differentiate(total, params)
 
         if interval == 1:
-            return penalized()
-        return jax.lax.cond(jnp.asarray(step) % interval == 0, penalized, plain)
+            found = penalized()
+        else:
+            found = jax.lax.cond(jnp.asarray(step) % interval == 0, penalized, plain)
+        verify_where_known(estimator, params, x, *labels)
+        return found
 
     return run
 
 
 def plain_value_and_grad(
-    estimator: Estimator, *, task: Callable[..., Any] | None = None, has_aux: bool = False
+    estimator: Estimator,
+    *,
+    task: Callable[..., Any] | None = None,
+    has_aux: bool = False,
+    shared: Collection[str] | None = None,
 ) -> Callable[..., tuple[Value, Params]]:
     """Like `value_and_grad`, without the penalty: `f(params, x, *labels, **arguments)`."""
     step = _plain_step(estimator, _task(estimator, task, has_aux))
+    of_h = _arguments_of_h(estimator, task, shared)
 
     def run(params: Params, x: Any, *labels: Any, **arguments: Any) -> tuple[Value, Params]:
-        check_arguments(estimator, params, x, *labels)
+        check_arguments(estimator, params, x, *labels, **of_h(arguments))
         return step(params, x, *labels, **arguments)
 
     return run
+
+
+def _arguments_of_h(
+    estimator: Estimator, task: Callable[..., Any] | None, shared: Collection[str] | None
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The choice, from a step's keyword arguments, of those that the loss of H takes too."""
+    if shared is None and task is None:
+        return dict
+    names = _named(estimator.loss) if shared is None else shared
+    return lambda arguments: {name: arguments[name] for name in arguments if name in names}
+
+
+def _named(function: Callable[..., Any]) -> set[str]:
+    """The arguments that a function names, and that can be given by keyword."""
+    kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return {name for name, found in signature(function).parameters.items() if found.kind in kinds}
 
 
 def _plain_step(
@@ -160,8 +196,11 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
     Raises:
         WeightError, StepError: an argument is out of range, or `scaling` is unknown.
     """
-    _check_interval(interval)
+    check_interval(interval)
     folds = {"per_application": 1, "interval_fold": interval}
+    for name, given in (("lam", lam), ("batch", batch)):
+        if isinstance(given, jax.core.Tracer):
+            raise WeightError(name, f"traced, {described(given)}", "a number that is known: no jit")
     if not 0 <= lam < math.inf:
         raise WeightError("lam", repr(lam), "a finite number of at least 0")
     if batch < 1:
@@ -171,6 +210,25 @@ def scale(lam: float, *, batch: int, interval: int, scaling: str) -> float:
     return lam / batch * folds[scaling]
 
 
-def _check_interval(interval: int) -> None:
+def check_weight(weight: Any) -> None:
+    """Check the weight of tr(H^2) in a step; one that is traced for its shape and type alone.
+
+    Raises:
+        WeightError: it is not a finite real number of at least 0, shape [].
+    """
+    if not is_numeric(weight) or jnp.issubdtype(jnp.result_type(weight), jnp.complexfloating):
+        raise WeightError("weight", described(weight), "a real number")
+    if jnp.shape(weight) != ():
+        raise WeightError("weight", described(jnp.asarray(weight)), "one number, shape []")
+    if not isinstance(weight, jax.core.Tracer) and not 0 <= float(weight) < math.inf:
+        raise WeightError("weight", repr(weight), "a finite number of at least 0")
+
+
+def check_interval(interval: int) -> None:
+    """Check the interval between two applications of the penalty.
+
+    Raises:
+        StepError: it is not a whole number of at least 1.
+    """
     if not is_count(interval):
         raise StepError("interval", repr(interval), "a whole number of at least 1")

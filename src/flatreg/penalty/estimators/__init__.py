@@ -2,5 +2,6 @@
 
 A new estimator is a new module in this folder, which the config may name at once. Its function
 takes a `loss`, or a `layer` if it needs a model whose first layer is linear in its parameters, and
-`probes` and `distribution` if it draws probes. It returns a `flatreg.penalty.Estimator`.
+`probes` and `distribution` if it draws probes. It returns a `flatreg.penalty.Estimator`, whose
+`trace` passes keyword arguments on to the loss, or refuses them as `exact` does.
 """

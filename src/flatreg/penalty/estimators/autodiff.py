@@ -14,27 +14,47 @@ import jax
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty.estimator import Estimator, Params
+from flatreg.penalty.manual_axes import axes_of_loss, vary, varying_axes
+from flatreg.penalty.subset import Where, select
 
 Loss = Callable[..., jax.Array]
 
 
-def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
-    """Hutchinson's estimator over all parameters; it fits any model.
+def autodiff(
+    loss: Loss, *, probes: int = 5, distribution: str = "rademacher", where: Where | None = None
+) -> Estimator:
+    """Hutchinson's estimator over all parameters, or some of them; it fits any model.
 
     Args:
-        loss: mean task loss of a batch, `loss(params, x, *labels) -> []`.
+        loss: mean task loss of a batch, `loss(params, x, *labels, **arguments) -> []`.
         probes: number M of probe vectors.
         distribution: "rademacher" or "normal".
+        where: the parameters that H is taken in; by default all. A tree of bools like `params`, or
+            whose leaves stand for whole branches of it, or a function of a parameter's path, such
+            as `lambda path: path.endswith("kernel")`; a path is "first/kernel". The gradient of
+            loss and tr(H^2) is still with respect to all parameters.
 
     Raises:
         ProbeError: M is below 1, or the distribution is unknown.
+        ParameterError: at a call, `where` selects no parameters, or does not fit them.
     """
     hutchinson.check_probes(probes, distribution)
 
-    def trace(params: Params, *batch: Any, key: jax.Array) -> jax.Array:
-        product = hessian_product(lambda p: loss(p, *batch), params)
+    def trace(params: Params, *batch: Any, key: jax.Array, **arguments: Any) -> jax.Array:
+        chosen, join = select(where, params)
+
+        def of_chosen(chosen: Any) -> jax.Array:
+            return loss(join(chosen), *batch, **arguments)
+
+        axes = axes_of_loss(of_chosen, chosen)
+        chosen = vary(chosen, axes)
         return hutchinson.trace_of_square(
-            product, params, key, probes=probes, distribution=distribution
+            hessian_product(of_chosen, chosen),
+            chosen,
+            key,
+            probes=probes,
+            distribution=distribution,
+            axes=axes,
         )
 
     return Estimator("autodiff", lambda params, _: params, loss, trace)
@@ -42,4 +62,9 @@ def autodiff(loss: Loss, *, probes: int = 5, distribution: str = "rademacher") -
 
 def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Callable[[Any], Any]:
     """The map v -> H v; the part that does not depend on v is computed once."""
-    return jax.linearize(jax.grad(loss), params)[1]
+    product = jax.linearize(jax.grad(loss), params)[1]
+
+    def along(v: Any) -> Any:
+        return product(jax.tree.map(lambda v, p: vary(v, varying_axes(p)), v, params))
+
+    return along

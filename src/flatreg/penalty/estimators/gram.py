@@ -20,6 +20,7 @@ from flatreg.penalty import hutchinson
 from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
+from flatreg.penalty.manual_axes import axes_of_loss, vary
 
 
 def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
@@ -38,18 +39,25 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
     """
     hutchinson.check_probes(probes, distribution)
 
-    def trace(zeta: tuple[jax.Array, Any], x: Any, *labels: Any, key: jax.Array) -> jax.Array:
+    def trace(
+        zeta: tuple[jax.Array, Any], x: Any, *labels: Any, key: jax.Array, **arguments: Any
+    ) -> jax.Array:
+        def loss(zeta: tuple[jax.Array, Any]) -> jax.Array:
+            return layer.loss(zeta, x, *labels, **arguments)
+
+        axes = axes_of_loss(loss, zeta)
+        zeta = vary(zeta, axes)
         z, rest = zeta
         factor = gram_factor(x, bias=layer.bias, dtype=z.dtype)
-        along = hessian_product(lambda at: layer.loss(at, x, *labels), zeta)
+        along = hessian_product(loss, zeta)
 
         def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
             first, others = along((factor @ probe[0], probe[1]))
             return factor.T @ first, others
 
-        like = (jax.ShapeDtypeStruct((factor.shape[1], z.shape[1]), z.dtype), rest)
+        like = (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), rest)
         return hutchinson.trace_of_square(
-            product, like, key, probes=probes, distribution=distribution
+            product, like, key, probes=probes, distribution=distribution, axes=axes
         )
 
     return Estimator("gram", layer.enter, layer.loss, trace)
