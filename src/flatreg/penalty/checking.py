@@ -38,7 +38,8 @@ def check(estimator: Estimator, params: Params, x: Any, *labels: Any, key: jax.A
     }
     moved = jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params)
     for name, function in functions.items():
-        here, there = (jax.value_and_grad(function)(at) for at in (params, moved))
+        run = jax.jit(jax.value_and_grad(function))
+        here, there = run(params), run(moved)
         if not _is_finite(here):
             raise LossError(name, "not finite, or its gradient", "finite numbers on this batch")
         if _is_detached(here, there):

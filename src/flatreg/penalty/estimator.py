@@ -25,7 +25,7 @@ class Estimator:
     need only one backward pass through it.
 
     Attributes:
-        name: "autodiff", "gram" or "exact".
+        name: "autodiff", "gram", "exact" or "pairs".
         enter: `enter(params, x) -> zeta`.
         loss: mean task loss, `loss(zeta, x, *labels) -> []`.
         trace: `trace(zeta, x, *labels, key=key) -> []`, in units of loss^2 / params^4.
