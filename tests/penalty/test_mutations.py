@@ -94,11 +94,17 @@ MUTATIONS = {
         "layers.back(jax.lax.stop_gradient(residual)), far",
         "extreme_batches",
     ),
-    "signs of the classes and of the paths from one key": (
+    "pairs of different examples over all pairs": (
         "estimators/pairs.py",
-        "classes, paths = jax.random.split(key)",
-        "classes = paths = key",
-        "drawn_sketches",
+        'return total / (examples * (examples - (target == "loss")))',
+        "return total / examples**2",
+        "extreme_batches",
+    ),
+    "sketches that are not averaged": (
+        "pair_products.py",
+        "(examples, count, width), dtype) / math.sqrt(count)",
+        "(examples, count, width), dtype)",
+        "mean_over_all_sketches",
     ),
     "Hv where H^2 v is meant": (
         "hutchinson.py",

@@ -195,7 +195,7 @@ def test_the_mean_over_all_sketches_is_dense(
 
 
 def test_drawn_sketches_are_unbiased() -> None:
-    """The signs of the classes and of the paths are independent."""
+    """By the generator's own signs, of classes and of paths."""
     problem = make(seed=4, **THREE)
     ways = [("hessian", target) for target in TARGETS]
     batch = problem.params, problem.x, problem.y

@@ -23,9 +23,10 @@ P_i = diag(d_l,i) W_{l+1} ... W_{m-1} diag(d_{m-1,i}) from z_l to a_m, so that
 
 For neighbours, m = l + 1, the path is diag(d_l). The longer paths are carried back from the unit
 vectors of a_m, exactly, or from a few random signs u, E u u^T = I: from the same signs for all
-examples in <P_i, P_j>, and from signs of each example's own in P_j u (u . a_m,i). The root of a
-softmax may be replaced by sketches S_i e with random signs e: each pair of examples takes two
-independent ones, so that the squares have no bias either.
+examples in <P_i, P_j>, and from signs of each example's own in P_j u (u . a_m,i). The columns of a
+softmax's root may be replaced by sketches S_i e with random signs e, E e e^T = I. The two sketches
+in a square are independent, so that it has no bias either: they belong to two examples, or if
+i = j, to two draws.
 
 References:
     N. N. Schraudolph. Fast curvature matrix-vector products for second-order gradient descent.
@@ -76,8 +77,8 @@ def pairs(
             layers or more; None, or as many as the layer has units, takes all units: no variance,
             but B^2 products for each entry of the kernels passed over.
         target: "batch" for the mini-batch's tr(H^2), of all pairs of examples; "loss" for pairs of
-            different ones, over B (B - 1): unbiased for tr(H^2) of the loss of all the data that
-            the mini-batch was drawn from.
+            different ones, over B (B - 1): unbiased for tr(H^2) of the expected loss, if examples
+            are drawn independently. One batch's value may be negative.
         curvature: "hessian", or "gauss_newton" for tr(G^2) alone, with any elementwise activation.
 
     Raises:
