@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -56,6 +57,8 @@ def build(
     parameters = signature(make).parameters
     drawn = {"probes": probes, "distribution": distribution}
     options = {key: value for key, value in drawn.items() if key in parameters}
+    if "network" in parameters:
+        return _of_chain(make, options, model, x, name, reason)
     if "layer" not in parameters:
         loss = partial(_apply, model, models.task_loss, train=False)
         task = partial(_apply, model, models.loss_and_hits, train=True)
@@ -67,17 +70,44 @@ def build(
     return Objective(of_layer, task, lambda p, x: layer.loss(layer.enter(p, x), x), reason)
 
 
+def _of_chain(
+    make: Callable[..., penalty.Estimator],
+    options: dict[str, Any],
+    model: nn.Module,
+    x: jax.Array,
+    name: str,
+    reason: str,
+) -> Objective:
+    """The objective of a model all of whose layers the estimator needs.
+
+    Raises:
+        UserError: the model is not a chain of dense layers.
+    """
+    with _fitting(name):
+        network = linen.dense_layers(model, x, models.task_loss, train=False)
+        estimator = make(network, **options)
+    task = partial(network._replace(loss=models.loss_and_hits).loss_at, train=True)
+    return Objective(estimator, task, lambda p, x: network.logits(network.enter(p, x), x), reason)
+
+
 def _split(model: nn.Module, x: jax.Array, name: str) -> penalty.FirstLayer:
     """The model split after its first layer, with logits in place of the loss.
 
     Raises:
         UserError: the model does not allow the estimator.
     """
-    try:
+    with _fitting(name):
         layer = linen.first_layer(model, x, lambda logits: logits, train=False)
         if name == "exact" and not _is_only_layer(layer, model, x):
             raise penalty.ModelError("model", type(model).__name__, "logistic regression")
         return layer
+
+
+@contextmanager
+def _fitting(name: str) -> Iterator[None]:
+    """Say of a model that does not fit that its estimator is named in the config."""
+    try:
+        yield
     except penalty.ModelError as error:
         raise UserError(
             f"penalty.estimator {name!r} does not fit: {error}; write `estimator: auto`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,11 @@ from jax.flatten_util import ravel_pytree
 from flatreg import penalty
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "softplus": jax.nn.softplus}
+PIECEWISE_LINEAR = {
+    "relu": jax.nn.relu,
+    "leaky_relu": partial(jax.nn.leaky_relu, negative_slope=0.3),
+    "identity": lambda z: z,
+}
 
 
 class Problem(NamedTuple):
@@ -23,7 +29,7 @@ class Problem(NamedTuple):
         params: one dictionary per layer, `kernel` [d, h] and, with biases, `bias` [h].
         x: [B, d]
         y: int [B]
-        activation: name of `ACTIVATIONS`.
+        activation: name of `ACTIVATIONS` or `PIECEWISE_LINEAR`.
     """
 
     params: list[dict[str, jax.Array]]
@@ -41,10 +47,23 @@ class Problem(NamedTuple):
 
         return penalty.FirstLayer(split, loss, bias="bias" in self.params[0])
 
+    @property
+    def network(self) -> penalty.DenseLayers:
+        return penalty.DenseLayers(
+            split=lambda params: [(layer["kernel"], layer.get("bias")) for layer in params],
+            loss=cross_entropy,
+            activation=(ACTIVATIONS | PIECEWISE_LINEAR)[self.activation],
+            bias="bias" in self.params[0],
+        )
+
+    def logits(self, params: Any, x: Any) -> Any:
+        """[B, C], without any part of the library."""
+        z = x @ params[0]["kernel"] + params[0].get("bias", 0.0)
+        return after_first(z, params[1:], self.activation)
+
     def loss(self, params: Any, x: Any, y: Any) -> Any:
         """Mean cross-entropy, without any part of the library."""
-        z = x @ params[0]["kernel"] + params[0].get("bias", 0.0)
-        return cross_entropy(after_first(z, params[1:], self.activation), y)
+        return cross_entropy(self.logits(params, x), y)
 
     def truth(self) -> tuple[float, np.ndarray]:
         """||H||_F^2 of the dense Hessian and its gradient [n]."""
@@ -67,8 +86,9 @@ class Problem(NamedTuple):
 
 
 def after_first(z: Any, layers: Any, activation: str) -> Any:
+    function = (ACTIVATIONS | PIECEWISE_LINEAR)[activation]
     for layer in layers:
-        z = ACTIVATIONS[activation](z) @ layer["kernel"] + layer.get("bias", 0.0)
+        z = function(z) @ layer["kernel"] + layer.get("bias", 0.0)
     return z
 
 

@@ -199,6 +199,25 @@ def test_single_precision_follows_double_over_six_orders_of_scale(
     np.testing.assert_allclose(rough_slope, precise_slope, rtol=2e-2, atol=2e-3 * largest)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e2, 1e4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_gram_is_dense_beside_one_long_row(scale: float, bias: bool) -> None:
+    """In single precision, with a well classified row: all curvature is in the short ones."""
+    problem = make(seed=6, width=12, hidden=[], logits=3, batch=8, bias=bias, rows="zero")
+    x = problem.x.at[0].multiply(scale)
+    y = problem.y.at[0].set(jnp.argmax(x[0] @ problem.params[0]["kernel"]))
+    double = problem._replace(x=x, y=y)
+    value, slope = double.truth()
+    params, x = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem.params, x))
+    single = double._replace(params=params, x=x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hutchinson, "trace_of_square", over_basis)
+        found, found_slope = value_and_gradient(single.estimators()["gram"], single, None)
+    np.testing.assert_allclose(found, value, rtol=1e-3)
+    largest = np.abs(slope).max()
+    np.testing.assert_allclose(found_slope, slope, rtol=2e-2, atol=2e-3 * largest)
+
+
 def over_basis(product: Any, like: Any, *_: Any, **__: Any) -> Any:
     """tr(A^2) from the columns of A, without randomness."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)

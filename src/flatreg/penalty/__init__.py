@@ -6,6 +6,7 @@ weight decay left out; tr(H^2) = ||H||_F^2. An *estimator* is built once,
     autodiff(loss)      any loss, by Hessian-vector products
     gram(layer)         a first layer that is linear in its parameters: probes in few dimensions
     exact(layer)        softmax and logistic regression: no probes, no variance
+    pairs(network)      dense layers, ReLU between them: products of pairs of examples
 
 and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
 `value_and_grad` adds the penalty to a training step, `flatreg.penalty.updates` to an Optax chain;
@@ -15,6 +16,7 @@ and is a differentiable function of the parameters, `estimator(params, x, *label
 from __future__ import annotations
 
 from flatreg.penalty.checking import check
+from flatreg.penalty.dense_layers import DenseLayers
 from flatreg.penalty.devices import shard_batch
 from flatreg.penalty.errors import (
     ArgumentError,
@@ -31,12 +33,14 @@ from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.estimators.autodiff import autodiff
 from flatreg.penalty.estimators.exact import exact
 from flatreg.penalty.estimators.gram import gram
+from flatreg.penalty.estimators.pairs import pairs
 from flatreg.penalty.first_layer import FirstLayer
 from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
 
 __all__ = [
     "ArgumentError",
     "BatchError",
+    "DenseLayers",
     "DetachedError",
     "Estimator",
     "FirstLayer",
@@ -51,6 +55,7 @@ __all__ = [
     "check",
     "exact",
     "gram",
+    "pairs",
     "plain_value_and_grad",
     "scale",
     "shard_batch",

@@ -84,7 +84,8 @@ def _check_derivative(
 ) -> None:
     """Check a function's value and gradient in two points."""
     name = function.__name__
-    here, there = (jax.value_and_grad(function)(at) for at in (params, moved))
+    run = jax.jit(jax.value_and_grad(function))
+    here, there = run(params), run(moved)
     if not _is_finite(here):
         raise LossError(name, "not finite, or its gradient", "finite numbers on this batch")
     if _is_detached(here, there):

@@ -27,7 +27,7 @@ class Estimator:
     need only one backward pass through it.
 
     Attributes:
-        name: "autodiff", "gram" or "exact".
+        name: "autodiff", "gram", "exact" or "pairs".
         enter: `enter(params, x) -> zeta`.
         loss: mean task loss, `loss(zeta, x, *labels, **arguments) -> []`.
         trace: `trace(zeta, x, *labels, key=key, **arguments) -> []`, in units of
@@ -125,6 +125,20 @@ def verify_where_known(estimator: Estimator, params: Params, x: Any, *labels: An
     if estimator.verify is not None and not is_traced((params, x, labels)):
         zeta = estimator.enter(params, x)
         estimator.verify(zeta, x, *labels, key=jax.random.key(0))
+
+
+def refuse_arguments(where: str, arguments: dict[str, Any]) -> None:
+    """Refuse keyword arguments of the loss, for an estimator that does not know what they change.
+
+    Raises:
+        ModelError: there are some.
+    """
+    if arguments:
+        raise ModelError(
+            where,
+            f"given {', '.join(arguments)} by keyword",
+            "inputs and labels alone, for this closed form; `gram` fits any loss",
+        )
 
 
 def is_traced(tree: Any) -> bool:

@@ -16,8 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flatreg.penalty.cross_entropy import curvature_along, curvature_products
 from flatreg.penalty.errors import ModelError
-from flatreg.penalty.estimator import Estimator
+from flatreg.penalty.estimator import Estimator, refuse_arguments
 from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, gram_matrix
 
@@ -39,12 +40,7 @@ def exact(layer: FirstLayer) -> Estimator:
         zeta: tuple[jax.Array, Any], x: Any, *_: Any, key: jax.Array, **arguments: Any
     ) -> jax.Array:
         del key
-        if arguments:
-            raise ModelError(
-                "layer.loss",
-                f"given {', '.join(arguments)} by keyword",
-                "inputs and labels alone, for this closed form; `gram` fits any loss",
-            )
+        refuse_arguments("layer.loss", arguments)
         z, rest = zeta
         if jax.tree.leaves(rest):
             raise ModelError(
@@ -73,23 +69,3 @@ def exact(layer: FirstLayer) -> Estimator:
             )
 
     return Estimator("exact", layer.enter, layer.loss, trace, verify)
-
-
-def curvature_along(logits: jax.Array, u: jax.Array) -> jax.Array:
-    """A_i u_i of each example, in the shape of the logits: [B, 1] (sigmoid) or [B, C] (softmax)."""
-    if logits.shape[1] == 1:
-        p = jax.nn.sigmoid(logits)
-        return p * (1 - p) * u
-    p = jax.nn.softmax(logits)
-    return p * (u - jnp.sum(p * u, axis=1, keepdims=True))
-
-
-def curvature_products(logits: jax.Array) -> jax.Array:
-    """tr(A_i A_j) [B, B] from logits [B, 1] (sigmoid) or [B, C] (softmax)."""
-    if logits.shape[1] == 1:
-        p = jax.nn.sigmoid(logits[:, 0])
-        a = p * (1 - p)
-        return jnp.outer(a, a)
-    p = jax.nn.softmax(logits)
-    dots, cubes = p @ p.T, p**2 @ p.T
-    return dots - cubes - cubes.T + dots**2

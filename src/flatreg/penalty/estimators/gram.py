@@ -66,9 +66,10 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     """F with F F^T = K [B, B] and min(B, d + 1) columns; see `gram_matrix` for K.
 
-    Equal or dependent rows make K singular, without a Cholesky factor. So the diagonal is raised
-    by the rounding error of its largest entry. If one input is longer than the others by orders of
-    magnitude, use double precision.
+    Rows are scaled to length 1 before the factorization, K = D K' D with F = D F', so that a row
+    that is longer than the others by orders of magnitude does not drown them. Equal or dependent
+    rows make K' singular, without a Cholesky factor. So its diagonal of ones is raised by its
+    rounding error.
     """
     examples, width = x.shape
     if width + bias <= examples:
@@ -76,6 +77,9 @@ def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
         return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
     # JAX has no Cholesky factorization in half precision.
     k = gram_matrix(x, bias=bias, dtype=jnp.promote_types(dtype, jnp.float32))
-    rounding = jnp.finfo(k.dtype)
-    lift = jnp.maximum(2 * examples * rounding.eps * jnp.max(jnp.diagonal(k)), rounding.tiny)
-    return jnp.linalg.cholesky(k + lift * jnp.eye(examples, dtype=k.dtype)).astype(dtype)
+    lengths = jnp.sqrt(jnp.diagonal(k))
+    inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), 0)
+    scaled = inverse[:, None] * k * inverse
+    lift = 2 * examples * jnp.finfo(k.dtype).eps
+    factor = jnp.linalg.cholesky(scaled + lift * jnp.eye(examples, dtype=k.dtype))
+    return (lengths[:, None] * factor).astype(dtype)
