@@ -101,7 +101,7 @@ MISTAKES = [
     (f"{CELL}.reading", "whole", "only texts have a reading"),
     (f"{CELL}.penalty.probes", 0, "penalty.probes: must be at least 1, not 0"),
     (f"{CELL}.penalty.interval", 0, "penalty.interval: must be at least 1, not 0"),
-    (f"{CELL}.penalty.estimator", "autodif", '"autodif" is unknown; known are "auto", "autodiff"'),
+    (f"{CELL}.penalty.estimator", "autodif", '"autodif" is unknown; did you mean "autodiff"?'),
     (f"{CELL}.penalty.distribution", "gaussian", '"gaussian" is unknown'),
     (f"{CELL}.convergence.patience", 0, "must be at least 1"),
     ("protocols.stated.datasets.posts.reading", None, "missing; write `whole` or `stripped`"),
