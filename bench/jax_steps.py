@@ -49,6 +49,7 @@ LAYER = penalty.FirstLayer(
     split=lambda params: (*params[0], params[1:]),
     loss=lambda zeta, x, y: loss_of_logits(after_first(*zeta), y),
 )
+NETWORK = penalty.DenseLayers(split=lambda params: params, loss=loss_of_logits)
 
 
 def reverse_over_reverse(probes: int) -> penalty.Estimator:
@@ -82,14 +83,23 @@ def through_matfree(probes: int) -> penalty.Estimator:
 
 
 def estimators(shape: Shape) -> dict[str, penalty.Estimator]:
-    """All estimators that apply to a network."""
+    """All estimators that apply to a network.
+
+    Those of pairs have as many sketches as their target needs at least.
+    """
     by_name = {
         "reverse over reverse": reverse_over_reverse(shape.probes),
         "matfree": through_matfree(shape.probes),
         "autodiff": penalty.autodiff(loss, probes=shape.probes),
         "gram": penalty.gram(LAYER, probes=shape.probes),
     }
-    return by_name if shape.hidden else by_name | {"exact": penalty.exact(LAYER)}
+    if not shape.hidden:
+        return by_name | {"exact": penalty.exact(LAYER)}
+    return by_name | {
+        "pairs": penalty.pairs(NETWORK, probes=2),
+        "pairs, of the training loss": penalty.pairs(NETWORK, probes=1, target="loss"),
+        "pairs, Gauss-Newton": penalty.pairs(NETWORK, probes=2, curvature="gauss_newton"),
+    }
 
 
 def steps(shape: Shape) -> dict[str, Callable[[], None]]:
