@@ -491,6 +491,7 @@ def test_profiles_hold_only_what_snakemake_knows(root):
         "default",
         "demo",
         "gpu",
+        "gpu-local",
         "slurm",
         "verify",
     }
@@ -511,9 +512,13 @@ def test_profiles_of_clusters_group_the_same_jobs(root):
     assert [name for name in grouped if "localrule: True" in bodies[name]] == []
 
 
-@pytest.mark.parametrize("name", CLUSTERS)
-def test_a_cluster_has_what_the_default_profile_sets(root, name):
-    """A cluster's profile replaces the default one, so it repeats all settings but these."""
-    default, cluster = profile(root, "default"), profile(root, name)
-    otherwise = {option for option in default if default[option] != cluster[option]}
-    assert otherwise == {"cores", "scheduler-subsample", "show-failed-logs"}
+OF_CLUSTERS = {"cores", "scheduler-subsample", "show-failed-logs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [*((name, OF_CLUSTERS) for name in CLUSTERS), ("gpu-local", set())]
+)
+def test_a_profile_has_what_the_default_one_sets(root, name, own):
+    """It replaces the default profile, so it repeats all settings but its own."""
+    default, other = profile(root, "default"), profile(root, name)
+    assert {option for option in default if default[option] != other[option]} == own
