@@ -22,6 +22,9 @@ from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 from flatreg.penalty.manual_axes import axes_of_loss, vary
 
+# Rows of which the longest is up to ten times as long as the shortest are all raised alike.
+_MOST = 100
+
 
 def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
     """Hutchinson's estimator over the first layer's outputs and the other parameters.
@@ -66,10 +69,9 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     """F with F F^T = K [B, B] and min(B, d + 1) columns; see `gram_matrix` for K.
 
-    Rows are scaled to length 1 before the factorization, K = D K' D with F = D F', so that a row
-    that is longer than the others by orders of magnitude does not drown them. Equal or dependent
-    rows make K' singular, without a Cholesky factor. So its diagonal of ones is raised by its
-    rounding error.
+    Equal or dependent rows make K singular, without a Cholesky factor. So each entry of the
+    diagonal is raised by the rounding error of the largest one, but by no more than `_MOST` times
+    its own: a row that is longer than the others by orders of magnitude does not drown them.
     """
     examples, width = x.shape
     if width + bias <= examples:
@@ -77,9 +79,7 @@ def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
         return jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1) if bias else x
     # JAX has no Cholesky factorization in half precision.
     k = gram_matrix(x, bias=bias, dtype=jnp.promote_types(dtype, jnp.float32))
-    lengths = jnp.sqrt(jnp.diagonal(k))
-    inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), 0)
-    scaled = inverse[:, None] * k * inverse
-    lift = 2 * examples * jnp.finfo(k.dtype).eps
-    factor = jnp.linalg.cholesky(scaled + lift * jnp.eye(examples, dtype=k.dtype))
-    return (lengths[:, None] * factor).astype(dtype)
+    own, rounding = jnp.diagonal(k), jnp.finfo(k.dtype)
+    lift = 2 * examples * rounding.eps * jnp.minimum(jnp.max(own), _MOST * own)
+    lifted = k + jnp.maximum(lift, rounding.tiny) * jnp.eye(examples, dtype=k.dtype)
+    return jnp.linalg.cholesky(lifted).astype(dtype)
