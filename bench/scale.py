@@ -136,12 +136,15 @@ def write_run(folder: Path, run: Run, sample: Path, rng: np.random.Generator) ->
     for name in ("epochs.csv", "params.npz", "timing.json", "facts.json"):
         os.link(sample / name, out / name)
     shift = rng.normal(0, 0.01)
-    metrics, curvature = (read_sealed(sample / f"{n}.json") for n in ("metrics", "curvature"))
+    metrics, curvature, flatness = (
+        read_sealed(sample / f"{name}.json") for name in ("metrics", "curvature", "flatness")
+    )
     named = dict(zip(("protocol", "dataset", "lambda", "seed"), run, strict=True))
     metrics |= named | {"test_accuracy": float(np.clip(0.9 + shift, 0, 1))}
     curvature["train"]["tr_h2"] *= float(np.exp(10 * shift))
     write_sealed(out / "metrics.json", metrics)
     write_sealed(out / "curvature.json", curvature)
+    write_sealed(out / "flatness.json", flatness | named)
 
 
 def measured(words: list[str], folder: Path) -> Cost:
