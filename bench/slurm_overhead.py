@@ -1,6 +1,6 @@
 """The time that Slurm adds per run: `python -m bench.slurm_overhead --help`.
 
-Sixteen short trainings and their measurements run on one core: by Snakemake alone, and, through
+Short trainings and their measurements run on one core: by Snakemake alone, and, through
 each profile, as jobs of a real two-node Slurm on this machine. The time is that of the whole
 `snakemake` command.
 """
@@ -18,7 +18,6 @@ from flatreg.errors import UserError
 from tests.cluster.loopback import Cluster, missing
 from tests.cluster.project import METRICS, Project, copy_project, digits_alone
 
-RUNS = 16
 EPOCHS = 10
 # Prepared before the clock starts.
 DATA = "results/demo/data/digits.npz"
@@ -28,6 +27,7 @@ MACHINE = ("commit", "dirty", "processor", "cores", "python")
 def main() -> None:
     """Time all three, and write the seconds that Slurm adds per run."""
     parser = argparse.ArgumentParser(prog="python -m bench.slurm_overhead", description=__doc__)
+    parser.add_argument("--runs", type=int, default=16, help="trainings, an even number (16)")
     parser.add_argument("--out", type=Path, required=True, help="the times (JSON)")
     arguments = parser.parse_args()
     if lacking := missing():
@@ -39,21 +39,27 @@ def main() -> None:
         cluster.start()
         try:
             seconds = {
-                profile: timed(copy_project(folder / profile, cluster), profile)
+                profile: timed(copy_project(folder / profile, cluster), profile, arguments.runs)
                 for profile in ("local", "slurm", "cluster-generic")
             }
         finally:
             cluster.stop()
     alone = seconds.pop("local")
-    added = {profile: round((took - alone) / RUNS, 2) for profile, took in seconds.items()}
-    report = {"runs": RUNS, "seconds": {"local": alone} | seconds, "added_seconds_a_run": added}
+    added = {
+        profile: round((took - alone) / arguments.runs, 2) for profile, took in seconds.items()
+    }
+    report = {
+        "runs": arguments.runs,
+        "seconds": {"local": alone} | seconds,
+        "added_seconds_a_run": added,
+    }
     facts = machine.describe()
     write_json(arguments.out, report | {name: facts[name] for name in MACHINE})
 
 
-def timed(project: Project, profile: str) -> float:
+def timed(project: Project, profile: str, runs: int) -> float:
     """Seconds that `snakemake` takes; the data are prepared before."""
-    project.configure(digits_alone(EPOCHS, RUNS // 2))
+    project.configure(digits_alone(EPOCHS, runs // 2))
     finish(project, "local", DATA)
     begun = time.perf_counter()
     finish(project, profile, "--cores", "1", str(METRICS))
