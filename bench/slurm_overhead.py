@@ -44,15 +44,9 @@ def main() -> None:
             }
         finally:
             cluster.stop()
-    alone = seconds.pop("local")
-    added = {
-        profile: round((took - alone) / arguments.runs, 2) for profile, took in seconds.items()
-    }
-    report = {
-        "runs": arguments.runs,
-        "seconds": {"local": alone} | seconds,
-        "added_seconds_a_run": added,
-    }
+    runs, alone = arguments.runs, seconds.pop("local")
+    added = {profile: round((took - alone) / runs, 2) for profile, took in seconds.items()}
+    report = {"runs": runs, "seconds": {"local": alone} | seconds, "added_seconds_a_run": added}
     facts = machine.describe()
     write_json(arguments.out, report | {name: facts[name] for name in MACHINE})
 
