@@ -73,10 +73,11 @@ def build(folder: Path, reference: Path, claims: Path | None) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
-    """The page of the reference, with text in one claim that would end a script element."""
+    """The page of the reference, one claim with text that would end a script and no difference."""
     folder, reference = tmp_path_factory.mktemp("page"), root / "results/reference"
     claims = tables.read(reference / "claims.csv", CLAIMS_TABLE)
     claims.loc[claims["claim"] == CLAIM, "said"] = HOSTILE
+    claims.loc[claims["claim"] == CLAIM, "estimate"] = -3.7e-17
     tables.write(folder / "claims.csv", claims, CLAIMS_TABLE)
     done = build(folder, reference, folder / "claims.csv")
     assert (done.returncode, done.stderr) == (0, "")
@@ -158,6 +159,12 @@ def test_the_ledger_shows_every_claim_and_counts_the_verdicts(opened: Opened, bu
     assert opened.page.inner_text("#found") == f"{contradicted} claims shown"
     saved = downloaded(opened.page, "#claims-csv")
     assert set(saved["verdict"][~saved["claim"].duplicated()]) == {"contradicted"}
+
+
+def test_an_estimate_that_is_rounding_is_shown_as_zero(opened: Opened) -> None:
+    shown = opened.page.locator(f'tr[data-claim="{CLAIM}"] td.number')
+    assert {text.partition(" ")[0] for text in shown.all_inner_texts()} == {"0"}
+    assert shown.count()
 
 
 def test_a_click_on_a_claim_shows_its_runs(opened: Opened, built: Built) -> None:

@@ -103,8 +103,11 @@ function badge(verdict) {
 }
 
 function interval(claim) {
+  // A difference of equal means leaves the rounding of their sums.
+  const width = claim.low === null ? 1 : claim.high - claim.low;
+  const estimate = Math.abs(claim.estimate) < 1e-12 * width ? 0 : claim.estimate;
   const range = claim.low === null ? "" : ` [${written(claim.low)}, ${written(claim.high)}]`;
-  return `${written(claim.estimate)}${range}`;
+  return `${written(estimate)}${range}`;
 }
 
 function showTally() {
