@@ -69,15 +69,22 @@ def named_runs():
     return {run for run in RUNS if folder_of(run) in folders}
 
 
+def rule_of(kind, block):
+    """The name of the rule that trains, or measures, a block."""
+    return f"{kind}_{block.name}"
+
+
 def extend_options():
     """Let `--set-resources` and `--set-threads` of one run's rules hold for those of blocks too."""
     options = workflow.resource_settings
     for kind, planned in BLOCKS.items():
-        names = [f"{kind}_{block.name}" for block in planned]
+        of_one, names = rule_of(kind, SINGLE), [
+            rule_of(kind, block) for block in planned
+        ]
         for option in ("overwrite_resources", "overwrite_threads"):
             given = dict(getattr(options, option))
-            if f"{kind}_model" in given:
-                given |= dict.fromkeys(names, given[f"{kind}_model"])
+            if of_one in given:
+                given |= dict.fromkeys(names, given[of_one])
                 setattr(options, option, given)
 
 
@@ -100,7 +107,7 @@ class OneName(logging.Filter):
     def __init__(self):
         super().__init__()
         self.names = {
-            f"{kind}_{block.name}": f"{kind}_model"
+            rule_of(kind, block): rule_of(kind, SINGLE)
             for kind, planned in BLOCKS.items()
             for block in planned
         }
@@ -133,7 +140,7 @@ def of_job(block, function):
 
 def place_of_job(kind, block):
     """The place of a job's own log and benchmark, without suffix, below LOGS or BENCHMARKS."""
-    return f"{RUN}/{kind}" if block is SINGLE else f"blocks/{kind}_{block.name}"
+    return f"{RUN}/{kind}" if block is SINGLE else f"blocks/{rule_of(kind, block)}"
 
 
 def library_of_job(block, command):

@@ -11,7 +11,7 @@ for block in [SINGLE, *BLOCKS["measure"]]:
     rule:
         """Measure the curvature of runs on training and test data, and their flatness otherwise."""
         name:
-            f"measure_{block.name}"
+            rule_of("measure", block)
         input:
             config=ancient(CONFIG),
             data=of_job(block, data_file),

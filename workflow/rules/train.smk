@@ -41,7 +41,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
     rule:
         """Train runs of one protocol and data set, each from its last checkpoint if it has one."""
         name:
-            f"train_{block.name}"
+            rule_of("train", block)
         input:
             config=ancient(CONFIG),
             data=of_job(block, data_file),

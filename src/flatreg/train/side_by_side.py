@@ -76,9 +76,9 @@ def packed(
         lanes: the arguments of each, all at the same step.
         width: of `filled`.
     """
-    filled_up = filled(lanes, width)
-    shared, own = _shared_and_own([fixed for fixed, _ in filled_up])
-    return shared, own, [carry for _, carry in filled_up]
+    lanes = filled(lanes, width)
+    shared, own = _shared_and_own([fixed for fixed, _ in lanes])
+    return shared, own, [carry for _, carry in lanes]
 
 
 def filled(lanes: Sequence[Any], width: int) -> list[Any]:
