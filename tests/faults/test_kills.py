@@ -154,6 +154,14 @@ def test_signal_to_a_training(
     assert_made_up_for(demo)
 
 
+def test_kill_between_the_runs_of_a_block(demo: Demo) -> None:
+    """Runs that are complete are not repeated with those that the killed block had finished."""
+    process = demo.begin()
+    assert wait_until(process, lambda: (demo.run(BLOCK[1]) / "metrics.json").exists())
+    end(process)
+    assert_made_up_for(demo)
+
+
 def test_kill_a_measurement(demo: Demo, moment: np.random.Generator) -> None:
     process = demo.begin()
     measurement = wait_for_command(process, "flatreg.measure")

@@ -5,6 +5,7 @@
 # Outputs: none
 
 import logging
+from base64 import urlsafe_b64decode
 from collections import Counter
 
 PLAN = f"{RESULTS}/blocks.json"
@@ -54,8 +55,25 @@ def to_measure(run):
 
 
 def has(kind, run):
-    """Whether all files exist that a kind of job writes for a run."""
-    return all(os.path.exists(f"{folder_of(run)}/{name}") for name in FILES_OF[kind])
+    """Whether all files exist that a kind of job writes for a run, and Snakemake will keep them."""
+    paths = [f"{folder_of(run)}/{name}" for name in FILES_OF[kind]]
+    return all(os.path.exists(path) and path not in INCOMPLETE for path in paths)
+
+
+def incomplete_files():
+    """The files that a killed Snakemake marked as begun: it makes them again.
+
+    The name of a marker is that of the file in base64. If it is too long, it is cut into folders,
+    whose names begin with an @.
+    """
+    markers = Path(".snakemake/incomplete")
+    return {
+        urlsafe_b64decode(
+            "".join(part.removeprefix("@") for part in path.relative_to(markers).parts)
+        ).decode()
+        for path in markers.rglob("*")
+        if path.is_file()
+    }
 
 
 def folder_of(run):
@@ -123,6 +141,7 @@ class OneName(logging.Filter):
         return True
 
 
+INCOMPLETE = incomplete_files()
 BLOCKS = planned_blocks()
 extend_options()
 logger.addFilter(OneName())
