@@ -179,8 +179,8 @@ class MeasureSettings:
         examples: number of training examples, and of test examples, over which the loss of H is
             taken.
         subset_seed: of the choice of these examples, and of the probes.
-        target_relative_error: standard error over value, of tr(H) and of tr(H^2); probes are added
-            until both are below it.
+        target_relative_error: standard error over value, of tr(H) and of tr(H^2); where these have
+            no cheap closed form, probes are added until both are below it.
         max_probes: number of probes after which none are added.
         block_probes: probes added at a time.
         lanczos_steps: steps of Lanczos for the largest eigenvalue.

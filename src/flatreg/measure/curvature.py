@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """tr(H) and tr(H^2) from one set of probes.
+    """tr(H) and tr(H^2) from one set of probes, or from none in closed form.
 
     Attributes:
         tr_h: in units of loss / params^2.

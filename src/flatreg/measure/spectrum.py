@@ -14,6 +14,7 @@ import numpy as np
 
 from flatreg import models
 from flatreg.config import MeasureSettings
+from flatreg.measure.closed_form import exact_traces
 from flatreg.measure.curvature import largest_eigenvalue, trace_samples, traces, tridiagonal
 from flatreg.penalty import FirstLayer, ModelError, linen
 from flatreg.penalty.estimators.gram import gram_factor
@@ -28,6 +29,8 @@ def measure_curvature(
     settings: MeasureSettings,
 ) -> dict[str, float | int | bool]:
     """tr(H), tr(H^2) and the largest eigenvalue of the mean task loss, dropout off.
+
+    The traces are exact where the model has a closed form, else estimates from probes.
 
     Args:
         model: of `flatreg.models.build`.
@@ -44,7 +47,7 @@ def measure_curvature(
         jax.device_get(_samples(model, probes, origin, at, jax.random.fold_in(probe_key, block)))
         for block in itertools.count()
     )
-    estimates = traces(
+    estimates = exact_traces(model, params, x, y) or traces(
         blocks, target=settings.target_relative_error, max_probes=settings.max_probes
     )
     starts = jax.random.split(start_key, settings.lanczos_repeats)
