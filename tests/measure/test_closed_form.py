@@ -13,8 +13,10 @@ from jax.flatten_util import ravel_pytree
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.measure.closed_form import exact_traces
+from flatreg.measure.lanes import Lane
 from flatreg.measure.spectrum import measure_curvature
 
+KEY = jax.random.key(1)
 MLP = {"name": "mlp", "dropout": 0.3}
 SETTINGS = MeasureSettings(
     examples=9,
@@ -67,8 +69,7 @@ def test_closed_form_is_the_dense_hessian(
 ) -> None:
     module, params, x, y = problem(model, classes, scale=scale)
     hessian = dense(module, params, x, y)
-    found = exact_traces(module, params, x, y)
-    assert found is not None
+    (found,) = exact_traces(module, [Lane(params, x, y, KEY)])
     assert found.tr_h == (pytest.approx(hessian.trace(), rel=1e-9), 0)
     assert found.tr_h2 == (pytest.approx(np.sum(hessian**2), rel=1e-9), 0)
     assert (found.probes, found.reached) == (0, True)
@@ -84,14 +85,14 @@ def test_other_models_have_none(hidden: list[int], classes: int) -> None:
     x, y = np.ones((9, 5), np.float32), np.zeros(9, int)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False)["params"])
     params = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    assert exact_traces(module, params, x, y) is None
+    assert exact_traces(module, [Lane(params, x, y, KEY)]) is None
 
 
 @pytest.mark.parametrize(("classes", "exact"), [(2, True), (3, False)])
 def test_a_measurement_takes_it_where_there_is_one(classes: int, exact: bool) -> None:
     module, params, x, y = problem(MLP | {"hidden": [7, 4]}, classes)
     hessian = dense(module, params, x, y)
-    found = measure_curvature(module, params, x, y, jax.random.key(1), SETTINGS)
+    (found,) = measure_curvature(module, [Lane(params, x, y, KEY)], SETTINGS)
     assert (found["probes"] == 0) == exact
     for name, truth in (("tr_h", hessian.trace()), ("tr_h2", np.sum(hessian**2))):
         error = found[f"{name}_stderr"]

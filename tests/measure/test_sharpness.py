@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.measure import sharpness
+from flatreg.measure.lanes import Lane
 from flatreg.measure.rescaling import rescaled
 
 SETTINGS = MeasureSettings(
@@ -49,6 +50,11 @@ def problem(name: str, classes: int) -> tuple[Any, Any, jax.Array, jax.Array]:
     params = model.init(keys[2], x, train=False)["params"]
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64) * 1.5 + 0.1, params)
     return model, params, x, y
+
+
+def of_model(model: Any, params: Any, x: jax.Array, y: jax.Array) -> dict[str, float]:
+    (found,) = sharpness.of_models(model, [Lane(params, x, y, jax.random.key(0))], SETTINGS)
+    return found
 
 
 def largest_rise(matrix: np.ndarray, gradient: np.ndarray, radius: float) -> float:
@@ -157,7 +163,7 @@ def test_rescaled_layers_keep_the_function_and_some_measures(factor: float, clas
     other = rescaled(params, factor)
     logits = [model.apply({"params": p}, x, train=False) for p in (params, other)]
     np.testing.assert_allclose(*logits, rtol=1e-12)
-    before, after = (sharpness.of_model(model, p, x, y, SETTINGS) for p in (params, other))
+    before, after = (of_model(model, p, x, y) for p in (params, other))
     changes = {name: after[name] / before[name] - 1 for name in before}
     assert max(abs(change) for name, change in changes.items() if name.startswith("sam_")) > 0.1
     kept = [change for name, change in changes.items() if not name.startswith("sam_")]
@@ -166,7 +172,7 @@ def test_rescaled_layers_keep_the_function_and_some_measures(factor: float, clas
 
 def test_all_measures_have_their_names_and_radii() -> None:
     model, params, x, y = problem("logistic_regression", 4)
-    found = sharpness.of_model(model, params, x, y, SETTINGS)
+    found = of_model(model, params, x, y)
     assert list(found) == [
         *("sam_sharpness_0.05", "sam_sharpness_0.5", "asam_sharpness_0.1", "asam_sharpness_1"),
         *("relative_flatness", "fisher_rao_norm"),

@@ -10,16 +10,16 @@ letters of `flatreg.penalty.estimators.pairs`,
 from __future__ import annotations
 
 import itertools
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from flatreg import models
 from flatreg.measure.curvature import Estimate, Traces
+from flatreg.measure.lanes import Lane, each
 from flatreg.penalty import DenseLayers, Estimator, ModelError, exact, linen, pairs
 from flatreg.penalty.cross_entropy import curvature_root_along
 from flatreg.penalty.pair_products import chain, directions
@@ -28,14 +28,12 @@ from flatreg.penalty.pair_products import chain, directions
 MOST_NUMBERS = 2**27
 
 
-def exact_traces(model: nn.Module, params: Any, x: np.ndarray, y: np.ndarray) -> Traces | None:
+def exact_traces(model: nn.Module, lanes: Sequence[Lane]) -> list[Traces] | None:
     """Both traces of the mean task loss, dropout off, in float64: no probes, standard errors of 0.
 
     Args:
         model: of `flatreg.models.build`.
-        params: its parameters.
-        x: inputs [n, d].
-        y: labels [n].
+        lanes: with its parameters and the examples.
 
     Returns:
         None for other models than one dense layer, or a chain of them with one logit and a
@@ -43,15 +41,20 @@ def exact_traces(model: nn.Module, params: Any, x: np.ndarray, y: np.ndarray) ->
     """
     with jax.enable_x64(True):
         # In single precision a sure prediction leaves rounding of 1 - p and of p - y.
-        params, x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, x))
-        if _estimator(model, params, x) is None:
+        wide = [(*_in_double((lane.params, lane.x)), lane.y) for lane in lanes]
+        if _estimator(model, *wide[0][:2]) is None:
             return None
-        tr_h, tr_h2 = _traces(model, params, x, y)
-    return Traces(Estimate(float(tr_h), 0.0), Estimate(float(tr_h2), 0.0), 0, True)
+        found = jax.device_get(each(_traces, (model,), wide, at_a_time=1))
+    return [
+        Traces(Estimate(float(tr_h), 0.0), Estimate(float(tr_h2), 0.0), 0, True)
+        for tr_h, tr_h2 in found
+    ]
 
 
-# With equal models, all runs of a job share one compilation.
-@partial(jax.jit, static_argnums=0)
+def _in_double(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
+
+
 def _traces(model: nn.Module, params: Any, x: jax.Array, y: jax.Array) -> tuple[Any, Any]:
     network, estimator = _network(model, x), _estimator(model, params, x)
     key = jax.random.key(0)  # of no sketch: all columns and all units are taken

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 import pandas as pd
 
@@ -27,6 +26,7 @@ from flatreg.data.dataset import Dataset, load_dataset
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.measure import sharpness
+from flatreg.measure.lanes import Lane
 from flatreg.measure.solution import (
     has_diverged,
     load_solution,
@@ -76,7 +76,9 @@ def rescale_run(study: Config, folder: Path, dataset: Dataset) -> pd.DataFrame:
     x, y = measured_examples(solution.data, settings)["train"]
     key = probe_key(settings.subset_seed, "train", solution.run.seed)
     measures = {
-        factor: of_params(solution.model, rescaled(solution.params, factor), x, y, key, settings)
+        factor: of_lane(
+            solution.model, Lane(rescaled(solution.params, factor), x, y, key), settings
+        )
         for factor in FACTORS
     }
     named = run_columns(record)
@@ -101,21 +103,15 @@ def rescaled(params: Params, factor: float) -> Params:
     }
 
 
-def of_params(
-    model: Any,
-    params: Params,
-    x: np.ndarray,
-    y: np.ndarray,
-    key: jax.Array,
-    settings: MeasureSettings,
-) -> dict[str, float]:
+def of_lane(model: Any, lane: Lane, settings: MeasureSettings) -> dict[str, float]:
     """Loss, curvature, norm and all other measures by name, as `measure_curvature` takes them."""
-    curvature = measure_curvature(model, params, x, y, key, settings)
+    (curvature,) = measure_curvature(model, [lane], settings)
+    (measures,) = sharpness.of_models(model, [lane], settings)
     return {
-        "loss": float(models.loss_without_dropout(model, params, x, y)),
+        "loss": float(models.loss_without_dropout(model, lane.params, lane.x, lane.y)),
         **{name: curvature[name] for name in CURVATURE},
-        "parameter_norm": float(optax.tree.norm(params)),
-        **sharpness.of_model(model, params, x, y, settings),
+        "parameter_norm": float(optax.tree.norm(lane.params)),
+        **measures,
     }
 
 

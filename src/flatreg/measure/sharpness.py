@@ -16,7 +16,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ import jax.numpy as jnp
 
 from flatreg import models
 from flatreg.config import MeasureSettings
+from flatreg.measure.lanes import Lane, each
 
 Params = Any
 Loss = Callable[[Params], jax.Array]
@@ -34,39 +35,50 @@ Loss = Callable[[Params], jax.Array]
 ASCENT_STEPS = 20
 
 
-def of_model(
-    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, settings: MeasureSettings
-) -> dict[str, float]:
-    """All measures by name; of a sharpness the radius follows the last underscore.
+def of_models(
+    model: nn.Module, lanes: Sequence[Lane], settings: MeasureSettings
+) -> list[dict[str, float]]:
+    """All measures by name of each lane; of a sharpness the radius follows the last underscore.
 
     Args:
         model: of `flatreg.models.build`.
-        params: its parameters.
-        x: inputs [n, d].
-        y: labels [n].
+        lanes: its parameters and examples.
         settings: with the radii.
     """
-    ones, sizes = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.abs, params)
-    balls = {
-        "sam_sharpness": (ones, settings.sharpness_radii),
-        "asam_sharpness": (sizes, settings.adaptive_radii),
-    }
-    measures = {
-        f"{name}_{radius:g}": _sharpness_of_model(model, params, scale, x, y, radius)
-        for name, (scale, radii) in balls.items()
+    places = [(lane.params, lane.x, lane.y) for lane in lanes]
+    measured = {
+        f"{name}_{radius:g}": each(function, (model,), [(*place, radius) for place in places])
+        for name, (function, radii) in {
+            "sam_sharpness": (_sam_sharpness, settings.sharpness_radii),
+            "asam_sharpness": (_asam_sharpness, settings.adaptive_radii),
+        }.items()
         for radius in radii
     }
-    measures["relative_flatness"] = relative_flatness(model, params, x)
-    measures["fisher_rao_norm"] = fisher_rao_norm(model, params, x, y)
-    return {name: float(value) for name, value in measures.items()}
+    measured["relative_flatness"] = each(
+        relative_flatness, (model,), [(params, x) for params, x, _ in places]
+    )
+    measured["fisher_rao_norm"] = each(fisher_rao_norm, (model,), places)
+    return [
+        {name: float(of_lanes[number]) for name, of_lanes in measured.items()}
+        for number in range(len(lanes))
+    ]
 
 
-# With equal models, all runs of a cell share one compilation.
-@partial(jax.jit, static_argnums=0)
-def _sharpness_of_model(
-    model: nn.Module, params: Params, scale: Params, x: jax.Array, y: jax.Array, radius: jax.Array
+def _sam_sharpness(
+    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, radius: jax.Array
 ) -> jax.Array:
-    return sharpness(lambda p: models.loss_without_dropout(model, p, x, y), params, scale, radius)
+    ones = jax.tree.map(jnp.ones_like, params)
+    return sharpness(_loss(model, x, y), params, ones, radius)
+
+
+def _asam_sharpness(
+    model: nn.Module, params: Params, x: jax.Array, y: jax.Array, radius: jax.Array
+) -> jax.Array:
+    return sharpness(_loss(model, x, y), params, jax.tree.map(jnp.abs, params), radius)
+
+
+def _loss(model: nn.Module, x: jax.Array, y: jax.Array) -> Loss:
+    return lambda params: models.loss_without_dropout(model, params, x, y)
 
 
 def sharpness(loss: Loss, params: Params, scale: Params, radius: jax.Array) -> jax.Array:

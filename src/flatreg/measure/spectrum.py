@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -15,64 +15,102 @@ import numpy as np
 from flatreg import models
 from flatreg.config import MeasureSettings
 from flatreg.measure.closed_form import exact_traces
-from flatreg.measure.curvature import largest_eigenvalue, trace_samples, traces, tridiagonal
+from flatreg.measure.curvature import (
+    Estimate,
+    Traces,
+    largest_eigenvalue,
+    trace_samples,
+    traces,
+    tridiagonal,
+)
+from flatreg.measure.lanes import Lane, each
 from flatreg.penalty import FirstLayer, ModelError, linen
 from flatreg.penalty.estimators.gram import gram_factor
 
 
 def measure_curvature(
-    model: nn.Module,
-    params: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    key: jax.Array,
-    settings: MeasureSettings,
-) -> dict[str, float | int | bool]:
+    model: nn.Module, lanes: Sequence[Lane], settings: MeasureSettings
+) -> list[dict[str, float | int | bool]]:
     """tr(H), tr(H^2) and the largest eigenvalue of the mean task loss, dropout off.
 
     The traces are exact where the model has a closed form, else estimates from probes.
 
     Args:
         model: of `flatreg.models.build`.
-        params: its parameters.
-        x: inputs [n, d].
-        y: labels [n].
-        key: of probes and start vectors.
+        lanes: its parameters, examples and keys.
         settings: of the probes and of Lanczos.
     """
-    probe_key, start_key = jax.random.split(key)
-    origin, at = reduced(model, params, x, y)
-    probes, steps = settings.block_probes, settings.lanczos_steps
-    blocks = (
-        jax.device_get(_samples(model, probes, origin, at, jax.random.fold_in(probe_key, block)))
-        for block in itertools.count()
+    places = [reduced(model, lane.params, lane.x, lane.y) for lane in lanes]
+    keys = [jax.random.split(lane.key) for lane in lanes]
+    estimates = exact_traces(model, lanes) or _estimated(
+        model, places, [probes for probes, _ in keys], settings
     )
-    estimates = exact_traces(model, params, x, y) or traces(
-        blocks, target=settings.target_relative_error, max_probes=settings.max_probes
-    )
-    starts = jax.random.split(start_key, settings.lanczos_repeats)
-    tridiagonals = [_tridiagonal(model, steps, origin, at, start) for start in starts]
-    largest = largest_eigenvalue(jax.device_get(tridiagonals))
-    return {
-        "examples": len(y),
-        "tr_h": estimates.tr_h.value,
-        "tr_h_stderr": estimates.tr_h.stderr,
-        "tr_h2": estimates.tr_h2.value,
-        "tr_h2_stderr": estimates.tr_h2.stderr,
-        "lambda_max": largest.value,
-        "lambda_max_stderr": largest.stderr,
-        "probes": estimates.probes,
-        "reached": estimates.reached,
-    }
+    largest = _largest(model, places, [starts for _, starts in keys], settings)
+    return [
+        {
+            "examples": len(lane.y),
+            "tr_h": traced.tr_h.value,
+            "tr_h_stderr": traced.tr_h.stderr,
+            "tr_h2": traced.tr_h2.value,
+            "tr_h2_stderr": traced.tr_h2.stderr,
+            "lambda_max": eigenvalue.value,
+            "lambda_max_stderr": eigenvalue.stderr,
+            "probes": traced.probes,
+            "reached": traced.reached,
+        }
+        for lane, traced, eigenvalue in zip(lanes, estimates, largest, strict=True)
+    ]
 
 
-# With equal models, all runs of a job share one compilation.
-@partial(jax.jit, static_argnums=(0, 1))
+def _estimated(
+    model: nn.Module,
+    places: Sequence[tuple[Any, Point]],
+    keys: Sequence[jax.Array],
+    settings: MeasureSettings,
+) -> list[Traces]:
+    """Traces from probes: as many blocks of them as each lane needs, drawn for all lanes."""
+
+    @cache
+    def drawn(block: int) -> list[Any]:
+        own = [
+            (*place, jax.random.fold_in(key, block))
+            for place, key in zip(places, keys, strict=True)
+        ]
+        return jax.device_get(each(_samples, (model, settings.block_probes), own))
+
+    return [
+        traces(
+            (drawn(block)[number] for block in itertools.count()),
+            target=settings.target_relative_error,
+            max_probes=settings.max_probes,
+        )
+        for number in range(len(places))
+    ]
+
+
+def _largest(
+    model: nn.Module,
+    places: Sequence[tuple[Any, Point]],
+    keys: Sequence[jax.Array],
+    settings: MeasureSettings,
+) -> list[Estimate]:
+    """The largest eigenvalue of each lane, from several start vectors."""
+    starts = [jax.random.split(key, settings.lanczos_repeats) for key in keys]
+    repeats = [
+        each(
+            _tridiagonal,
+            (model, settings.lanczos_steps),
+            [(*place, own[repeat]) for place, own in zip(places, starts, strict=True)],
+        )
+        for repeat in range(settings.lanczos_repeats)
+    ]
+    return [largest_eigenvalue(list(own)) for own in zip(*jax.device_get(repeats), strict=True)]
+
+
 def _samples(model: nn.Module, probes: int, origin: Any, at: Any, key: jax.Array) -> Any:
     return trace_samples(reduced_loss(model, at), origin, key, probes)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
 def _tridiagonal(model: nn.Module, steps: int, origin: Any, at: Any, key: jax.Array) -> Any:
     return tridiagonal(reduced_loss(model, at), origin, key, steps)
 
