@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty.dense_layers import Coordinates, DenseLayers
-from flatreg.penalty.first_layer import gram_matrix
+from flatreg.penalty.first_layer import taken_gram
+from flatreg.penalty.subset import Taken
 
 # One array for each layer, from the input to the logits.
 Carried = list[jax.Array]
@@ -25,11 +26,12 @@ class Chain(NamedTuple):
     """What the pairs of examples are computed from.
 
     Attributes:
-        grams: K_l [B, B] for each layer l.
+        grams: K_l [B, B] for each layer l, of those of its parameters that H is taken in.
         inputs: a_1 to a_{L-1}, each [B, h].
         slopes: d_0 to d_{L-2}, each [B, h].
         kernels: W_1 to W_{L-1}.
         logits: [B, C].
+        taken: where H is taken in the parameters of each layer.
     """
 
     grams: list[jax.Array]
@@ -37,6 +39,7 @@ class Chain(NamedTuple):
     slopes: list[jax.Array]
     kernels: list[jax.Array]
     logits: jax.Array
+    taken: tuple[Taken, ...]
 
     def back(self, v: jax.Array) -> Carried:
         """Vectors v [..., B, C] at the logits, carried back to the outputs z of every layer."""
@@ -55,12 +58,11 @@ class Chain(NamedTuple):
 
 def chain(network: DenseLayers, zeta: Coordinates, x: Any) -> Chain:
     """One pass through the layers, and the products of their inputs."""
-    passed, (z, later) = network.forward(zeta), zeta
-    grams = [gram_matrix(x, bias=network.bias, dtype=z.dtype)]
-    for a, (_, bias) in zip(passed.inputs, later, strict=True):
-        grams.append(gram_matrix(a, bias=bias is not None, dtype=z.dtype))
-    kernels = [kernel for kernel, _ in later]
-    return Chain(grams, passed.inputs, passed.slopes, kernels, passed.logits)
+    passed, taken = network.forward(zeta), network.taken(zeta)
+    dtype = passed.logits.dtype
+    grams = [taken_gram(a, of, dtype) for a, of in zip([x, *passed.inputs], taken, strict=True)]
+    kernels = [kernel for kernel, _ in zeta[1]]
+    return Chain(grams, passed.inputs, passed.slopes, kernels, passed.logits, taken)
 
 
 def directions(
@@ -93,7 +95,8 @@ def column_products(layers: Chain, columns: Carried) -> jax.Array:
         flat = s.reshape(count * examples, -1)
         return gram[:, None, :] * (flat @ flat.T).reshape(count, examples, count, examples)
 
-    return sum(map(of_layer, layers.grams, columns))
+    ours = zip(layers.grams, columns, layers.taken, strict=True)
+    return sum(of_layer(gram, s) for gram, s, taken in ours if any(taken))
 
 
 def rest_products(
@@ -110,6 +113,9 @@ def rest_products(
     """
     total = jnp.zeros_like(layers.grams[0])
     for number, (first, last) in enumerate(itertools.combinations(range(len(layers.grams)), 2)):
+        # What a later bias adds to the logits depends on no parameter of an earlier layer.
+        if not (any(layers.taken[first]) and layers.taken[last].kernel):
+            continue
         if last == first + 1:
             paths, crossed = _of_neighbours(layers, columns[first], first)
         else:
