@@ -118,7 +118,7 @@ MUTATIONS = {
 def run_proof(source: Path, chosen: str) -> subprocess.CompletedProcess[str]:
     tests = [
         str(REPOSITORY / "tests/penalty" / name)
-        for name in ("test_proof.py", "test_probes.py", "test_pairs.py")
+        for name in ("test_proof.py", "test_spread.py", "test_probes.py", "test_pairs.py")
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     return subprocess.run(
