@@ -2,7 +2,8 @@
 
 It needs JAX, Flax, Optax, NumPy and matfree alone, and takes under six minutes on a GPU:
 
-1. each estimator in float32 on the device against float64 on the CPU, with the same probes;
+1. each estimator in float32 on the device against float64 on the CPU, with the same probes, at
+   the device's default precision of products and the highest, over six orders of magnitude;
 2. a step of the CIFAR-100 network with each way to compute the penalty, over the plain step;
 3. an epoch of the study's training of that network, with different numbers of lanes side by side;
 4. all runs of that cell from start to end, without files.
@@ -39,7 +40,17 @@ CELL = ("tuned", "cifar100")
 # What the study's search chose for this cell.
 RATES = {"learning_rate": 0.03, "weight_decay": 0.003}
 SMALL = Shape(inputs=12, hidden=(8,), outputs=4, batch=16)
-WAYS = ("plain", "SAM", "gram", "autodiff")
+WAYS = (
+    "plain",
+    "SAM",
+    "autodiff",
+    "gram",
+    "pairs",
+    "pairs, of the training loss",
+    "pairs, Gauss-Newton",
+)
+# Of the inputs that the estimators are checked on.
+SIZES = (1e-3, 1.0, 1e3)
 INTERVAL = 10
 # Of the timed lanes.
 EPOCHS = 2
@@ -78,19 +89,26 @@ def main() -> None:
 
 
 def check_estimators() -> dict[str, Any]:
-    """Relative errors of value and gradient on the device, at two precisions of its products."""
+    """Relative errors of value and gradient, by estimator, precision and size of the inputs."""
     return {
-        f"{name}, {precision}": {"value": value, "gradient": gradient}
-        for name in ("autodiff", "gram")
+        f"{name}, {precision}, inputs of {size:g}": {"value": value, "gradient": gradient}
+        for name in WAYS[2:]
         for precision in ("default", "highest")
-        for value, gradient in [relative_errors(name, precision)]
+        for size in SIZES
+        for value, gradient in [relative_errors(name, precision, size)]
     }
 
 
-def relative_errors(name: str, precision: str) -> tuple[float, float]:
-    """Of an estimate with the probes of one key, and of its gradient, against float64."""
+def relative_errors(name: str, precision: str, size: float = 1.0) -> tuple[float, float]:
+    """Of an estimate with the probes of one key, and of its gradient, against float64.
+
+    Args:
+        name: of the estimator.
+        precision: of the device's matrix products.
+        size: factor of the inputs; the first kernel has its inverse, so the logits stay alike.
+    """
     estimator = jax_steps.estimators(SMALL)[name]
-    start = (networks.parameters(SMALL), *networks.batch(SMALL))
+    start = _resized(size)
     with jax.default_matmul_precision(precision):
         here = _value_and_gradient(estimator, jax.tree.map(jnp.asarray, start))
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
@@ -98,6 +116,13 @@ def relative_errors(name: str, precision: str) -> tuple[float, float]:
         truth = _value_and_gradient(estimator, wide)
     value, gradient = (float(_distance(h, t) / _size(t)) for h, t in zip(here, truth, strict=True))
     return value, gradient
+
+
+def _resized(size: float) -> Any:
+    """Parameters, inputs and labels of the small network."""
+    (kernel, bias), *later = networks.parameters(SMALL)
+    x, y = networks.batch(SMALL)
+    return [(kernel / np.float32(size), bias), *later], x * np.float32(size), y
 
 
 def _value_and_gradient(estimator: penalty.Estimator, start: Any) -> tuple[np.ndarray, np.ndarray]:

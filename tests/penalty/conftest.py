@@ -27,6 +27,13 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture(scope="module")
+def double_precision(quick_compilation: None) -> Iterator[None]:
+    """Compute in float64, for what holds up to rounding."""
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.fixture
 def every_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the mean over all sign vectors for the mean over the probes."""

@@ -14,7 +14,8 @@ from flatreg import penalty
 
 from .every_sign import KEY
 from .problems import Problem, make
-from .test_proof import double_precision  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def problem() -> Problem:

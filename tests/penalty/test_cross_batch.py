@@ -17,7 +17,8 @@ from flatreg import penalty
 from .every_sign import KEY, assert_equal, estimated
 from .problems import Problem, make
 from .test_pairs import dense, of_single_examples
-from .test_proof import double_precision  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def over_all_orders(problem: Problem) -> np.ndarray:

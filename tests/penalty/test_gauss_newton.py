@@ -14,7 +14,8 @@ from flatreg import penalty
 
 from .every_sign import KEY, assert_equal, estimated, with_slope
 from .problems import cross_entropy, make
-from .test_proof import double_precision  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 TRACES = {
     "gauss_newton": lambda g: jnp.sum(g**2),

@@ -164,6 +164,7 @@ MUTATIONS = {
 
 FILES = (
     "test_proof.py",
+    "test_spread.py",
     "test_probes.py",
     "test_pairs.py",
     "test_traces.py",

@@ -15,12 +15,13 @@ from jax.experimental.sparse import BCOO
 from jax.flatten_util import ravel_pytree
 
 from flatreg import penalty
-from flatreg.penalty import hutchinson, linen
+from flatreg.penalty import linen
 from flatreg.penalty.nnx import dense_layers
 
 from .problems import Problem, cross_entropy, make
 from .test_pairs import EXACT, THREE, WAYS, assert_equal, dense, estimated, with_slopes
-from .test_proof import double_precision, over_all_signs  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 KEY = jax.random.key(0)
 TWO = {"width": 2, "hidden": [2], "logits": 2, "batch": 3}
@@ -73,6 +74,7 @@ def test_pairs_of_some_parameters(paths: str, three_layers: Any) -> None:
     assert_equal(found, truth(*batch, mask_of(problem, paths)))
 
 
+@pytest.mark.usefixtures("every_sign")
 @pytest.mark.parametrize("shape", [TWO, FEW], ids=["more examples", "more inputs"])
 @pytest.mark.parametrize(
     "paths",
@@ -82,9 +84,7 @@ def test_gram_of_some_parameters(paths: str, shape: dict[str, Any]) -> None:
     """The mean over all sign vectors."""
     problem = make(seed=2, **shape)
     batch = problem.params, problem.x, problem.y
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hutchinson, "trace_of_square", over_all_signs)
-        found = jax.jit(values_of(penalty.gram(problem.layer, where=where_of(paths))))(*batch)
+    found = jax.jit(values_of(penalty.gram(problem.layer, where=where_of(paths))))(*batch)
     assert_equal(found, dense(problem, HESSIAN)(*batch, mask_of(problem, paths)))
 
 

@@ -17,7 +17,8 @@ from flatreg.penalty.updates import add_penalty
 
 from .every_sign import KEY, assert_equal, estimated, with_slope
 from .problems import Problem, cross_entropy, make
-from .test_proof import double_precision  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 SHAPES = {
     "one hidden layer": {"width": 2, "hidden": [2], "logits": 1, "batch": 3},
