@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 from flatreg import penalty
+from flatreg.penalty import linen
 from flatreg.penalty.nnx import dense_layers, first_layer
 
 from .problems import cross_entropy
@@ -196,6 +198,18 @@ def test_parameters_of_another_model_are_named() -> None:
     params, _ = parts(sequential(nnx.relu, use_bias=False))
     with pytest.raises(penalty.ModelError, match=r"params is .* in layers/0/bias; .*of Sequential"):
         penalty.pairs(network)(params, X, Y, key=KEY)
+
+
+@pytest.mark.parametrize("find", [first_layer, dense_layers])
+def test_a_module_of_linen_is_named(find: Callable[..., Any]) -> None:
+    with pytest.raises(penalty.ModelError, match=r"module is Dense; expected .* nnx .*\.linen$"):
+        find(nn.Dense(3), X, cross_entropy)
+
+
+@pytest.mark.parametrize("find", [linen.first_layer, linen.dense_layers])
+def test_a_model_of_nnx_is_named(find: Callable[..., Any]) -> None:
+    with pytest.raises(penalty.ModelError, match=r"module is Linear; expected .* linen .*\.nnx$"):
+        find(linear(), X, cross_entropy)
 
 
 def test_a_curved_activation_fits_gauss_newton_alone() -> None:

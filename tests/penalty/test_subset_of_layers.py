@@ -97,14 +97,15 @@ def test_exact_of_some_parameters(paths: str) -> None:
         assert_equal(found(problem.params, x, problem.y), truth)
 
 
-def test_all_of_the_parameters_are_what_no_subset_is() -> None:
+@pytest.mark.parametrize("where", [True, [np.True_, np.True_]], ids=["bool", "NumPy's"])
+def test_all_of_the_parameters_are_what_no_subset_is(where: Any) -> None:
     problem = make(seed=4, **TWO | {"activation": "relu"})
     batch = problem.params, problem.x, problem.y
     for build in (
         lambda **where: penalty.gram(problem.layer, **where),
         lambda **where: penalty.pairs(problem.network, **where),
     ):
-        some, whole = build(where=True)(*batch, key=KEY), build()(*batch, key=KEY)
+        some, whole = build(where=where)(*batch, key=KEY), build()(*batch, key=KEY)
         np.testing.assert_allclose(some, whole, rtol=1e-12)
 
 

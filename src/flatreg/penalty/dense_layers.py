@@ -101,7 +101,7 @@ class DenseLayers(NamedTuple):
             passed.inputs.append(a)
             passed.outputs.append(z)
             passed.slopes.append(slope)
-            z = a @ kernel if bias is None else a @ kernel + bias
+            z = a @ kernel if bias is None else a @ kernel + bias[None]
         return passed._replace(logits=z)
 
     def activations(self, count: int) -> tuple[Activation, ...]:

@@ -49,6 +49,7 @@ def first_layer(
         ModelError: there is no such layer, or several, or its kernel is used elsewhere too, or
             collections are missing; the message names the module.
     """
+    _check_module(module)
     params = _variables(module, x, arguments)["params"]
     calls = _dense_calls(module, x, {**(variables or {}), "params": params}, arguments)
     first = only_on_input(_kind(module), calls)
@@ -56,9 +57,7 @@ def first_layer(
 
     def split(params: Any) -> tuple[jax.Array, jax.Array | None, Any]:
         flat = flatten_dict(params)
-        if (*path, "kernel") not in flat:
-            found = f"without {'/'.join((*path, 'kernel'))}, with {', '.join(params)}"
-            raise ModelError("params", found, f"variables['params'] of {type(module).__name__}")
+        _check_kernels(module, [path], flat)
         rest = {where: leaf for where, leaf in flat.items() if where[:-1] != path}
         kernel, shift = (nn.meta.unbox(flat.get((*path, name))) for name in ("kernel", "bias"))
         return kernel, shift if first.bias else None, unflatten_dict(rest)
@@ -81,6 +80,29 @@ def first_layer(
     except (FlaxError, KeyError):
         refuse_second_use(_kind(module))
     return layer
+
+
+def _check_module(module: Any) -> None:
+    """Check that a model is of this kind.
+
+    Raises:
+        ModelError: it is no linen module.
+    """
+    if not isinstance(module, nn.Module):
+        expected = "a Flax linen module; for a model of nnx, the functions of flatreg.penalty.nnx"
+        raise ModelError("module", type(module).__name__, expected)
+
+
+def _check_kernels(module: nn.Module, paths: list[Path], flat: Mapping[Path, Any]) -> None:
+    """Check that parameters hold the kernels of these layers.
+
+    Raises:
+        ModelError: one is missing, as in those of another module or in all variables of this one.
+    """
+    missing = ["/".join((*path, "kernel")) for path in paths if (*path, "kernel") not in flat]
+    if missing:
+        found = f"without {missing[0]}, with {', '.join(dict.fromkeys(name for name, *_ in flat))}"
+        raise ModelError("params", found, f"variables['params'] of {type(module).__name__}")
 
 
 def _kind(module: nn.Module) -> Kind:
@@ -124,6 +146,7 @@ def dense_layers(
         ModelError: the module is not such a chain; the message names the module and what else it
             does.
     """
+    _check_module(module)
     variables = _variables(module, x, arguments)
     calls = _dense_calls(module, x, variables, arguments)
     names = ["/".join(name).removeprefix("params/") for name in flatten_dict(variables)]
@@ -137,6 +160,7 @@ def dense_layers(
 
     def split(params: Any) -> list[Layer]:
         flat = flatten_dict(nn.meta.unbox(params))
+        _check_kernels(module, paths, flat)
         return [(flat[*path, "kernel"], flat.get((*path, "bias"))) for path in paths]
 
     def run(zeta: Coordinates, x: Any, **others: Any) -> jax.Array:

@@ -140,7 +140,14 @@ class _Parts:
     """
 
     def __init__(self, model: nnx.Module) -> None:
-        """Split the model."""
+        """Split the model.
+
+        Raises:
+            ModelError: it is no model of nnx.
+        """
+        if not isinstance(model, nnx.Module):
+            expected = "a Flax nnx module; for one of linen, the functions of flatreg.penalty.linen"
+            raise ModelError("module", type(model).__name__, expected)
         self._graph, params, self._state = nnx.split(model, nnx.Param, ...)
         self.kind = Kind(type(model).__name__, "nnx.Linear")
         self.params = jax.eval_shape(lambda: params)

@@ -45,7 +45,8 @@ class Chain(NamedTuple):
         """Vectors v [..., B, C] at the logits, carried back to the outputs z of every layer."""
         carried = [v]
         for kernel, slope in zip(reversed(self.kernels), reversed(self.slopes), strict=True):
-            carried.append((carried[-1] @ kernel.T) * slope)
+            slopes = jnp.expand_dims(slope, range(v.ndim - slope.ndim))
+            carried.append((carried[-1] @ kernel.T) * slopes)
         return carried[::-1]
 
     def path(self, u: jax.Array, first: int, last: int) -> jax.Array:
@@ -93,7 +94,7 @@ def column_products(layers: Chain, columns: Carried) -> jax.Array:
 
     def of_layer(gram: jax.Array, s: jax.Array) -> jax.Array:
         flat = s.reshape(count * examples, -1)
-        return gram[:, None, :] * (flat @ flat.T).reshape(count, examples, count, examples)
+        return gram[None, :, None, :] * (flat @ flat.T).reshape(count, examples, count, examples)
 
     ours = zip(layers.grams, columns, layers.taken, strict=True)
     return sum(of_layer(gram, s) for gram, s, taken in ours if any(taken))
@@ -130,7 +131,7 @@ def rest_products(
 def _of_neighbours(layers: Chain, s: jax.Array, first: int) -> tuple[jax.Array, jax.Array]:
     """<P_i, P_j> [B, B] and s_i^T P_j a_i [k, B, B] for the path over no layer, P = diag(d)."""
     slope, a = layers.slopes[first], layers.inputs[first]
-    return slope @ slope.T, (s * a) @ slope.T
+    return slope @ slope.T, (s * a[None]) @ slope.T
 
 
 def _of_far(
@@ -144,7 +145,7 @@ def _of_far(
     v = directions(own, far, examples=examples, width=width, dtype=a.dtype)
     carried = layers.path(u, first, last).reshape(examples, -1)
     along = _dots(s, layers.path(v, first, last))
-    return carried @ carried.T, jnp.sum(along * _dots(a, v), axis=-1)
+    return carried @ carried.T, jnp.sum(along * _dots(a, v)[None], axis=-1)
 
 
 def _dots(one: jax.Array, other: jax.Array) -> jax.Array:

@@ -129,7 +129,7 @@ def _read(where: Where, params: Any) -> list[bool]:
 def _is_tree_of_bools(where: Where) -> bool:
     """Whether this is a mask: some modules that are trees can be called too."""
     leaves = jax.tree.leaves(where)
-    return bool(leaves) and all(isinstance(leaf, bool) for leaf in leaves)
+    return bool(leaves) and all(isinstance(leaf, bool | np.bool_) for leaf in leaves)
 
 
 def _spread(where: Where, params: Any) -> list[bool]:

@@ -152,7 +152,8 @@ def _check_batch(examples: int, probes: int | None, target: str, drawn: bool) ->
 
 def _counted(examples: int, target: str, dtype: Any) -> jax.Array:
     """[B, B]: 1 for each pair of examples that the target counts, else 0."""
-    return 1 - (target == "loss") * jnp.eye(examples, dtype=dtype)
+    every = jnp.ones((examples, examples), dtype)
+    return every - jnp.eye(examples, dtype=dtype) if target == "loss" else every
 
 
 def _weights(count: int, examples: int, target: str, drawn: bool, dtype: Any) -> jax.Array:
@@ -190,7 +191,8 @@ def _verify(
         found, assumed = products(zeta, hutchinson.draw(zeta, key, "normal"))
     largest = max(float(jnp.linalg.norm(leaf)) for leaf in found)
     for one, other in zip(found, assumed, strict=True):
-        allowed = 1e-3 * jnp.linalg.norm(one) + 1e-6 * largest
+        rough = max(1e-3, 4 * float(jnp.finfo(one.dtype).eps))
+        allowed = rough * jnp.linalg.norm(one) + 1e-3 * rough * largest
         if not bool(jnp.linalg.norm(one - other) <= allowed):
             raise ModelError(
                 "network",
