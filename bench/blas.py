@@ -27,7 +27,9 @@ def main() -> None:
     """Time both and write the result."""
     arguments = _parse()
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
-    facts = machine.describe() | {"cores": os.cpu_count()} | timing
+    # Threads that wait for each other wait longer where other programs run too.
+    load = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    facts = machine.describe() | load | timing
     result = {"facts": facts, "batch": {str(b): measure(b, timing) for b in BATCHES}}
     write_json(arguments.out, result)
 
