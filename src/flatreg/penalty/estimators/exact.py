@@ -22,6 +22,8 @@ from flatreg.penalty.estimator import Estimator, refuse_arguments
 from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, gram_matrix
 
+TARGET = "tr(H_b^2)"
+
 
 def exact(layer: FirstLayer) -> Estimator:
     """Closed form of tr(H^2), for a model whose first layer's outputs are the logits.
@@ -68,4 +70,4 @@ def exact(layer: FirstLayer) -> Estimator:
                 " fits any loss",
             )
 
-    return Estimator("exact", "tr(H_b^2)", layer.enter, layer.loss, trace, verify)
+    return Estimator("exact", TARGET, layer.enter, layer.loss, trace, verify)

@@ -22,6 +22,8 @@ from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 from flatreg.penalty.manual_axes import axes_of_loss, vary
 
+TARGET = "tr(H_b^2)"
+
 # Rows of which the longest is up to ten times as long as the shortest are all raised alike.
 _MOST = 100
 
@@ -63,7 +65,7 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
             product, like, key, probes=probes, distribution=distribution, axes=axes
         )
 
-    return Estimator("gram", "tr(H_b^2)", layer.enter, layer.loss, trace)
+    return Estimator("gram", TARGET, layer.enter, layer.loss, trace)
 
 
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
