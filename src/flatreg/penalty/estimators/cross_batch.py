@@ -29,6 +29,8 @@ from flatreg.penalty.estimator import Estimator, Params, described
 from flatreg.penalty.estimators.autodiff import Loss, product_of_chosen
 from flatreg.penalty.subset import Where
 
+TARGET = "tr(H^2)"
+
 
 def cross_batch(
     loss: Loss,
@@ -82,7 +84,7 @@ def cross_batch(
             distribution=distribution,
         )
 
-    return Estimator("cross_batch", "tr(H^2)", lambda params, _: params, loss, trace)
+    return Estimator("cross_batch", TARGET, lambda params, _: params, loss, trace)
 
 
 def _every_other(tree: Any, start: int) -> Any:

@@ -24,6 +24,8 @@ from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, taken_gram
 from flatreg.penalty.subset import Where
 
+TARGET = "tr(H_b^2)"
+
 
 def exact(layer: FirstLayer, *, where: Where | None = None) -> Estimator:
     """Closed form of tr(H^2), for a model whose first layer's outputs are the logits.
@@ -75,4 +77,4 @@ def exact(layer: FirstLayer, *, where: Where | None = None) -> Estimator:
             )
 
     enter = partial(layer.enter, where=where)
-    return Estimator("exact", "tr(H_b^2)", enter, layer.loss, trace, verify)
+    return Estimator("exact", TARGET, enter, layer.loss, trace, verify)

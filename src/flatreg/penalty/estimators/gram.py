@@ -24,6 +24,8 @@ from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 from flatreg.penalty.manual_axes import axes_of_loss, vary
 from flatreg.penalty.subset import Taken, Where, partition
 
+TARGET = "tr(H_b^2)"
+
 # Rows of which the longest is up to ten times as long as the shortest are all raised alike.
 _MOST = 100
 
@@ -77,7 +79,7 @@ def gram(
         )
 
     enter = partial(layer.enter, where=where)
-    return Estimator("gram", "tr(H_b^2)", enter, layer.loss, trace)
+    return Estimator("gram", TARGET, enter, layer.loss, trace)
 
 
 def _factor(x: Any, z: jax.Array, taken: Taken) -> jax.Array:

@@ -55,6 +55,9 @@ from flatreg.penalty.estimators.gauss_newton import jacobian_products
 from flatreg.penalty.pair_products import chain, column_products, directions, rest_products
 from flatreg.penalty.subset import Where
 
+# Of `target="batch"` and `curvature="hessian"`.
+TARGET = "tr(H_b^2)"
+
 _TARGETS = ("batch", "loss")
 _CURVATURES = ("hessian", "gauss_newton")
 
