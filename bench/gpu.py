@@ -1,6 +1,8 @@
 """What the penalty and lanes cost on one device: `python -m bench.gpu --help`.
 
-It needs JAX, Flax, Optax, NumPy and matfree alone, and takes under six minutes on a GPU:
+It needs JAX, Flax, Optax, NumPy and matfree alone. On an H200 the first two parts take 1.5 minutes
+each, and the others, which compile for half a minute and more by number of lanes, as long as is
+asked for; `--parts` leaves some to another call, which adds to the same file:
 
 1. each estimator in float32 on the device against float64 on the CPU, with the same probes, at
    the device's default precision of products and the highest, over six orders of magnitude;
@@ -40,6 +42,7 @@ CELL = ("tuned", "cifar100")
 # What the study's search chose for this cell.
 RATES = {"learning_rate": 0.03, "weight_decay": 0.003}
 SMALL = Shape(inputs=12, hidden=(8,), outputs=4, batch=16)
+PARTS = ("checks", "steps", "lanes", "cell")
 WAYS = (
     "plain",
     "SAM",
@@ -59,16 +62,6 @@ EPOCHS = 2
 def main() -> None:
     """Run all parts and write their results."""
     arguments = _parse()
-    device = jax.devices()[0]
-    commit, dirty = code.commit()
-    result: dict[str, Any] = {
-        "device": device.device_kind,
-        "platform": device.platform,
-        "packages": code.versions(),
-        "commit": commit,
-        "dirty": dirty,
-        "synthetic": arguments.data is None,
-    }
     study = read_json(arguments.config)
     dataset = load_dataset(arguments.data) if arguments.data else synthetic(arguments.examples)
     parts = {
@@ -77,12 +70,29 @@ def main() -> None:
         "lanes": partial(time_lanes, study, dataset, arguments.lanes),
         "cell": partial(train_cell, study, dataset, arguments.epochs, arguments.seeds),
     }
-    for name, run in parts.items():
+    result: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
+    for name in arguments.parts:
         clock = time.perf_counter()
-        result[name] = run()
-        result[name]["seconds_of_this_part"] = round(time.perf_counter() - clock, 1)
+        found = parts[name]()
+        seconds = round(time.perf_counter() - clock, 1)
+        facts = describe(synthetic=arguments.data is None)
+        result[name] = {"facts": facts, "seconds": seconds, "found": found}
         print(f"{name}: {result[name]}", flush=True)
         write_json(arguments.out, result)
+
+
+def describe(*, synthetic: bool) -> dict[str, Any]:
+    """Of a part of the result: the device, the packages, the commit and the pictures."""
+    device = jax.devices()[0]
+    commit, dirty = code.commit()
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "packages": code.versions(),
+        "commit": commit,
+        "dirty": dirty,
+        "synthetic": synthetic,
+    }
 
 
 # ── Estimators ────────────────────────────────────────────────────────────────
@@ -296,6 +306,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, required=True, help="the completed config (JSON)")
     parser.add_argument("--data", type=Path, help="prepared CIFAR-100 (default: random pictures)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--examples", type=int, default=50_000, help="of the random pictures")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 10, 50, 250])
     parser.add_argument("--steps", type=int, default=1000, help="in a timed loop")

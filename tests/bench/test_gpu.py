@@ -7,7 +7,7 @@ import pytest
 from bench import gpu
 
 
-@pytest.mark.parametrize("size", gpu.SIZES)
+@pytest.mark.parametrize("size", gpu.SIZES[:1])
 @pytest.mark.parametrize("name", gpu.WAYS[2:])
 def test_estimates_agree_with_float64(name: str, size: float) -> None:
     value, gradient = gpu.relative_errors(name, "highest", size)

@@ -42,7 +42,7 @@ def what_the_readme_names() -> dict[str, Any]:
 
     x = jax.random.normal(jax.random.key(0), (16, 4))
     scope = {"loss": loss, "x": x, "y": jnp.where(x[:, 0] > 0, 1.0, -1.0)}
-    return scope | {"params": jnp.full(4, 0.1), "key": jax.random.key(1), "lam": 100.0, "step": 10}
+    return scope | {"params": jnp.full(4, 0.1), "key": jax.random.key(1), "lam": 100.0}
 
 
 def run(page: str, scope: dict[str, Any]) -> dict[str, Any]:

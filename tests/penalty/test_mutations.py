@@ -132,13 +132,13 @@ MUTATIONS = {
     ),
     "one half with itself": (
         "estimators/cross_batch.py",
-        "half(0), half(1)",
+        "half(0), half(stride)",
         "half(0), half(0)",
         "over_all_pairs",
     ),
     "examples that both halves have": (
         "estimators/cross_batch.py",
-        "leaf[start::2]",
+        "leaf[start::step]",
         "leaf[start:]",
         "over_all_pairs",
     ),

@@ -11,7 +11,7 @@ from flatreg import code
 
 SOURCES = code.members("data.sources")
 MODELS = code.members("models")
-# What each estimator estimates. "auto" is the cheapest of tr(H_b^2) that the model allows.
+# What each estimator estimates. "auto" takes one of tr(H_b^2).
 TARGETS = {"auto": "tr(H_b^2)"} | {
     name: facts["TARGET"] for name, facts in code.members("penalty.estimators").items()
 }
