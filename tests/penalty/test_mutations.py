@@ -154,6 +154,12 @@ MUTATIONS = {
         "any(layers.taken[last]))",
         "pairs_of_some_parameters",
     ),
+    "a bias that H is not taken in, with the first kernel": (
+        "first_layer.py",
+        "gram_matrix(x, bias=taken.bias, dtype=dtype)",
+        "gram_matrix(x, bias=True, dtype=dtype)",
+        "exact_of_some_parameters",
+    ),
     "Hv where H^2 v is meant": (
         "hutchinson.py",
         "jnp.sum(leaf**2)",
