@@ -17,6 +17,8 @@ from matfree import stochtrace
 from bench import networks
 from bench.networks import Shape
 from flatreg import penalty
+from flatreg.penalty.estimators.autodiff import hessian_product
+from flatreg.penalty.estimators.gram import gram_factor
 from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
@@ -82,6 +84,44 @@ def through_matfree(probes: int) -> penalty.Estimator:
     return penalty.Estimator("matfree", lambda p, _: p, loss, trace)
 
 
+def leave_one_out(name: str, integrand: Any, probes: int) -> penalty.Estimator:
+    """One of matfree's leave-one-out estimators, of tr(A^2) in the coordinates of `gram`.
+
+    They project on what the other probes span, as Hutch++ does, and are as free of bias.
+
+    Args:
+        name: of the estimator.
+        integrand: of `matfree.stochtrace`, for products with A^2.
+        probes: number of (normal) probes.
+
+    References:
+        E. N. Epperly, J. A. Tropp, R. J. Webber. XTrace: making the most of every sample in
+        stochastic trace estimation. SIAM J. Matrix Anal. Appl. 45(1), 2024.
+        doi:10.1137/23M1548323.
+    """
+
+    def trace(zeta: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
+        product, like = reduced_product(zeta, x, y)
+        sampler = stochtrace.sampler_normal(like, num=probes)
+        estimate = stochtrace.estimator_leave_one_out(integrand, sampler)
+        return estimate(lambda v: product(product(v)), key)
+
+    return penalty.Estimator(name, LAYER.enter, LAYER.loss, trace)
+
+
+def reduced_product(zeta: Any, x: jax.Array, y: jax.Array) -> tuple[Callable[[Any], Any], Any]:
+    """The map v -> A v of `gram`, and zeros like v."""
+    z, rest = zeta
+    factor = gram_factor(x, bias=True, dtype=z.dtype)
+    along = hessian_product(lambda at: LAYER.loss(at, x, y), zeta)
+
+    def product(v: Any) -> Any:
+        first, others = along((factor @ v[0], v[1]))
+        return factor.T @ first, others
+
+    return product, (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), rest)
+
+
 def estimators(shape: Shape) -> dict[str, penalty.Estimator]:
     """All estimators that apply to a network.
 
@@ -110,9 +150,9 @@ def steps(shape: Shape) -> dict[str, Callable[[], None]]:
     return {name: step(shape, name) for name in ("plain", "SAM", *estimators(shape))}
 
 
-def step(shape: Shape, name: str) -> Callable[[], None]:
-    """One of `steps`."""
-    return _runner(*_prepared(shape, name))
+def step(shape: Shape, way: str | penalty.Estimator) -> Callable[[], None]:
+    """One of `steps`, or one with another estimator."""
+    return _runner(*_prepared(shape, way))
 
 
 def loop_body(shape: Shape, name: str) -> Callable[[Any, jax.Array, jax.Array], Any]:
@@ -134,12 +174,15 @@ def working_bytes(shape: Shape, name: str) -> int:
     return plan.memory_analysis().temp_size_in_bytes
 
 
-def _prepared(shape: Shape, name: str) -> tuple[Update, Any, jax.Array, jax.Array]:
+def _prepared(
+    shape: Shape, way: str | penalty.Estimator
+) -> tuple[Update, Any, jax.Array, jax.Array]:
     optimizer = optax.adam(1e-3)
     simple = {"plain": _plain, "SAM": _sam}
-    if name in simple:
-        return simple[name](optimizer), *_start(shape)
-    return _penalized(estimators(shape)[name], optimizer), *_start(shape)
+    if isinstance(way, str) and way in simple:
+        return simple[way](optimizer), *_start(shape)
+    estimator = estimators(shape)[way] if isinstance(way, str) else way
+    return _penalized(estimator, optimizer), *_start(shape)
 
 
 def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:

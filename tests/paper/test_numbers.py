@@ -72,6 +72,7 @@ def found() -> Sources:
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
         bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},
+        frontier={"networks": {"cifar100": {"spreads": {"gram, 5 probes": 0.2449}}}},
         evidence={
             "claims": pd.DataFrame(
                 {"claim": ["gain"], "protocol": "stated", "p": 0.0004, "verdict": "supported"}

@@ -122,7 +122,8 @@ def test_the_command_writes_every_page(root, tmp_path):
 def test_pages_are_as_the_command_writes_them(root):
     questions = root / readme.QUESTIONS
     bench = root / "bench/results/cost.json"
-    blocks = readme.all_blocks(root / "results/reference", bench, questions)
+    frontier = root / "bench/results/frontier.json"
+    blocks = readme.all_blocks(root / "results/reference", bench, frontier, questions)
     texts = readme.pages(root)
     for path, text in readme.rewritten(texts, blocks).items():
         assert text == texts[path], f"{path}: flatreg readme"

@@ -48,23 +48,31 @@ def main() -> None:
         help="what `make bench` measured (default: %(default)s)",
     )
     parser.add_argument(
+        "--frontier",
+        type=Path,
+        default=Path("bench/results/frontier.json"),
+        help="what `make frontier` measured (default: %(default)s)",
+    )
+    parser.add_argument(
         "--root",
         type=Path,
         default=Path(),
         help="folder with README.md and docs/ (default: the current one)",
     )
     arguments = parser.parse_args()
-    blocks = all_blocks(arguments.reference, arguments.bench, arguments.root / QUESTIONS)
+    questions = arguments.root / QUESTIONS
+    blocks = all_blocks(arguments.reference, arguments.bench, arguments.frontier, questions)
     for path, text in rewritten(pages(arguments.root), blocks).items():
         write_text(path, text)
 
 
-def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
+def all_blocks(reference: Path, bench: Path, frontier: Path, questions: Path) -> dict[str, str]:
     """Every generated block by its name.
 
     Args:
         reference: folder of the reference tables.
         bench: what `make bench` measured (JSON).
+        frontier: what `make frontier` measured (JSON).
         questions: questions of the short answer (YAML).
     """
     ledger = tables.read(reference / "claims.csv", CLAIMS_TABLE)
@@ -77,6 +85,7 @@ def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
         "results": results(of_protocols(summary, main_protocols)),
         "adam": results(adam),
         "cost": cost(read_json(bench)),
+        "frontier": frontier_table(read_json(frontier)),
         "sources": sources(),
         "stages": stages.markdown(tables.read(reference / "stages.csv", stages.TABLE)),
     }
@@ -288,18 +297,55 @@ def cost(bench: dict[str, Any]) -> str:
         memory = networks["cifar100"]["working_bytes"].get(way)
         cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
         lines.append("| " + " | ".join([way, *cells]) + " |")
-    facts = bench["facts"]
-    versions = ", ".join(
-        f"{name} {facts['packages'][name]}" for name in ("jax", "optax", "matfree")
-    )
-    return "\n".join(lines) + (
-        f"\n\n{facts['processor']}, {facts['threads']} threads, {versions};"
-        f" commit {facts['commit'][:10]}.\n"
-    )
+    return "\n".join(lines) + f"\n\n{_machine(bench['facts'])}\n"
 
 
 def _ratios(times: dict[str, float] | None) -> str:
     return "" if times is None else f"{times['ratio']:.2f} / {times['ratio_interval']:.2f}"
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    """A line about where a benchmark ran."""
+    versions = ", ".join(
+        f"{name} {facts['packages'][name]}" for name in ("jax", "optax", "matfree")
+    )
+    where = f"{facts['processor']}, {facts['threads']} threads, {versions}"
+    return f"{where}; commit {facts['commit'][:10]}."
+
+
+def frontier_table(frontier: dict[str, Any]) -> str:
+    """One row per way to compute the penalty: the time that it adds, and its spreads.
+
+    A spread is written at initial / at trained parameters.
+    """
+    networks = frontier["networks"]
+    head = ["", "of"]
+    for name in networks:
+        columns = ("time added", "spread, batch given", "spread, batch drawn")
+        head += [f"{labels.dataset(name)}: {column}" for column in columns]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for way, quantity in frontier["ways"].items():
+        cells = [way, _quantity(quantity)]
+        for network in networks.values():
+            states = network["spreads"][way]
+            cells.append(f"{network['times'][way]['added']:.2f}")
+            cells += [_spreads(states, kind) for kind in ("given", "drawn")]
+        lines.append(f"| {' | '.join(cells)} |")
+    sam = [f"{network['times']['SAM']['added']:.2f} |  | " for network in networks.values()]
+    lines.append(f"| SAM |  | {' | '.join(sam)}|")
+    return "\n".join(lines) + f"\n\n{_machine(frontier['facts'])}\n"
+
+
+def _quantity(quantity: dict[str, str]) -> str:
+    """What a way estimates: of the mini-batch (b) or of the loss; all of H, or G."""
+    letter = {"hessian": "H", "gauss_newton": "G"}[quantity["curvature"]]
+    return f"tr({letter}_b²)" if quantity["target"] == "batch" else f"tr({letter}²)"
+
+
+def _spreads(states: dict[str, Any], kind: str) -> str:
+    """At initial / at trained parameters; rounding is written as 0."""
+    spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
+    return " / ".join("0" if spread < 1e-4 else f"{spread:.2g}" for spread in spreads)
 
 
 def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:

@@ -1,0 +1,121 @@
+"""The bench of spread against time, on networks whose Hessians are small enough to write down."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from bench import frontier, jax_steps, networks
+from bench.frontier import WAYS, Place, Problem, Quantity
+from bench.networks import Shape
+from flatreg.data.splits import Scaling, Split
+
+ONE_LOGIT = Shape(inputs=5, hidden=(6,), outputs=1, batch=8)
+CLASSES = Shape(inputs=5, hidden=(6, 4), outputs=3, batch=8)
+
+
+def place(shape: Shape, large: int | None = None) -> Place:
+    """A small network with 30 examples, and two given mini-batches."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, shape.inputs)).astype(np.float32)
+    y = rng.integers(0, max(2, shape.outputs), 30).astype(np.int32)
+    scaling = Scaling(np.float32(0), np.float32(1))
+    params = jax.tree.map(jnp.asarray, networks.parameters(shape))
+    problem = Problem(shape, 20, 0.05, batches=2, large=large)
+    return Place(problem, Split(x, y, scaling), params)
+
+
+def dense_gradient(params, batch) -> np.ndarray:
+    """The gradient of tr(H^2) by the whole Hessian."""
+    flat, unravel = ravel_pytree(params)
+
+    def square(flat):
+        return jnp.sum(jax.hessian(lambda f: jax_steps.loss(unravel(f), *batch))(flat) ** 2)
+
+    return np.asarray(jax.jit(jax.grad(square))(flat))
+
+
+def spread_of(name: str, here: Place, kind: str, draws: int) -> dict[str, float]:
+    """The spread of one of the ways."""
+    gradient, quantity = frontier.gradient_of(WAYS[name].estimator), WAYS[name].quantity
+    if kind == "given":
+        return frontier.spread_given(here, gradient, frontier.given_truths(here)[quantity], draws)
+    return frontier.spread_drawn(here, gradient, frontier.drawn_truths(here, 0)[quantity], draws)
+
+
+def test_the_truth_of_a_given_batch_is_the_dense_hessian_s() -> None:
+    here = place(CLASSES)
+    truths = frontier.given_truths(here)[Quantity("batch")]
+    batches = frontier.given_batches(here)
+    for truth, batch in zip(truths, batches, strict=True):
+        dense = dense_gradient(here.params, batch)
+        np.testing.assert_allclose(truth.mean, dense, rtol=1e-3, atol=1e-4 * np.abs(dense).max())
+    assert not np.array_equal(batches[0][0], batches[1][0])
+
+
+def test_the_truth_of_the_loss_is_the_dense_hessian_s_of_all_examples() -> None:
+    here = place(CLASSES)
+    examples = here.examples
+    dense = dense_gradient(here.params, (examples.x, examples.y))
+    found = frontier.drawn_truths(here, 0)[Quantity("loss")].mean
+    np.testing.assert_allclose(found, dense, rtol=1e-3, atol=1e-4 * np.abs(dense).max())
+
+
+@pytest.mark.parametrize("quantity", frontier.QUANTITIES, ids=", ".join)
+def test_the_truth_over_batches_is_the_mean_of_draws(quantity: Quantity) -> None:
+    here = place(ONE_LOGIT)
+    exact = frontier.drawn_truths(here, 0)[quantity].mean
+    found = frontier.mean_of_draws(
+        here._replace(problem=here.problem._replace(large=16)), quantity, 600
+    )
+    assert 0 < found.squared_error < 0.1 * found.size
+    assert np.sum((found.mean - exact) ** 2) < 4 * found.squared_error
+
+
+def test_pairs_of_one_logit_have_no_spread_on_a_given_batch() -> None:
+    for name in WAYS:
+        if "pairs" in name:
+            assert abs(spread_of(name, place(ONE_LOGIT), "given", 4)["spread"]) < 1e-8
+
+
+def test_five_probes_have_a_fifth_of_the_spread_of_one() -> None:
+    one, five = (
+        spread_of(f"gram, {m}", place(CLASSES), "given", 600) for m in ("1 probe", "5 probes")
+    )
+    error = np.hypot(one["error"] / 5, five["error"])
+    assert abs(five["spread"] - one["spread"] / 5) < 4 * error < one["spread"] / 5
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_way_has_its_target_as_its_mean(name: str) -> None:
+    for kind in ("given", "drawn"):
+        found = spread_of(name, place(CLASSES), kind, 400)
+        assert abs(found["bias"]) < 0.03 * max(found["spread"], 0.1)
+
+
+def test_the_mini_batch_adds_to_the_spread() -> None:
+    for name in ("gram, 5 probes", "pairs of the loss, 1 sketch"):
+        given, drawn = (spread_of(name, place(ONE_LOGIT), kind, 100) for kind in ("given", "drawn"))
+        assert drawn["spread"] > given["spread"] + 0.1
+
+
+def test_training_takes_each_example_once_an_epoch_and_lowers_the_loss() -> None:
+    here = place(ONE_LOGIT)
+    rows = list(frontier.epochs(30, here.problem))
+    assert len(rows) == 20 * 3
+    assert len(set(np.concatenate(rows[:3]))) == 24
+    after = frontier.trained(here.problem, here.examples, here.params)
+    assert frontier.mean_loss(here._replace(params=after)) < 0.8 * frontier.mean_loss(here)
+
+
+def test_a_whole_problem_is_measured_and_timed() -> None:
+    here = place(CLASSES, large=16)
+    found = frontier.measure_spreads(here.problem, here.examples, draws=4, truth_draws=8)
+    assert set(found["spreads"]) == set(WAYS) == set(frontier.targets())
+    assert found["losses"]["trained"] < found["losses"]["initial"]
+    times = frontier.time_ways(CLASSES, {"rounds": 2, "seconds": 0.01})
+    assert set(times) == {"plain", "SAM", *WAYS}
+    assert times["plain"]["added"] == 0
