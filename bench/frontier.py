@@ -103,9 +103,6 @@ WAYS = {
     "gram, 1 probe": Way(Quantity("batch"), penalty.gram(LAYER, probes=1)),
     "gram, 5 probes": Way(Quantity("batch"), penalty.gram(LAYER, probes=5)),
     "autodiff, 5 probes": Way(Quantity("batch"), penalty.autodiff(jax_steps.loss, probes=5)),
-    "XTrace, 3 probes": Way(
-        Quantity("batch"), leave_one_out("XTrace", stochtrace.leave_one_out_xtrace(), 3)
-    ),
     "XNysTrace, 3 probes": Way(
         Quantity("batch"), leave_one_out("XNysTrace", stochtrace.leave_one_out_xnystrace(), 3)
     ),
@@ -156,7 +153,9 @@ def main() -> None:
     hold_threads(arguments.threads)
     counts = {"draws": arguments.draws, "truth_draws": arguments.truth_draws}
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
-    facts = machine.describe() | {"threads": arguments.threads} | counts | timing
+    # What else ran just before: above a half or so, the times are not those of a quiet machine.
+    load = {"load_before": os.getloadavg()[0]}
+    facts = machine.describe() | {"threads": arguments.threads} | counts | timing | load
     measured = {}
     for name, problem in PROBLEMS.items():
         examples = training_examples(arguments.data, name)
@@ -346,7 +345,7 @@ def spread_given(
     here: Place, gradient: Gradient, truths: list[Truth], draws: int
 ) -> dict[str, float]:
     """The spread of probes, sketches and signs alone, over the given mini-batches."""
-    each = draws // len(truths)
+    each = max(2, draws // len(truths))
 
     def on_batch(number: int, batch: Batch) -> Iterator[jax.Array]:
         for n in range(number * each, (number + 1) * each):
@@ -384,7 +383,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared data (.npz)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
-    parser.add_argument("--draws", type=int, default=128, help="of each way's gradient")
+    parser.add_argument("--draws", type=int, default=256, help="of each way's gradient")
     parser.add_argument("--truth-draws", type=int, default=384, help="whose mean is a truth")
     parser.add_argument("--rounds", type=int, default=15, help="number of turns of each way")
     parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn (s)")

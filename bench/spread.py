@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flatreg.errors import UserError
+
 
 class Truth(NamedTuple):
     """The mean of a random gradient, known exactly or as the mean of many draws.
@@ -80,8 +82,13 @@ def pooled(spreads: list[Spread]) -> dict[str, float]:
     Returns:
         E |g - t|^2 / |t|^2 (`spread`), its standard error over the draws (`error`), and the part
         of it that is bias (`bias`).
+
+    Raises:
+        UserError: a truth's own error is as large as its norm.
     """
     size = np.mean([one.size for one in spreads])
+    if size <= 0:
+        raise UserError("the mean of the draws is lost in its error; take more of them as truth")
     return {
         "spread": float(np.mean([one.distance for one in spreads]) / size),
         "error": float(np.linalg.norm([one.error for one in spreads]) / len(spreads) / size),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bench.spread import Truth, around, averaged, pooled
+from flatreg.errors import UserError
 
 MEAN = np.linspace(1, 2, 50)
 # Of each entry; the squared distance of a draw from the mean is 50 times it.
@@ -45,3 +46,9 @@ def test_a_shifted_gradient_is_found_to_be_biased() -> None:
     found = around(Truth(MEAN), drawn(1000, seed=2, shift=0.3))
     assert found.bias == pytest.approx(50 * 0.3**2, rel=0.1)
     assert found.distance == pytest.approx(50 * (VARIANCE + 0.3**2), rel=0.1)
+
+
+def test_a_truth_that_is_lost_in_its_error_is_one_line() -> None:
+    lost = averaged(drawn(2, seed=0, shift=-1.5))._replace(squared_error=1e6)
+    with pytest.raises(UserError, match="lost in its error; take more"):
+        pooled([around(lost, drawn(2, seed=1))])
