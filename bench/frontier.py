@@ -112,6 +112,8 @@ WAYS = {
     "pairs of the loss, 2 sketches": of_pairs("loss", 2),
     "pairs of the loss, Gauss-Newton, 1 sketch": of_pairs("loss", 1, "gauss_newton"),
 }
+# With one logit there is nothing to sketch, and any number of sketches is the same way.
+OF_CLASSES = ["pairs of the loss, 2 sketches"]
 # Every quantity exactly, from all pairs of the examples.
 EXACT = {quantity: of_pairs(quantity.target, None, quantity.curvature) for quantity in QUANTITIES}
 # The ways whose draws make a truth that is not exact.
@@ -198,10 +200,15 @@ def targets() -> dict[str, dict[str, str]]:
 # ── Time ──────────────────────────────────────────────────────────────────────
 
 
+def ways_of(shape: Shape) -> dict[str, Way]:
+    """The ways that differ on a network."""
+    return {n: way for n, way in WAYS.items() if shape.outputs > 1 or n not in OF_CLASSES}
+
+
 def time_ways(shape: Shape, timing: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Ratios of the steps of all ways to the plain one, and the plain steps that each adds."""
     steps: dict[str, str | penalty.Estimator] = {name: name for name in ("plain", "SAM")}
-    steps |= {name: way.estimator for name, way in WAYS.items()}
+    steps |= {name: way.estimator for name, way in ways_of(shape).items()}
     runs = {name: timed(jax_steps.step(shape, step)) for name, step in steps.items()}
     found = ratios(take_turns(runs, **timing))
     return {name: row | {"added": row["ratio"] - 1} for name, row in found.items()}
@@ -223,14 +230,15 @@ def measure_spreads(
     """
     initial = jax.tree.map(jnp.asarray, networks.parameters(problem.shape))
     states = {"initial": initial, "trained": trained(problem, examples, initial)}
-    result: dict[str, Any] = {"losses": {}, "truth_errors": {}, "spreads": {n: {} for n in WAYS}}
+    ways = ways_of(problem.shape)
+    result: dict[str, Any] = {"losses": {}, "truth_errors": {}, "spreads": {n: {} for n in ways}}
     for state, params in states.items():
         here = Place(problem, examples, params)
         drawn = drawn_truths(here, truth_draws)
         result["losses"][state] = mean_loss(here)
         result["truth_errors"][state] = relative_errors(drawn)
         given = given_truths(here)
-        for name, way in WAYS.items():
+        for name, way in ways.items():
             gradient = gradient_of(way.estimator)
             result["spreads"][name][state] = {
                 "given": spread_given(here, gradient, given[way.quantity], draws),

@@ -111,6 +111,19 @@ def test_training_takes_each_example_once_an_epoch_and_lowers_the_loss() -> None
     assert frontier.mean_loss(here._replace(params=after)) < 0.8 * frontier.mean_loss(here)
 
 
+def test_with_one_logit_the_number_of_sketches_makes_no_other_way() -> None:
+    here = place(ONE_LOGIT)
+    one, two = (
+        frontier.gradient_of(WAYS[f"pairs of the loss, {k}"].estimator)(
+            here.params, *here.batch(0), jax.random.key(0)
+        )
+        for k in ("1 sketch", "2 sketches")
+    )
+    np.testing.assert_array_equal(one, two)
+    assert set(frontier.ways_of(ONE_LOGIT)) == set(WAYS) - {"pairs of the loss, 2 sketches"}
+    assert set(frontier.ways_of(CLASSES)) == set(WAYS)
+
+
 def test_a_whole_problem_is_measured_and_timed() -> None:
     here = place(CLASSES, large=16)
     found = frontier.measure_spreads(here.problem, here.examples, draws=4, truth_draws=8)

@@ -93,6 +93,7 @@ def found() -> Sources:
         ("config/analysis/alpha", "percent", r"5\%"),
         ("cost/stated/digits/0.1", "", "2.3"),
         ("bench/networks/cifar100/ways/gram/ratio", "", "3.7"),
+        ("frontier/networks/cifar100/spreads/gram, 5 probes", "", "0.24"),
         ("count/runs", "", "2"),
         ("count/stated/diverged", "", "1"),
         ("detectable/stated/digits", "", "3.1"),

@@ -94,6 +94,40 @@ def test_the_cost_has_a_row_a_way_and_a_column_a_network():
     ]
 
 
+def test_the_precision_has_a_row_a_way_and_three_columns_a_network():
+    def network(added, **spreads):
+        times = {way: {"added": added} for way in ("plain", "SAM", *spreads)}
+        states = {
+            way: {
+                state: {"given": {"spread": s}, "drawn": {"spread": 30 * s}}
+                for state, s in zip(("initial", "trained"), both, strict=True)
+            }
+            for way, both in spreads.items()
+        }
+        return {"times": times, "spreads": states}
+
+    facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
+    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
+    ways = {
+        "gram": {"target": "batch", "curvature": "hessian"},
+        "pairs": {"target": "loss", "curvature": "gauss_newton"},
+    }
+    networks = {
+        "cifar100": network(1.234, gram=(0.246, 1.5), pairs=(-1e-9, 0.0009)),
+        "breast_cancer": network(0.5, gram=(1, 2)),
+    }
+    contents = {"facts": facts, "ways": ways, "networks": networks}
+    lines = readme.frontier_table(contents).splitlines()
+    assert lines[0].startswith("|  | of | CIFAR-100: time added | CIFAR-100: spread, batch given |")
+    assert len({line.count("|") for line in lines[:5]}) == 1
+    assert lines[2:5] == [
+        "| gram | tr(H_b²) | 1.23 | 0.25 / 1.5 | 7.4 / 45 | 0.50 | 1 / 2 | 30 / 60 |",
+        "| pairs | tr(G²) | 1.23 | 0 / 0 | 0 / 0.027 |  |  |  |",
+        "| SAM |  | 1.23 |  |  | 0.50 |  |  |",
+    ]
+    assert lines[-1].startswith("A chip, 2 threads, jax 1")
+
+
 def pages(root: Path) -> list[Path]:
     """Return README, CONTRIBUTING and every page of the site."""
     site = sorted((root / "docs").glob("*.md"))
@@ -243,6 +277,12 @@ def test_a_page_shows_the_bench(root):
     bench = read_json(root / "bench/results/cost.json")
     text = (root / "docs/cost.md").read_text(encoding="utf-8")
     assert readme.with_block(text, "cost", readme.cost(bench)) == text
+
+
+def test_a_page_shows_the_precision(root):
+    frontier = read_json(root / "bench/results/frontier.json")
+    text = (root / "docs/cost.md").read_text(encoding="utf-8")
+    assert readme.with_block(text, "frontier", readme.frontier_table(frontier)) == text
 
 
 def test_the_readme_shows_the_answers(root):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,9 +24,13 @@ HUES = {
     ("loss", "gauss_newton"): COLORS[2],
 }
 ROWS = {"given": "mini-batch given", "drawn": "mini-batch drawn"}
-# Below it is what the rounding of float32 leaves of no spread; drawn as 0.
+# What is below it is the rounding of float32, and drawn as 0: of a loss a bit higher, where it
+# would hide the way of the mini-batch that takes the same time.
 NONE = 1e-3
-TIMES = [0.2, 0.5, 1, 2, 5, 10, 20, 50]
+PLACES_OF_NONE = {"batch": NONE, "loss": 2.2 * NONE}
+BAND = (NONE / 1.8, 4 * NONE)
+TIMES = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]
+SIZE = 4.5
 
 
 def draw_frontier(_: Config, frontier: dict[str, Any]) -> Figure:
@@ -39,14 +44,18 @@ def draw_frontier(_: Config, frontier: dict[str, Any]) -> Figure:
     """
     networks = frontier["networks"]
     figure, panels = plt.subplots(
-        len(ROWS), len(networks), figsize=(WIDTH, 4.4), sharex="col", sharey=True, squeeze=False
+        len(ROWS),
+        len(networks),
+        figsize=(WIDTH, 4.4),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
     )
     for column, (name, network) in enumerate(networks.items()):
-        for row, (kind, title) in enumerate(ROWS.items()):
-            axes = panels[row, column]
+        for axes, (kind, title) in zip(panels[:, column], ROWS.items(), strict=True):
             for number, (way, quantity) in enumerate(frontier["ways"].items()):
-                color = HUES[quantity["target"], quantity["curvature"]]
-                draw_way(axes, network, way, kind, color=color, marker=SHAPES[number])
+                if way in network["spreads"]:
+                    draw_way(axes, points(network, way, kind, quantity), number, quantity)
             draw_sam(axes, network["times"]["SAM"]["added"])
             axes.set_title(f"{labels.dataset(name)}, {title}")
         panels[-1, column].set_xlabel("added time (plain steps)")
@@ -57,25 +66,30 @@ def draw_frontier(_: Config, frontier: dict[str, Any]) -> Figure:
     return figure
 
 
+def points(
+    network: dict[str, Any], way: str, kind: str, quantity: dict[str, str]
+) -> tuple[float, list[float]]:
+    """A way's added time, and its spreads at initial and at trained parameters."""
+    spreads = [network["spreads"][way][state][kind]["spread"] for state in ("initial", "trained")]
+    none = PLACES_OF_NONE[quantity["target"]]
+    return network["times"][way]["added"], [s if s > NONE else none for s in spreads]
+
+
 def draw_way(
-    axes: Axes, network: dict[str, Any], way: str, kind: str, *, color: str, marker: str
+    axes: Axes, at: tuple[float, list[float]], number: int, quantity: dict[str, str]
 ) -> None:
-    """A way's two marks, joined: one at initial parameters, one at trained."""
-    states = network["spreads"][way]
-    x = [network["times"][way]["added"]] * 2
-    y = [max(states[state][kind]["spread"], NONE) for state in ("initial", "trained")]
-    axes.plot(x, y, color=color, linewidth=0.5, zorder=1)
-    for value, inside in zip(y, ("white", color), strict=True):
-        axes.plot(
-            x[:1],
-            [value],
-            marker=marker,
-            linestyle="",
-            color=color,
-            markerfacecolor=inside,
-            markersize=4.5,
-            clip_on=False,
-        )
+    """Two marks, joined: an open one at initial parameters, a filled one at trained."""
+    x, spreads = at
+    style = mark(number, quantity)
+    axes.plot([x, x], spreads, color=style["color"], linewidth=0.5, zorder=1)
+    for spread, inside in zip(spreads, ("white", style["color"]), strict=True):
+        axes.plot([x], [spread], markerfacecolor=inside, clip_on=False, **style)
+
+
+def mark(number: int, quantity: dict[str, str]) -> dict[str, Any]:
+    """The mark of the way with this number: the colour says what it estimates."""
+    color = HUES[quantity["target"], quantity["curvature"]]
+    return {"linestyle": "", "marker": SHAPES[number], "markersize": SIZE, "color": color}
 
 
 def draw_sam(axes: Axes, added: float) -> None:
@@ -86,29 +100,35 @@ def draw_sam(axes: Axes, added: float) -> None:
 
 
 def scale(panels: Any) -> None:
-    """Logarithmic axes, with 0 in the place of `NONE`."""
+    """Logarithmic axes; a grey band is 0, in the rows where something is drawn there."""
     for axes in panels.flat:
         axes.set(xscale="log", yscale="log")
-        axes.set_xticks(TIMES, [f"{time:g}" for time in TIMES])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_locator(NullLocator())
-    _, high = panels.flat[0].get_ylim()
-    ticks = [10.0**power for power in range(-2, 4) if 10.0**power <= high]
-    panels.flat[0].set_yticks([NONE, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
-    panels.flat[0].set_ylim(NONE / 1.5, high)
+    for axes in panels[0]:
+        limits = axes.get_xlim()
+        axes.set_xticks(TIMES, [f"{time:g}" for time in TIMES])
+        axes.set_xlim(limits)
+    for row in panels:
+        low, high = row[0].get_ylim()
+        powers = {f"{10.0**power:g}": 10.0**power for power in range(-2, 5)}
+        if low < NONE:
+            low, powers = BAND[0], {"0": np.sqrt(BAND[0] * BAND[1])} | powers
+            for axes in row:
+                axes.axhspan(*BAND, color="0.94", linewidth=0, zorder=-1)
+        row[0].set_yticks(list(powers.values()), list(powers))
+        row[0].set_ylim(low, 1.5 * high)
 
 
 def add_legend(figure: Figure, ways: dict[str, dict[str, str]]) -> None:
-    """Each way's mark, below the panels."""
+    """Each way's mark, and those of the parameters, below the panels."""
     handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=SHAPES[number],
-            color=HUES[quantity["target"], quantity["curvature"]],
-            label=way,
-        )
+        Line2D([], [], label=way, **mark(number, quantity))
         for number, (way, quantity) in enumerate(ways.items())
+    ]
+    plain = {"linestyle": "", "marker": MARKERS[0], "markersize": SIZE, "color": "grey"}
+    handles += [
+        Line2D([], [], label="at initial parameters", markerfacecolor="white", **plain),
+        Line2D([], [], label="at trained parameters", **plain),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

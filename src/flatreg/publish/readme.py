@@ -327,12 +327,12 @@ def frontier_table(frontier: dict[str, Any]) -> str:
     for way, quantity in frontier["ways"].items():
         cells = [way, _quantity(quantity)]
         for network in networks.values():
-            states = network["spreads"][way]
-            cells.append(f"{network['times'][way]['added']:.2f}")
-            cells += [_spreads(states, kind) for kind in ("given", "drawn")]
+            cells += _precision(network, way) if way in network["times"] else [""] * 3
         lines.append(f"| {' | '.join(cells)} |")
-    sam = [f"{network['times']['SAM']['added']:.2f} |  | " for network in networks.values()]
-    lines.append(f"| SAM |  | {' | '.join(sam)}|")
+    sam = [
+        cell for n in networks.values() for cell in (f"{n['times']['SAM']['added']:.2f}", "", "")
+    ]
+    lines.append(f"| {' | '.join(['SAM', '', *sam])} |")
     return "\n".join(lines) + f"\n\n{_machine(frontier['facts'])}\n"
 
 
@@ -342,10 +342,21 @@ def _quantity(quantity: dict[str, str]) -> str:
     return f"tr({letter}_b²)" if quantity["target"] == "batch" else f"tr({letter}²)"
 
 
-def _spreads(states: dict[str, Any], kind: str) -> str:
-    """At initial / at trained parameters; rounding is written as 0."""
-    spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
-    return " / ".join("0" if spread < 1e-4 else f"{spread:.2g}" for spread in spreads)
+def _precision(network: dict[str, Any], way: str) -> list[str]:
+    """The time that a way adds, and its spreads at initial / at trained parameters."""
+    states = network["spreads"][way]
+    cells = [f"{network['times'][way]['added']:.2f}"]
+    for kind in ("given", "drawn"):
+        spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
+        cells.append(" / ".join(_spread(spread) for spread in spreads))
+    return cells
+
+
+def _spread(value: float) -> str:
+    """Two digits; what is left of none by rounding is 0."""
+    if value < 1e-3:
+        return "0"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:

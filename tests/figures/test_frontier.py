@@ -1,0 +1,122 @@
+"""The figure of spread against time: each way's marks stand where the bench measured them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flatreg.disk.files import read_json
+from flatreg.figures import frontier
+from flatreg.figures.__main__ import drawing_function, read_input
+from flatreg.figures.registry import FIGURES
+from flatreg.figures.style import STYLE
+
+WAYS = {
+    "gram": {"target": "batch", "curvature": "hessian"},
+    "pairs": {"target": "batch", "curvature": "hessian"},
+    "pairs of the loss": {"target": "loss", "curvature": "hessian"},
+    "pairs, more": {"target": "loss", "curvature": "gauss_newton"},
+}
+
+
+def spreads(initial: float, trained: float) -> dict[str, Any]:
+    """A way's spreads, which double where the mini-batch is drawn."""
+    states = {"initial": initial, "trained": trained}
+    kinds = {"given": 1, "drawn": 2}
+    return {s: {kind: {"spread": v * k} for kind, k in kinds.items()} for s, v in states.items()}
+
+
+def network(**ways: tuple[float, float, float]) -> dict[str, Any]:
+    """Of each way, the added time and the spreads at initial and at trained parameters."""
+    added = {"plain": 0.0, "SAM": 0.8} | {name: way[0] for name, way in ways.items()}
+    return {
+        "times": {name: {"added": time} for name, time in added.items()},
+        "spreads": {name: spreads(*way[1:]) for name, way in ways.items()},
+    }
+
+
+MADE_UP = {
+    "ways": WAYS,
+    "networks": {
+        "breast_cancer": network(
+            **{"gram": (8, 0.1, 0.3), "pairs": (2, 1e-12, -1e-9), "pairs of the loss": (2, 0, 0)}
+        ),
+        "cifar100": network(**dict.fromkeys(WAYS, (3, 0.5, 5))),
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def style() -> Iterator[None]:
+    mpl.use("agg")
+    with mpl.rc_context(STYLE):
+        yield
+    plt.close("all")
+
+
+def marks(axes: Axes) -> list[tuple[str, float, float, bool]]:
+    """Shape and place of each mark, and whether it is filled."""
+    return [
+        (line.get_marker(), *map(float, line.get_xydata()[0]), line.get_mfc() == line.get_color())
+        for line in axes.lines
+        if line.get_marker() in frontier.SHAPES
+    ]
+
+
+def panels(figure: Figure) -> list[list[Axes]]:
+    """The panels, a row for a mini-batch that is given and one for one that is drawn."""
+    return [figure.axes[:2], figure.axes[2:]]
+
+
+def test_each_way_has_two_marks_at_its_time_and_spreads() -> None:
+    given, drawn = panels(frontier.draw_frontier({}, MADE_UP))
+    assert marks(given[0])[:2] == [("o", 8, 0.1, False), ("o", 8, 0.3, True)]
+    assert marks(drawn[0])[:2] == [("o", 8, 0.2, False), ("o", 8, 0.6, True)]
+    assert len(marks(given[1])) == len(marks(drawn[1])) == 2 * len(WAYS)
+    assert len({shape for shape, *_ in marks(given[1])}) == len(WAYS)
+
+
+def test_a_way_that_was_not_measured_on_a_network_has_no_mark_there() -> None:
+    (given, _), _ = panels(frontier.draw_frontier({}, MADE_UP))
+    assert len(marks(given)) == 2 * (len(WAYS) - 1)
+
+
+def test_no_spread_is_drawn_as_0_with_the_targets_apart() -> None:
+    (given, other), _ = panels(frontier.draw_frontier({}, MADE_UP))
+    of_batch, of_loss = {y for shape, _, y, _ in marks(given) if shape in "s^"}
+    bottom, top = frontier.BAND
+    assert bottom < of_batch != of_loss < top
+    assert given.get_ylim() == other.get_ylim()
+    assert given.get_ylim()[0] == bottom
+    assert given.get_yticklabels()[0].get_text() == "0"
+
+
+def test_sam_s_time_is_a_line() -> None:
+    for axes in frontier.draw_frontier({}, MADE_UP).axes:
+        (line,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert list(line.get_xdata()) == [0.8, 0.8]
+        assert axes.texts[0].get_position()[0] == 0.8
+
+
+def test_the_committed_results_are_drawn_whole(root: Path) -> None:
+    """By the registry's row: no mark is cut off, and no panel is without ticks."""
+    row = FIGURES["frontier"]
+    assert row.inputs == ("frontier",)
+    content = read_input("frontier", [root / "bench/results/frontier.json"])
+    assert content == read_json(root / "bench/results/frontier.json")
+    figure = drawing_function(row.function)({}, content)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        at = np.array([(x, y) for _, x, y, _ in marks(axes)])
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        assert np.all((at > (left, low)) & (at < (right, high)))
+        assert sum(low < tick < high for tick in axes.get_yticks()) >= 2
+        assert sum(left < tick < right for tick in axes.get_xticks()) >= 2
