@@ -17,7 +17,8 @@ the mean of draws that serve for nothing else, whose squared standard error is s
 would count as spread or as signal.
 
 Beside the spread stands the time that a way adds to a plain step, in plain steps; all ways and
-sharpness-aware minimization take turns. The exact truths need 12 GB of memory.
+sharpness-aware minimization take turns. Only the times need a quiet machine: `--parts times`
+measures them again and keeps the spreads of the file. The exact truths need 12 GB of memory.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ from flatreg import command, config, machine, penalty
 from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.data.splits import Split
-from flatreg.disk.files import write_json
+from flatreg.disk.files import read_json, write_json
 from flatreg.machine import hold_threads
 
 
@@ -150,26 +151,24 @@ class Place(NamedTuple):
 
 
 def main() -> None:
-    """Measure spread and time on all networks and write them."""
+    """Measure the parts that are asked for, and write them over those of the file."""
     arguments = _parse()
     hold_threads(arguments.threads)
-    counts = {"draws": arguments.draws, "truth_draws": arguments.truth_draws}
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
-    # What else ran just before: above a half or so, the times are not those of a quiet machine.
-    load = {"load_before": os.getloadavg()[0]}
-    facts = machine.describe() | {"threads": arguments.threads} | counts | timing | load
-    measured = {}
-    for name, problem in PROBLEMS.items():
-        examples = training_examples(arguments.data, name)
-        times = time_ways(problem.shape, timing)
-        show(name, times)
-        measured[name] = {
-            **described(problem, examples),
-            "times": times,
-            **measure_spreads(problem, examples, **counts),
-        }
-        show_spreads(measured[name]["spreads"])
-    write_json(arguments.out, {"facts": facts, "ways": targets(), "networks": measured})
+    counts = {"draws": arguments.draws, "truth_draws": arguments.truth_draws}
+    parts = {
+        "times": (timing, partial(measure_times, timing)),
+        "spreads": (counts, partial(measure_spreads, arguments.data, **counts)),
+    }
+    # Before a file is written: from then on, the folder may differ from its commit.
+    facts = machine.describe() | {"threads": arguments.threads, "load_before": os.getloadavg()[0]}
+    result = read_json(arguments.out) if arguments.out.exists() else {"facts": {}}
+    result |= {"ways": targets(), "networks": described()}
+    for part in arguments.parts:
+        options, run = parts[part]
+        result[part] = run()
+        result["facts"][part] = facts | options
+        write_json(arguments.out, result)
 
 
 def training_examples(folder: Path, name: str) -> Split:
@@ -180,21 +179,14 @@ def training_examples(folder: Path, name: str) -> Split:
     return splits.prepare(load_dataset(folder / f"{name}.npz"), settings).train
 
 
-def described(problem: Problem, examples: Split) -> dict[str, Any]:
-    """What was measured, in words and numbers."""
-    exact = "exact, from all pairs of the training examples"
-    means = f"mean of draws; of a loss, on {problem.large} examples each"
-    return {
-        **problem._asdict(),
-        "shape": problem.shape._asdict(),
-        "examples": len(examples.y),
-        "truth": exact if problem.large is None else means,
-    }
-
-
 def targets() -> dict[str, dict[str, str]]:
     """What each way estimates."""
     return {name: way.quantity._asdict() for name, way in WAYS.items()}
+
+
+def described() -> dict[str, Any]:
+    """What is measured on."""
+    return {n: one._asdict() | {"shape": one.shape._asdict()} for n, one in PROBLEMS.items()}
 
 
 # ── Time ──────────────────────────────────────────────────────────────────────
@@ -205,21 +197,33 @@ def ways_of(shape: Shape) -> dict[str, Way]:
     return {n: way for n, way in WAYS.items() if shape.outputs > 1 or n not in OF_CLASSES}
 
 
+def measure_times(timing: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """The times of all ways, by network."""
+    return {name: time_ways(problem.shape, timing) for name, problem in PROBLEMS.items()}
+
+
 def time_ways(shape: Shape, timing: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Ratios of the steps of all ways to the plain one, and the plain steps that each adds."""
     steps: dict[str, str | penalty.Estimator] = {name: name for name in ("plain", "SAM")}
     steps |= {name: way.estimator for name, way in ways_of(shape).items()}
     runs = {name: timed(jax_steps.step(shape, step)) for name, step in steps.items()}
     found = ratios(take_turns(runs, **timing))
+    show(f"{shape.inputs} inputs", found)
     return {name: row | {"added": row["ratio"] - 1} for name, row in found.items()}
 
 
 # ── Spread ────────────────────────────────────────────────────────────────────
 
 
-def measure_spreads(
-    problem: Problem, examples: Split, *, draws: int, truth_draws: int
-) -> dict[str, Any]:
+def measure_spreads(folder: Path, *, draws: int, truth_draws: int) -> dict[str, dict[str, Any]]:
+    """The spreads of all ways, by network."""
+    return {
+        name: spreads_of(problem, training_examples(folder, name), draws, truth_draws)
+        for name, problem in PROBLEMS.items()
+    }
+
+
+def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) -> dict[str, Any]:
     """The spread of each way at initial and at trained parameters.
 
     Args:
@@ -227,24 +231,31 @@ def measure_spreads(
         examples: of its loss.
         draws: of each gradient given mini-batches, and as many drawn with them.
         truth_draws: of gradients whose mean is a truth.
+
+    Returns:
+        The number of examples (`examples`), and by state of the parameters: the mean loss
+        (`losses`), the squared error of each truth over mini-batches relative to its squared norm
+        (`truth_errors`), and of each way the spreads "given" and "drawn" (`ways`).
     """
     initial = jax.tree.map(jnp.asarray, networks.parameters(problem.shape))
     states = {"initial": initial, "trained": trained(problem, examples, initial)}
     ways = ways_of(problem.shape)
-    result: dict[str, Any] = {"losses": {}, "truth_errors": {}, "spreads": {n: {} for n in ways}}
+    losses, errors = {}, {}
+    spreads: dict[str, dict[str, Any]] = {name: {} for name in ways}
     for state, params in states.items():
         here = Place(problem, examples, params)
-        drawn = drawn_truths(here, truth_draws)
-        result["losses"][state] = mean_loss(here)
-        result["truth_errors"][state] = relative_errors(drawn)
-        given = given_truths(here)
+        losses[state] = mean_loss(here)
+        given, drawn = given_truths(here), drawn_truths(here, truth_draws)
+        errors[state] = relative_errors(drawn)
         for name, way in ways.items():
             gradient = gradient_of(way.estimator)
-            result["spreads"][name][state] = {
+            spreads[name][state] = {
                 "given": spread_given(here, gradient, given[way.quantity], draws),
                 "drawn": spread_drawn(here, gradient, drawn[way.quantity], draws),
             }
-    return result
+            show_spreads(name, state, spreads[name][state])
+    counted = {"examples": len(examples.y), "losses": losses, "truth_errors": errors}
+    return counted | {"ways": spreads}
 
 
 def trained(problem: Problem, examples: Split, params: Any) -> Any:
@@ -372,15 +383,13 @@ def spread_drawn(here: Place, gradient: Gradient, truth: Truth, draws: int) -> d
     return pooled([around(truth, here.draws(gradient, range(draws)))])
 
 
-def show_spreads(spreads: dict[str, dict[str, Any]]) -> None:
-    """Print one line per way."""
-    for way, states in spreads.items():
-        cells = [
-            f"{state} {kind} {row['spread']:8.2g} +- {row['error']:.1g} (bias {row['bias']:+.1g})"
-            for state, kinds in states.items()
-            for kind, row in kinds.items()
-        ]
-        print(f"  {way:42} {'  '.join(cells)}", flush=True)
+def show_spreads(way: str, state: str, kinds: dict[str, dict[str, float]]) -> None:
+    """Print a way's spreads."""
+    cells = [
+        f"{kind} {row['spread']:8.2g} +- {row['error']:.1g} (bias {row['bias']:+.1g})"
+        for kind, row in kinds.items()
+    ]
+    print(f"  {way:42} {state:8} {'  '.join(cells)}", flush=True)
 
 
 def _parse() -> argparse.Namespace:
@@ -390,6 +399,9 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared data (.npz)")
+    parser.add_argument(
+        "--parts", nargs="+", choices=("times", "spreads"), default=("times", "spreads")
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
     parser.add_argument("--draws", type=int, default=256, help="of each way's gradient")
     parser.add_argument("--truth-draws", type=int, default=384, help="whose mean is a truth")

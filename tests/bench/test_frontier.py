@@ -12,6 +12,7 @@ from bench import frontier, jax_steps, networks
 from bench.frontier import WAYS, Place, Problem, Quantity
 from bench.networks import Shape
 from flatreg.data.splits import Scaling, Split
+from flatreg.disk.files import read_json
 
 ONE_LOGIT = Shape(inputs=5, hidden=(6,), outputs=1, batch=8)
 CLASSES = Shape(inputs=5, hidden=(6, 4), outputs=3, batch=8)
@@ -126,9 +127,28 @@ def test_with_one_logit_the_number_of_sketches_makes_no_other_way() -> None:
 
 def test_a_whole_problem_is_measured_and_timed() -> None:
     here = place(CLASSES, large=16)
-    found = frontier.measure_spreads(here.problem, here.examples, draws=4, truth_draws=8)
-    assert set(found["spreads"]) == set(WAYS) == set(frontier.targets())
+    found = frontier.spreads_of(here.problem, here.examples, draws=4, truth_draws=8)
+    assert set(found["ways"]) == set(WAYS) == set(frontier.targets())
+    assert found["examples"] == 30
     assert found["losses"]["trained"] < found["losses"]["initial"]
     times = frontier.time_ways(CLASSES, {"rounds": 2, "seconds": 0.01})
     assert set(times) == {"plain", "SAM", *WAYS}
     assert times["plain"]["added"] == 0
+
+
+def test_a_part_is_measured_again_without_the_other(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(frontier, "measure_times", lambda timing: {"made": timing["rounds"]})
+    monkeypatch.setattr(frontier, "measure_spreads", lambda *_, draws, **__: {"made": draws})
+
+    def measure(*flags: str) -> dict:
+        call = ["frontier", "--data", "nowhere", "--out", str(tmp_path / "out.json"), *flags]
+        monkeypatch.setattr("sys.argv", call)
+        frontier.main()
+        return read_json(tmp_path / "out.json")
+
+    first = measure("--rounds", "3", "--draws", "5")
+    again = measure("--rounds", "4", "--draws", "6", "--parts", "times")
+    assert (first["times"], first["spreads"]) == ({"made": 3}, {"made": 5})
+    assert (again["times"], again["spreads"]) == ({"made": 4}, {"made": 5})
+    assert (again["facts"]["times"]["rounds"], again["facts"]["spreads"]["draws"]) == (4, 5)
+    assert set(again["networks"]) == set(frontier.PROBLEMS)

@@ -95,16 +95,18 @@ def test_the_cost_has_a_row_a_way_and_a_column_a_network():
 
 
 def test_the_precision_has_a_row_a_way_and_three_columns_a_network():
-    def network(added, **spreads):
-        times = {way: {"added": added} for way in ("plain", "SAM", *spreads)}
+    def times(added, *ways):
+        return {way: {"added": added} for way in ("plain", "SAM", *ways)}
+
+    def spreads(**ways):
         states = {
             way: {
                 state: {"given": {"spread": s}, "drawn": {"spread": 30 * s}}
                 for state, s in zip(("initial", "trained"), both, strict=True)
             }
-            for way, both in spreads.items()
+            for way, both in ways.items()
         }
-        return {"times": times, "spreads": states}
+        return {"ways": states}
 
     facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
     facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
@@ -112,11 +114,18 @@ def test_the_precision_has_a_row_a_way_and_three_columns_a_network():
         "gram": {"target": "batch", "curvature": "hessian"},
         "pairs": {"target": "loss", "curvature": "gauss_newton"},
     }
-    networks = {
-        "cifar100": network(1.234, gram=(0.246, 1.5), pairs=(-1e-9, 0.0009)),
-        "breast_cancer": network(0.5, gram=(1, 2)),
+    contents = {
+        "facts": {"times": facts},
+        "ways": ways,
+        "times": {
+            "cifar100": times(1.234, "gram", "pairs"),
+            "breast_cancer": times(0.5, "gram"),
+        },
+        "spreads": {
+            "cifar100": spreads(gram=(0.246, 1.5), pairs=(-1e-9, 0.0009)),
+            "breast_cancer": spreads(gram=(1, 2)),
+        },
     }
-    contents = {"facts": facts, "ways": ways, "networks": networks}
     lines = readme.frontier_table(contents).splitlines()
     assert lines[0].startswith("|  | of | CIFAR-100: time added | CIFAR-100: spread, batch given |")
     assert len({line.count("|") for line in lines[:5]}) == 1

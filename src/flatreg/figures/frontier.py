@@ -42,21 +42,23 @@ def draw_frontier(_: Config, frontier: dict[str, Any]) -> Figure:
     Args:
         frontier: contents of bench/results/frontier.json.
     """
-    networks = frontier["networks"]
+    times, spreads = frontier["times"], frontier["spreads"]
     figure, panels = plt.subplots(
         len(ROWS),
-        len(networks),
+        len(times),
         figsize=(WIDTH, 4.4),
         sharex="col",
         sharey="row",
         squeeze=False,
     )
-    for column, (name, network) in enumerate(networks.items()):
+    for column, name in enumerate(times):
+        ways = spreads[name]["ways"]
         for axes, (kind, title) in zip(panels[:, column], ROWS.items(), strict=True):
             for number, (way, quantity) in enumerate(frontier["ways"].items()):
-                if way in network["spreads"]:
-                    draw_way(axes, points(network, way, kind, quantity), number, quantity)
-            draw_sam(axes, network["times"]["SAM"]["added"])
+                if way in ways:
+                    heights = shown(ways[way], kind, quantity["target"])
+                    draw_way(axes, times[name][way]["added"], heights, mark(number, quantity))
+            draw_sam(axes, times[name]["SAM"]["added"])
             axes.set_title(f"{labels.dataset(name)}, {title}")
         panels[-1, column].set_xlabel("added time (plain steps)")
     for axes in panels[:, 0]:
@@ -66,24 +68,17 @@ def draw_frontier(_: Config, frontier: dict[str, Any]) -> Figure:
     return figure
 
 
-def points(
-    network: dict[str, Any], way: str, kind: str, quantity: dict[str, str]
-) -> tuple[float, list[float]]:
-    """A way's added time, and its spreads at initial and at trained parameters."""
-    spreads = [network["spreads"][way][state][kind]["spread"] for state in ("initial", "trained")]
-    none = PLACES_OF_NONE[quantity["target"]]
-    return network["times"][way]["added"], [s if s > NONE else none for s in spreads]
+def shown(states: dict[str, Any], kind: str, target: str) -> list[float]:
+    """The heights of a way's marks: its spreads at initial and at trained parameters."""
+    spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
+    return [spread if spread > NONE else PLACES_OF_NONE[target] for spread in spreads]
 
 
-def draw_way(
-    axes: Axes, at: tuple[float, list[float]], number: int, quantity: dict[str, str]
-) -> None:
+def draw_way(axes: Axes, x: float, heights: list[float], style: dict[str, Any]) -> None:
     """Two marks, joined: an open one at initial parameters, a filled one at trained."""
-    x, spreads = at
-    style = mark(number, quantity)
-    axes.plot([x, x], spreads, color=style["color"], linewidth=0.5, zorder=1)
-    for spread, inside in zip(spreads, ("white", style["color"]), strict=True):
-        axes.plot([x], [spread], markerfacecolor=inside, clip_on=False, **style)
+    axes.plot([x, x], heights, color=style["color"], linewidth=0.5, zorder=1)
+    for height, inside in zip(heights, ("white", style["color"]), strict=True):
+        axes.plot([x], [height], markerfacecolor=inside, clip_on=False, **style)
 
 
 def mark(number: int, quantity: dict[str, str]) -> dict[str, Any]:

@@ -318,22 +318,21 @@ def frontier_table(frontier: dict[str, Any]) -> str:
 
     A spread is written at initial / at trained parameters.
     """
-    networks = frontier["networks"]
+    times, spreads = frontier["times"], frontier["spreads"]
     head = ["", "of"]
-    for name in networks:
+    for name in times:
         columns = ("time added", "spread, batch given", "spread, batch drawn")
         head += [f"{labels.dataset(name)}: {column}" for column in columns]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for way, quantity in frontier["ways"].items():
         cells = [way, _quantity(quantity)]
-        for network in networks.values():
-            cells += _precision(network, way) if way in network["times"] else [""] * 3
+        for name, added in times.items():
+            measured = way in added
+            cells += _precision(added[way], spreads[name]["ways"][way]) if measured else [""] * 3
         lines.append(f"| {' | '.join(cells)} |")
-    sam = [
-        cell for n in networks.values() for cell in (f"{n['times']['SAM']['added']:.2f}", "", "")
-    ]
+    sam = [cell for added in times.values() for cell in (f"{added['SAM']['added']:.2f}", "", "")]
     lines.append(f"| {' | '.join(['SAM', '', *sam])} |")
-    return "\n".join(lines) + f"\n\n{_machine(frontier['facts'])}\n"
+    return "\n".join(lines) + f"\n\n{_machine(frontier['facts']['times'])}\n"
 
 
 def _quantity(quantity: dict[str, str]) -> str:
@@ -342,10 +341,9 @@ def _quantity(quantity: dict[str, str]) -> str:
     return f"tr({letter}_b²)" if quantity["target"] == "batch" else f"tr({letter}²)"
 
 
-def _precision(network: dict[str, Any], way: str) -> list[str]:
+def _precision(times: dict[str, float], states: dict[str, Any]) -> list[str]:
     """The time that a way adds, and its spreads at initial / at trained parameters."""
-    states = network["spreads"][way]
-    cells = [f"{network['times'][way]['added']:.2f}"]
+    cells = [f"{times['added']:.2f}"]
     for kind in ("given", "drawn"):
         spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
         cells.append(" / ".join(_spread(spread) for spread in spreads))
