@@ -56,8 +56,8 @@ class Problem(NamedTuple):
 
     Attributes:
         shape: of the network and its mini-batches.
-        epochs: of plain training.
-        learning_rate: of that training.
+        epochs: of plain training, until its loss is about that of the study's tuned networks.
+        learning_rate: of that training, as the study's search chose it.
         batches: given mini-batches.
         large: examples in a mini-batch of the draws whose mean is the truth of a loss; None if
             the truth is exact, from all pairs of training examples.
@@ -71,7 +71,7 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = {
-    "breast_cancer": Problem(Shape(30, (512, 256), 1, 32), 30, 0.01, batches=8, large=None),
+    "breast_cancer": Problem(Shape(30, (512, 256), 1, 32), 6, 0.01, batches=8, large=None),
     "cifar100": Problem(Shape(), 5, 0.03, batches=1, large=512),
 }
 
@@ -237,8 +237,8 @@ def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) 
         (`losses`), the squared error of each truth over mini-batches relative to its squared norm
         (`truth_errors`), and of each way the spreads "given" and "drawn" (`ways`).
     """
-    initial = jax.tree.map(jnp.asarray, networks.parameters(problem.shape))
-    states = {"initial": initial, "trained": trained(problem, examples, initial)}
+    start = initial(problem.shape)
+    states = {"initial": start, "trained": trained(problem, examples, start)}
     ways = ways_of(problem.shape)
     losses, errors = {}, {}
     spreads: dict[str, dict[str, Any]] = {name: {} for name in ways}
@@ -256,6 +256,14 @@ def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) 
             show_spreads(name, state, spreads[name][state])
     counted = {"examples": len(examples.y), "losses": losses, "truth_errors": errors}
     return counted | {"ways": spreads}
+
+
+def initial(shape: Shape) -> list[tuple[jax.Array, jax.Array]]:
+    """Parameters as Flax draws them for the study: kernels of variance 1/d, biases 0."""
+    return [
+        (jnp.asarray(kernel / np.sqrt(2)), jnp.zeros_like(bias))
+        for kernel, bias in networks.parameters(shape)
+    ]
 
 
 def trained(problem: Problem, examples: Split, params: Any) -> Any:
