@@ -65,7 +65,7 @@ def reverse_over_reverse(probes: int) -> penalty.Estimator:
 
         return jnp.mean(jax.lax.map(one, jax.random.split(key, probes)))
 
-    return penalty.Estimator("reverse over reverse", lambda p, _: p, loss, trace)
+    return penalty.Estimator("reverse over reverse", "tr(H_b^2)", lambda p, _: p, loss, trace)
 
 
 def through_matfree(probes: int) -> penalty.Estimator:
@@ -81,7 +81,7 @@ def through_matfree(probes: int) -> penalty.Estimator:
         )
         return estimate(product, key)
 
-    return penalty.Estimator("matfree", lambda p, _: p, loss, trace)
+    return penalty.Estimator("matfree", "tr(H_b^2)", lambda p, _: p, loss, trace)
 
 
 def leave_one_out(name: str, integrand: Any, probes: int) -> penalty.Estimator:

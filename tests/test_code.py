@@ -123,3 +123,48 @@ def test_no_import_is_hidden_from_the_text() -> None:
     for path in code.LIBRARY.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+# ── The commit ────────────────────────────────────────────────────────────────
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def outer(library: Path, tmp_path: Path) -> Path:
+    """A repository with one commit, that holds a copy of the library."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
+    return tmp_path
+
+
+def test_an_archive_inside_another_repository_has_no_commit(outer: Path) -> None:
+    assert code.commit() == (None, None)
+    git(outer, "add", "flatreg")
+    git(outer, "commit", "-q", "-m", "tracked")
+    assert code.commit() == (git(outer, "rev-parse", "HEAD"), False)
+    (outer / "flatreg/code.py").write_text("EDITED = True")
+    assert code.commit() == (git(outer, "rev-parse", "HEAD"), True)
+
+
+def test_git_s_variables_name_no_other_repository(
+    outer: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(outer, "add", "flatreg")
+    git(outer, "commit", "-q", "-m", "tracked")
+    head, other = git(outer, "rev-parse", "HEAD"), tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert code.commit() == (head, False)
+
+
+def test_the_checkout_may_be_another_users(outer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(outer, "add", "flatreg")
+    git(outer, "commit", "-q", "-m", "tracked")
+    head = git(outer, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert code.commit() == (head, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 from functools import cache
@@ -32,9 +33,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> tuple[str | None, bool | None]:
-    """The commit of the running code, and whether files differ from it; None outside git."""
+    """The commit of the running code, and whether files differ from it; None outside git.
+
+    An archive that is unpacked inside another repository has no commit: that one does not track it.
+    """
     head = _git("rev-parse", "HEAD")
-    if head is None:
+    if head is None or _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None, None
     return head, _git("status", "--porcelain", "--untracked-files=no") != ""
 
@@ -150,10 +154,12 @@ def _sha256(paths: list[Path]) -> str:
 
 
 def _git(*arguments: str) -> str | None:
+    # Git only reads here, so the checkout may be another user's. Its variables may name another
+    # repository, such as that of a hook that runs this command.
+    command = ["git", "-c", "safe.directory=*", "-C", str(LIBRARY), *arguments]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        process = subprocess.run(
-            ["git", "-C", str(LIBRARY), *arguments], capture_output=True, text=True, check=False
-        )
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=outside)
     except FileNotFoundError:
         return None
     return process.stdout.strip() if process.returncode == 0 else None

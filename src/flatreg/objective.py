@@ -60,9 +60,11 @@ def build(
     if "network" in parameters:
         return _of_chain(make, options, model, x, name, reason)
     if "layer" not in parameters:
-        loss = partial(_apply, model, models.task_loss, train=False)
-        task = partial(_apply, model, models.loss_and_hits, train=True)
         logits = partial(_apply, model, lambda logits: logits, train=False)
+        task = partial(_apply, model, models.loss_and_hits, train=True)
+        if "logits" in parameters:
+            return Objective(make(logits, models.task_loss, **options), task, logits, reason)
+        loss = partial(_apply, model, models.task_loss, train=False)
         return Objective(make(loss, **options), task, logits, reason)
     layer = _split(model, x, name)
     of_layer = make(_ending_in(models.task_loss, layer), **options)

@@ -56,6 +56,26 @@ def test_a_sound_paper_compiles_to_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_users_own_tex_has_no_influence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compile_paper(tmp_path, "All is well.") == (0, "")
+    first = (tmp_path / "out.pdf").read_bytes()
+    home = tmp_path / "home"
+    for place in ("texmf/tex/latex", "inputs"):
+        (home / place).mkdir(parents=True)
+        (home / place / "article.cls").write_text("\\errmessage{the user's own class}")
+    (home / "inputs/plain.bst").write_text("the user's own style")
+    (home / ".latexmkrc").write_text('$out_dir = "build";')
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TEXINPUTS", f"{home}/inputs:")
+    monkeypatch.setenv("BSTINPUTS", f"{home}/inputs:")
+    monkeypatch.setenv("max_print_line", "50")
+    assert compile_paper(tmp_path, "All is well.") == (0, "")
+    assert (tmp_path / "out.pdf").read_bytes() == first
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "numbers", "message"),
     [

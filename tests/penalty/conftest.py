@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import jax
 import pytest
 
+from flatreg.penalty import hutchinson
+
+from .every_sign import over_all_signs
+
 
 @pytest.fixture(autouse=True, scope="module")
 def full_precision() -> Iterator[None]:
@@ -21,3 +25,16 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def double_precision(quick_compilation: None) -> Iterator[None]:
+    """Compute in float64, for what holds up to rounding."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def every_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the mean over all sign vectors for the mean over the probes."""
+    monkeypatch.setattr(hutchinson, "mean_over_probes", over_all_signs)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
@@ -19,6 +20,24 @@ PIECEWISE_LINEAR = {
     "relu": jax.nn.relu,
     "leaky_relu": partial(jax.nn.leaky_relu, negative_slope=0.3),
     "identity": lambda z: z,
+}
+
+# Each drawn problem is compiled, so that to shrink one that fails would take minutes.
+DRAWN = settings(
+    max_examples=20, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
+
+# Shapes that the random drawing of the estimators' spread is shown on.
+SHAPES = {
+    "one logit": {"width": 3, "hidden": [], "logits": 1, "batch": 4},
+    "softmax": {"width": 3, "hidden": [], "logits": 4, "batch": 6},
+    "wide inputs": {"width": 9, "hidden": [3], "logits": 3, "batch": 4},
+    "many examples": {"width": 2, "hidden": [3], "logits": 1, "batch": 8},
+    "two hidden layers": {"width": 5, "hidden": [3, 2], "logits": 2, "batch": 3},
+    "no biases": {"width": 6, "hidden": [3], "logits": 3, "batch": 4, "bias": False},
+    "ReLU": {"width": 6, "hidden": [4], "logits": 3, "batch": 4, "activation": "relu"},
+    "a batch of one": {"width": 4, "hidden": [2], "logits": 3, "batch": 1},
+    "equal rows": {"width": 6, "hidden": [2], "logits": 2, "batch": 4, "rows": "repeated"},
 }
 
 
@@ -65,15 +84,15 @@ class Problem(NamedTuple):
         """Mean cross-entropy, without any part of the library."""
         return cross_entropy(self.logits(params, x), y)
 
+    def tr_h2(self, params: Any) -> Any:
+        """||H||_F^2 of the dense Hessian."""
+        flat, unravel = ravel_pytree(params)
+        hessian = jax.hessian(lambda p: self.loss(unravel(p), self.x, self.y))(flat)
+        return jnp.sum(hessian**2)
+
     def truth(self) -> tuple[float, np.ndarray]:
         """||H||_F^2 of the dense Hessian and its gradient [n]."""
-
-        def tr_h2(params: Any) -> Any:
-            flat, unravel = ravel_pytree(params)
-            hessian = jax.hessian(lambda p: self.loss(unravel(p), self.x, self.y))(flat)
-            return jnp.sum(hessian**2)
-
-        value, gradient = jax.jit(jax.value_and_grad(tr_h2))(self.params)
+        value, gradient = jax.jit(jax.value_and_grad(self.tr_h2))(self.params)
         return float(value), np.asarray(ravel_pytree(gradient)[0])
 
     def estimators(self, **settings: Any) -> dict[str, penalty.Estimator]:

@@ -208,6 +208,45 @@ def a_sharded_batch_of_any_kind_gives_what_one_device_gives():
         jax.tree.map(close, alone, together)
 
 
+def rivals(loss):
+    """Estimators, and what each estimates of the Hessian's diagonal on all examples, or on two."""
+
+    def total(z):
+        return jnp.mean(jnp.sum(jnp.cosh(z), axis=1))
+
+    of_logits = total if loss is local else lambda z: jax.lax.pmean(total(z), "data")
+
+    def diagonal(p, x):
+        return jnp.mean(x**2 * jnp.cosh(x * p), axis=0)
+
+    def logits(p, x):
+        return x * p
+
+    yield penalty.hessian_trace(loss, probes=1), lambda p, x: jnp.sum(diagonal(p, x))
+    halves = lambda p, x: jnp.sum(diagonal(p, x[0::2]) * diagonal(p, x[1::2]))  # noqa: E731
+    yield penalty.cross_batch(loss, probes=1), halves
+    square = lambda p, x: jnp.sum(diagonal(p, x) ** 2)  # noqa: E731
+    yield penalty.gauss_newton(logits, of_logits, probes=1), square
+    trace = penalty.gauss_newton_trace(logits, of_logits, probes=1)
+    yield trace, lambda p, x: jnp.sum(diagonal(p, x))
+
+
+def rivals_have_the_traces_of_the_whole_batch_or_of_each_device():
+    for loss in (whole, local):
+        for estimator, truth in rivals(loss):
+
+            def run(p, x, estimator=estimator):
+                value, gradient = jax.value_and_grad(lambda p: estimator(p, x, key=KEY))(p)
+                return mean(value), gradient
+
+            mapped = jax.shard_map(run, mesh=four_devices(), in_specs=(ALL, ROWS), out_specs=ALL)
+            batches = [X] if loss is whole else np.split(np.asarray(X), DEVICES)
+            parts = [jax.value_and_grad(truth)(P, x) for x in batches]
+            value, gradient = jax.jit(mapped)(P, X)
+            close(value, np.mean([part[0] for part in parts]))
+            close(gradient, np.sum([part[1] for part in parts], axis=0))
+
+
 CASES = [
     a_loss_of_all_devices_has_the_hessian_of_the_whole_batch,
     a_loss_of_each_device_has_the_hessian_of_its_own_examples,
@@ -218,6 +257,7 @@ CASES = [
     a_first_layer_has_each_device_s_own_examples,
     a_first_layer_refuses_a_loss_of_all_devices,
     a_sharded_batch_of_any_kind_gives_what_one_device_gives,
+    rivals_have_the_traces_of_the_whole_batch_or_of_each_device,
 ]
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def test_check_finds_a_detached_penalty() -> None:
     detached = dataclasses.replace(
         honest, trace=lambda *batch, key: jax.lax.stop_gradient(honest.trace(*batch, key=key))
     )
-    with pytest.raises(penalty.DetachedError, match=r"tr_h2 is .* gradient is zero though"):
+    with pytest.raises(penalty.DetachedError, match=r"tr\(H_b\^2\) is .* gradient is zero though"):
         penalty.check(detached, PARAMS, X, Y, key=KEY)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from .documented import blocks, run, what_the_readme_names
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_the_page_s_code_runs_in_its_order() -> None:

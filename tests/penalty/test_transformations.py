@@ -22,6 +22,8 @@ from flatreg.penalty import linen
 
 from .problems import make
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PROBLEM = jax.tree.map(
     lambda leaf: (
         jnp.asarray(leaf, jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
@@ -75,9 +77,9 @@ def test_a_scan_with_donated_buffers_is_a_loop(name: str) -> None:
         return (optax.apply_updates(params, updates), state), (value.tr_h2, value.applied)
 
     numbers = jnp.arange(1, 6)
-    looped = (PARAMS, optimizer.init(PARAMS))
+    looped, compiled = (PARAMS, optimizer.init(PARAMS)), jax.jit(step)
     for number in numbers:
-        looped, _ = step(looped, number)
+        looped, _ = compiled(looped, number)
     scanned = jax.jit(lambda carry: jax.lax.scan(step, carry, numbers), donate_argnums=0)
     copy = jax.tree.map(jnp.copy, (PARAMS, optimizer.init(PARAMS)))
     done, (tr_h2, applied) = scanned(copy)

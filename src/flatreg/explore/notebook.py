@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -16,6 +18,9 @@ from flatreg.errors import UserError
 
 # The kernel of the running environment.
 KERNEL = "python3"
+# These name folders of the user's own kernels, templates, settings and start-up files.
+FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
+OTHERS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "PYTHONSTARTUP")
 
 
 def main() -> None:
@@ -29,8 +34,21 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("papermill").setLevel(logging.ERROR)
     parameters = {"dataset": arguments.dataset, "config_file": str(arguments.config)}
-    execute(arguments.template, parameters, arguments.out)
-    write_checked_text(arguments.html, as_html(arguments.out))
+    with tempfile.TemporaryDirectory(prefix="flatreg-notebook-") as folder:
+        leave_out_the_users_files(folder)
+        execute(arguments.template, parameters, arguments.out)
+        write_checked_text(arguments.html, as_html(arguments.out))
+
+
+def leave_out_the_users_files(folder: str) -> None:
+    """Let Jupyter and IPython find an empty folder in place of the user's.
+
+    Args:
+        folder: an empty one.
+    """
+    os.environ |= dict.fromkeys(FOLDERS, folder) | {"JUPYTER_PREFER_ENV_PATH": "1"}
+    for name in OTHERS:
+        os.environ.pop(name, None)
 
 
 def execute(template: Path, parameters: dict[str, str], out: Path) -> None:

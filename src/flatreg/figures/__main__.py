@@ -19,7 +19,7 @@ from flatreg.config import Config, main_protocols
 from flatreg.data.prepared import read_arrays
 from flatreg.disk.files import read_json
 from flatreg.figures.registry import FIGURES
-from flatreg.figures.style import STYLE, SUFFIXES, save
+from flatreg.figures.style import STYLE, SUFFIXES, save, use
 from flatreg.tables.registry import read_named
 
 
@@ -32,7 +32,8 @@ def main() -> None:
     row, study = FIGURES[arguments.name], read_json(arguments.config)
     contents = [read_input(name, getattr(arguments, name)) for name in row.inputs]
     inputs = [of_protocols(content, study, row.protocols) for content in contents]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context():
+        use(STYLE)
         figure = drawing_function(row.function)(study, *inputs)
         for suffix in SUFFIXES:
             save(figure, arguments.out.with_suffix(suffix))

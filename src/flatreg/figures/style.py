@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -47,6 +48,15 @@ STYLE = {
     "svg.hashsalt": "flatreg",
 }
 SUFFIXES = (".pdf", ".svg")
+
+
+def use(style: dict[str, Any]) -> None:
+    """Draw from now on in a style, with Matplotlib's own defaults for what it leaves open.
+
+    The user's matplotlibrc must not reach a figure.
+    """
+    mpl.rcdefaults()
+    mpl.rcParams.update(style)
 
 
 def save(figure: Figure, path: Path) -> None:

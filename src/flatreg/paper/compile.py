@@ -1,6 +1,7 @@
 """Compile the paper and check it.
 
-LaTeX runs without shell escape, in a temporary folder. No PDF is written if a number is undefined
+LaTeX runs without shell escape, in a temporary folder, and reads no settings or packages of the
+user's own. No PDF is written if a number is undefined
 or unused, a reference or citation is undefined, a box is overfull, a character is missing, or a
 number was typed or has no known origin (`flatreg.paper.audit`).
 """
@@ -20,7 +21,12 @@ from flatreg.disk.files import checked_path
 from flatreg.errors import UserError
 from flatreg.paper import audit, provenance
 
-COMMAND = ("latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
+LATEX = ("-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
+COMMAND = ("latexmk", "-norc", "-pdf", *LATEX)
+# Variables of TeX, BibTeX and latexmk begin with these; they can name other files than TeX's own.
+SETTINGS = ("TEX", "BIB", "BST", "LATEXMK", "openout", "openin", "shell_escape", "max_print_line")
+# TeX's folders of the user, whose packages, formats and settings come before the system's.
+OWN = ("TEXMFHOME", "TEXMFCONFIG", "TEXMFVAR")
 # A fixed date, so that the same inputs give the same PDF.
 EPOCH = "1735689600"
 
@@ -70,15 +76,10 @@ def main() -> None:
 
 def compile_in(folder: Path) -> str:
     """Run latexmk on main.tex in a folder and return LaTeX's log."""
-    environment = os.environ | {
-        "SOURCE_DATE_EPOCH": EPOCH,
-        "FORCE_SOURCE_DATE": "1",
-        "max_print_line": "1000",
-    }
     process = subprocess.run(
         [*COMMAND, "main.tex"],
         cwd=folder,
-        env=environment,
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -92,6 +93,18 @@ def compile_in(folder: Path) -> str:
     if process.returncode and complain(text) is None:
         raise UserError(f"latexmk failed: {' '.join(process.stdout.split())[-200:]}")
     return text
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables that LaTeX starts with: those of this process, except TeX's own.
+
+    Args:
+        folder: in which LaTeX runs.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    own = dict.fromkeys(OWN, str(folder / "texmf"))
+    fixed = {"SOURCE_DATE_EPOCH": EPOCH, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
+    return kept | own | fixed
 
 
 def complain(log: str) -> str | None:

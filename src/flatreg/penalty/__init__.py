@@ -8,9 +8,18 @@ weight decay left out; tr(H^2) = ||H||_F^2. An *estimator* is built once,
     exact(layer)        softmax and logistic regression: no probes, no variance
     pairs(network)      dense layers, ReLU between them: products of pairs of examples
 
-and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`.
+and is a differentiable function of the parameters, `estimator(params, x, *labels, key=key)`. Its
+`target` says what it estimates. Others estimate what is penalized in place of the mini-batch's
+tr(H^2):
+
+    cross_batch(loss)                   tr(H^2) of the loss that the mini-batch is a sample of
+    gauss_newton(logits, loss)          tr(G^2), G the Gauss-Newton part of H
+    hessian_trace(loss)                 tr(H)
+    gauss_newton_trace(logits, loss)    tr(G)
+
 `value_and_grad` adds the penalty to a training step, `flatreg.penalty.updates` to an Optax chain;
-`flatreg.penalty.linen` derives the first layer of a Flax module.
+`flatreg.penalty.linen` derives the first layer of a Flax module. `by_layer` says where in the model
+tr(H^2) lies.
 """
 
 from __future__ import annotations
@@ -31,10 +40,15 @@ from flatreg.penalty.errors import (
 )
 from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.estimators.autodiff import autodiff
+from flatreg.penalty.estimators.cross_batch import cross_batch
 from flatreg.penalty.estimators.exact import exact
+from flatreg.penalty.estimators.gauss_newton import gauss_newton
+from flatreg.penalty.estimators.gauss_newton_trace import gauss_newton_trace
 from flatreg.penalty.estimators.gram import gram
+from flatreg.penalty.estimators.hessian_trace import hessian_trace
 from flatreg.penalty.estimators.pairs import pairs
 from flatreg.penalty.first_layer import FirstLayer
+from flatreg.penalty.layers import by_layer
 from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
 
 __all__ = [
@@ -52,9 +66,14 @@ __all__ = [
     "Value",
     "WeightError",
     "autodiff",
+    "by_layer",
     "check",
+    "cross_batch",
     "exact",
+    "gauss_newton",
+    "gauss_newton_trace",
     "gram",
+    "hessian_trace",
     "pairs",
     "plain_value_and_grad",
     "scale",

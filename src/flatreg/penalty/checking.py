@@ -45,9 +45,9 @@ def check(
         ParameterError, LossError, BatchError: as raised by `estimator`.
         ArgumentError: called inside jit or another transformation, where no number is known.
         BatchError: x or the labels are not finite.
-        LossError: the loss or tr(H^2), or its gradient, is not finite.
-        DetachedError: the loss or tr(H^2) changes with the parameters, but its gradient is zero
-            everywhere: some part of it was cut off, for example by `stop_gradient`.
+        LossError: the loss or the estimate, or its gradient, is not finite.
+        DetachedError: the loss or the estimate changes with the parameters, but its gradient is
+            zero everywhere: some part of it was cut off, for example by `stop_gradient`.
         ModelError: the loss is not the one that the estimator assumes, or not `reference`.
     """
     if is_traced((params, x, labels, key, arguments)):
@@ -58,14 +58,14 @@ def check(
     def loss(params: Params) -> jax.Array:
         return estimator.loss(estimator.enter(params, x), x, *labels, **arguments)
 
-    def tr_h2(params: Params) -> jax.Array:
+    def estimate(params: Params) -> jax.Array:
         return estimator(params, x, *labels, key=key, **arguments)
 
     if reference is not None:
         _check_same(loss, lambda p: reference(p, x, *labels, **arguments), params, key)
     moved = jax.tree.map(lambda p: p * (1 + _STEP) + _STEP, params)
-    for function in (loss, tr_h2):
-        _check_derivative(function, params, moved)
+    for name, function in (("loss", loss), (estimator.target, estimate)):
+        _check_derivative(name, function, params, moved)
     if estimator.verify is not None:
         estimator.verify(estimator.enter(params, x), x, *labels, key=key)
 
@@ -80,10 +80,9 @@ def _check_batch(x: Any, *labels: Any) -> None:
 
 
 def _check_derivative(
-    function: Callable[[Params], jax.Array], params: Params, moved: Params
+    name: str, function: Callable[[Params], jax.Array], params: Params, moved: Params
 ) -> None:
     """Check a function's value and gradient in two points."""
-    name = function.__name__
     run = jax.jit(jax.value_and_grad(function))
     here, there = run(params), run(moved)
     if not _is_finite(here):

@@ -1,9 +1,10 @@
-"""The interface of all estimators of tr(H^2), and the checks of their arguments."""
+"""The interface of all estimators, and the checks of their arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,23 +21,30 @@ Coordinates = Any
 
 @dataclass(frozen=True)
 class Estimator:
-    """tr(H^2) of a loss, differentiable in the parameters: `estimator(params, x, ..., key=key)`.
+    """A trace of a loss, differentiable in the parameters: `estimator(params, x, ..., key=key)`.
+
+    Which trace is said by `target`. H_b is the Hessian of the mini-batch's mean loss, H that of the
+    loss that the mini-batch is a sample of; G_b and G are their Gauss-Newton parts.
 
     The work is done in coordinates zeta that are linear in the parameters. Only `enter` uses the
     parameters themselves, so that loss and penalty, differentiated as one function of zeta,
     need only one backward pass through it.
 
     Attributes:
-        name: "autodiff", "gram", "exact" or "pairs".
+        name: of the function that made it, such as "autodiff".
+        target: what the estimate is unbiased for: "tr(H_b^2)", "tr(H^2)", "tr(G_b^2)", "tr(G^2)",
+            "tr(H_b)" or "tr(G_b)".
         enter: `enter(params, x) -> zeta`.
         loss: mean task loss, `loss(zeta, x, *labels, **arguments) -> []`.
         trace: `trace(zeta, x, *labels, key=key, **arguments) -> []`, in units of
-            loss^2 / params^4; the arguments are those of the loss.
+            loss^2 / params^4 for the trace of a square, else of loss / params^2; the arguments are
+            those of the loss.
         verify: `verify(zeta, x, *labels, key=key)`, for an estimator that assumes something about
             the loss: raises ModelError if the assumption fails on this batch.
     """
 
     name: str
+    target: str
     enter: Callable[..., Coordinates]
     loss: Callable[..., jax.Array]
     trace: Callable[..., jax.Array]
@@ -45,7 +53,7 @@ class Estimator:
     def __call__(
         self, params: Params, x: Any, *labels: Any, key: jax.Array, **arguments: Any
     ) -> jax.Array:
-        """Unbiased estimate of tr(H^2) of the batch's mean loss.
+        """Unbiased estimate of `target`.
 
         Raises:
             ParameterError: there are no parameters, or some are not real numbers.
@@ -55,9 +63,9 @@ class Estimator:
                 estimator assumes about the loss fails on this batch.
         """
         check_arguments(self, params, x, *labels, **arguments)
-        tr_h2 = self.trace(self.enter(params, x), x, *labels, key=key, **arguments)
+        estimate = self.trace(self.enter(params, x), x, *labels, key=key, **arguments)
         verify_where_known(self, params, x, *labels)
-        return tr_h2
+        return estimate
 
 
 def check_arguments(
@@ -139,6 +147,12 @@ def refuse_arguments(where: str, arguments: dict[str, Any]) -> None:
             f"given {', '.join(arguments)} by keyword",
             "inputs and labels alone, for this closed form; `gram` fits any loss",
         )
+
+
+def named(function: Callable[..., Any]) -> set[str]:
+    """The arguments that a function names, and that can be given by keyword."""
+    kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return {name for name, found in signature(function).parameters.items() if found.kind in kinds}
 
 
 def is_traced(tree: Any) -> bool:

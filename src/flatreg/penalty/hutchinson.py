@@ -1,6 +1,10 @@
-"""Hutchinson's estimate of tr(A^2) for a symmetric matrix A, given by its products.
+"""Hutchinson's estimates of traces of symmetric matrices, given by their products.
 
-E ||A v||^2 = tr(A^2) for E v = 0, E v v^T = I. With S = A^2, one probe has variance
+With E v = 0 and E v v^T = I, E v.S v = tr(S) for any S. So
+
+    E ||A v||^2 = tr(A^2),    E v.(A v) = tr(A),    E (A v).(B v) = tr(A B)
+
+for symmetric A and B. With S = A^2, S = A or S = (A B + B A) / 2, one probe has variance
 2 (||S||_F^2 - sum_i S_ii^2) if it is Rademacher, and 2 ||S||_F^2 if it is normal.
 
 References:
@@ -44,23 +48,48 @@ def trace_of_square(
         distribution: distribution of their entries.
         axes: of `jax.shard_map`, over which the function of A varies.
     """
+    return mean_over_probes(
+        lambda v: sum(squared_norms(product(v), axes)),
+        like,
+        key,
+        probes=probes,
+        distribution=distribution,
+    )
 
-    def norm(key: jax.Array) -> jax.Array:
-        return _squared_norm(product(draw(like, key, distribution)), axes)
+
+def mean_over_probes(
+    function: Callable[[Any], jax.Array],
+    like: Any,
+    key: jax.Array,
+    *,
+    probes: int,
+    distribution: str,
+) -> jax.Array:
+    """Mean of function(v), an array, over the probes v; the arguments are as above."""
+
+    def of_probe(key: jax.Array) -> jax.Array:
+        return function(draw(like, key, distribution))
 
     keys = jax.random.split(key, probes)
     if probes <= UNROLLED:
-        total = sum([norm(key) for key in keys])
+        total = sum([of_probe(key) for key in keys])
     else:
-        total = jnp.sum(jax.lax.map(norm, keys))
+        total = jnp.sum(jax.lax.map(of_probe, keys), axis=0)
     return total / probes
 
 
-def _squared_norm(tree: Any, axes: Axes) -> jax.Array:
-    """||v||^2, where each device has its own part of a leaf that varies over more than `axes`."""
-    return sum(
-        sum_over(jnp.sum(leaf**2), varying_axes(leaf) - axes) for leaf in jax.tree.leaves(tree)
-    )
+def squared_norms(tree: Any, axes: Axes) -> list[jax.Array]:
+    """||v||^2 of each leaf v.
+
+    Where a leaf varies over more devices than those along `axes`, each device has a part of it.
+    """
+    return [sum_over(jnp.sum(leaf**2), varying_axes(leaf) - axes) for leaf in jax.tree.leaves(tree)]
+
+
+def dot(one: Any, other: Any, axes: Axes) -> jax.Array:
+    """The product u.v of two trees of one structure; `axes` is as in `squared_norms`."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return sum(sum_over(jnp.sum(u * v), varying_axes((u, v)) - axes) for u, v in pairs)
 
 
 Draw = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ from flatreg.penalty.estimator import (
     is_count,
     is_numeric,
     is_real_number,
+    named,
     verify_where_known,
 )
 
@@ -28,7 +28,8 @@ class Value(NamedTuple):
 
     Attributes:
         loss: task loss.
-        tr_h2: the estimate; 0 on a step without one.
+        tr_h2: the estimate, of tr(H^2) or whatever else is the estimator's `target`; 0 on a step
+            without one.
         applied: whether the penalty was applied on this step.
         aux: the auxiliary output of the task; None without `has_aux`.
     """
@@ -50,7 +51,7 @@ def value_and_grad(
     """Loss and gradient of L_task + weight * tr(H^2), with the penalty only on every k-th step.
 
     Args:
-        estimator: estimator of tr(H^2).
+        estimator: estimator of tr(H^2), or of another trace in its place: its `target`.
         interval: k; the penalty is applied if k divides the step.
         task: the loss to train, if it differs from the loss of H, such as by dropout:
             `task(zeta, x, *labels, **arguments) -> []`, in the estimator's coordinates.
@@ -137,14 +138,8 @@ def _arguments_of_h(
     """The choice, from a step's keyword arguments, of those that the loss of H takes too."""
     if shared is None and task is None:
         return dict
-    names = _named(estimator.loss) if shared is None else shared
+    names = named(estimator.loss) if shared is None else shared
     return lambda arguments: {name: arguments[name] for name in arguments if name in names}
-
-
-def _named(function: Callable[..., Any]) -> set[str]:
-    """The arguments that a function names, and that can be given by keyword."""
-    kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-    return {name for name, found in signature(function).parameters.items() if found.kind in kinds}
 
 
 def _plain_step(

@@ -46,7 +46,7 @@ def add_penalty(
     micro-batch of each.
 
     Args:
-        estimator: estimator of tr(H^2).
+        estimator: estimator of tr(H^2), or of another trace in its place: its `target`.
         weight: that of one application (see `scale`), or a schedule of the update's number, from 1.
         key: random key; the n-th update's probes are drawn with `fold_in(key, n)`.
         interval: k; the penalty is added if k divides the update's number.

@@ -14,7 +14,7 @@ import jax
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty.estimator import Estimator, Params
-from flatreg.penalty.manual_axes import axes_of_loss, vary, varying_axes
+from flatreg.penalty.manual_axes import Axes, axes_of_loss, vary, varying_axes
 from flatreg.penalty.subset import Where, select
 
 Loss = Callable[..., jax.Array]
@@ -41,23 +41,33 @@ def autodiff(
     hutchinson.check_probes(probes, distribution)
 
     def trace(params: Params, *batch: Any, key: jax.Array, **arguments: Any) -> jax.Array:
-        chosen, join = select(where, params)
-
-        def of_chosen(chosen: Any) -> jax.Array:
-            return loss(join(chosen), *batch, **arguments)
-
-        axes = axes_of_loss(of_chosen, chosen)
-        chosen = vary(chosen, axes)
+        product, chosen, axes = product_of_chosen(
+            lambda params: loss(params, *batch, **arguments), params, where
+        )
         return hutchinson.trace_of_square(
-            hessian_product(of_chosen, chosen),
-            chosen,
-            key,
-            probes=probes,
-            distribution=distribution,
-            axes=axes,
+            product, chosen, key, probes=probes, distribution=distribution, axes=axes
         )
 
-    return Estimator("autodiff", lambda params, _: params, loss, trace)
+    return Estimator("autodiff", "tr(H_b^2)", lambda params, _: params, loss, trace)
+
+
+def product_of_chosen(
+    loss: Callable[[Params], jax.Array], params: Params, where: Where | None
+) -> tuple[Callable[[Any], Any], Any, Axes]:
+    """The map v -> H v in the parameters that `where` selects, and what probes are drawn for it.
+
+    Returns:
+        The map, the selected parameters, which have the structure of v, and the axes of
+        `jax.shard_map` over which the loss varies.
+    """
+    chosen, join = select(where, params)
+
+    def of_chosen(chosen: Any) -> jax.Array:
+        return loss(join(chosen))
+
+    axes = axes_of_loss(of_chosen, chosen)
+    chosen = vary(chosen, axes)
+    return hessian_product(of_chosen, chosen), chosen, axes
 
 
 def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Callable[[Any], Any]:

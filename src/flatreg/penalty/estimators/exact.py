@@ -68,4 +68,4 @@ def exact(layer: FirstLayer) -> Estimator:
                 " fits any loss",
             )
 
-    return Estimator("exact", layer.enter, layer.loss, trace, verify)
+    return Estimator("exact", "tr(H_b^2)", layer.enter, layer.loss, trace, verify)

@@ -63,7 +63,7 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
             product, like, key, probes=probes, distribution=distribution, axes=axes
         )
 
-    return Estimator("gram", layer.enter, layer.loss, trace)
+    return Estimator("gram", "tr(H_b^2)", layer.enter, layer.loss, trace)
 
 
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:

@@ -50,6 +50,7 @@ from flatreg.penalty.dense_layers import Coordinates, DenseLayers
 from flatreg.penalty.errors import ArgumentError, BatchError, ModelError, ProbeError
 from flatreg.penalty.estimator import Estimator, is_count, refuse_arguments
 from flatreg.penalty.estimators.autodiff import hessian_product
+from flatreg.penalty.estimators.gauss_newton import jacobian_products
 from flatreg.penalty.pair_products import chain, column_products, directions, rest_products
 
 _TARGETS = ("batch", "loss")
@@ -116,7 +117,9 @@ def pairs(
     def verify(zeta: Coordinates, x: Any, *labels: Any, key: jax.Array) -> None:
         _verify(network, curvature, zeta, x, labels, key)
 
-    return Estimator("pairs", network.enter, network.loss_at, trace, verify)
+    matrix = "H" if curvature == "hessian" else "G"
+    named = f"tr({matrix}_b^2)" if target == "batch" else f"tr({matrix}^2)"
+    return Estimator("pairs", named, network.enter, network.loss_at, trace, verify)
 
 
 def _check_options(probes: Any, far: Any, target: str, curvature: str) -> None:
@@ -196,7 +199,8 @@ def _found(
     if curvature == "hessian":
         return hessian_product(lambda at: network.loss_at(at, x, *labels), zeta)
     of_loss = hessian_product(lambda z: network.loss(z, *labels), network.logits(zeta, x))
-    return _gauss_newton_product(lambda at: network.logits(at, x), of_loss, zeta)
+    _, forward, back = jacobian_products(lambda at: network.logits(at, x), zeta)
+    return lambda v: back(of_loss(forward(v)))
 
 
 def _assumed(
@@ -207,20 +211,13 @@ def _assumed(
     def layers(at: Coordinates) -> jax.Array:
         return network.forward(at).logits
 
-    logits = layers(zeta)
-    gauss_newton = _gauss_newton_product(
-        layers, lambda u: curvature_along(logits, u) / logits.shape[0], zeta
-    )
+    logits, forward, back = jacobian_products(layers, zeta)
+
+    def gauss_newton(v: Any) -> Any:
+        return back(curvature_along(logits, forward(v)) / logits.shape[0])
+
     if curvature == "gauss_newton":
         return gauss_newton
     residual = jax.grad(network.loss)(logits, *labels)
     rest = hessian_product(lambda at: jnp.vdot(residual, layers(at)), zeta)
     return lambda v: jax.tree.map(jnp.add, gauss_newton(v), rest(v))
-
-
-def _gauss_newton_product(
-    logits: Callable[[Coordinates], jax.Array], of_loss: Callable[[Any], Any], zeta: Coordinates
-) -> Callable[[Any], Any]:
-    _, forward = jax.linearize(logits, zeta)
-    back = jax.linear_transpose(forward, zeta)
-    return lambda v: back(of_loss(forward(v)))[0]
