@@ -4,15 +4,15 @@ A training with the penalty follows the gradient g of an estimate of tr(H^2). It
 E |g - t|^2 / |t|^2 around its mean t, the gradient of the number that the way estimates, its
 target:
 
-- "batch": tr(H_b^2) of the mini-batch, or tr(G_b^2), the Gauss-Newton part;
-- "loss": tr(H^2), or tr(G^2), of the loss of all training examples.
+- tr(H_b^2) of the mini-batch's loss, or tr(G_b^2), the Gauss-Newton part;
+- tr(H^2), or tr(G^2), of the loss of all training examples.
 
-Each way is measured against its own target alone, in two ways. "given" a mini-batch, only the
-random probes, sketches and signs are drawn; t is exact, from all pairs of the batch's examples. A
-way with target "loss" has the mean over pairs of different examples as its t there. "drawn" with
-the mini-batch, as in training, g varies with the examples too; t is the mean over mini-batches.
-Examples are drawn independently, with replacement: then pairs of different ones are exactly
-unbiased for the loss of all. For a small training set t is exact there too. For a large one it is
+Each way is measured against its own target alone, in two ways. "given" a mini-batch, only random
+probes, sketches, signs and halves are drawn. There t is exact for dense layers, from all pairs of
+the batch's examples; for tr(H^2) and tr(G^2) it is the mean over pairs of different ones. "drawn"
+with the mini-batch, as in training, g varies with the examples too; t is the mean over
+mini-batches. Examples are drawn independently, with replacement: then pairs of different ones are
+exactly unbiased for the loss of all. For a small training set t is exact there too. Elsewhere it is
 the mean of draws that serve for nothing else, whose squared standard error is subtracted where it
 would count as spread or as signal.
 
@@ -31,18 +31,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from matfree import stochtrace
 
-from bench import jax_steps, networks
+from bench import jax_steps
 from bench.cost import REPOSITORY, show
-from bench.jax_steps import LAYER, NETWORK, leave_one_out
-from bench.networks import Shape
 from bench.spread import Truth, around, averaged, pooled
 from bench.turns import ratios, take_turns, timed
+from bench.ways import PROBLEMS, Problem
 from flatreg import command, config, machine, penalty
 from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
@@ -50,79 +47,8 @@ from flatreg.data.splits import Split
 from flatreg.disk.files import read_json, write_json
 from flatreg.machine import hold_threads
 
-
-class Problem(NamedTuple):
-    """A network of the study, and how it is trained and measured here.
-
-    Attributes:
-        shape: of the network and its mini-batches.
-        epochs: of plain training, until its loss is about that of the study's tuned networks.
-        learning_rate: of that training, as the study's search chose it.
-        batches: given mini-batches.
-        large: examples in a mini-batch of the draws whose mean is the truth of a loss; None if
-            the truth is exact, from all pairs of training examples.
-    """
-
-    shape: Shape
-    epochs: int
-    learning_rate: float
-    batches: int
-    large: int | None
-
-
-PROBLEMS = {
-    "breast_cancer": Problem(Shape(30, (512, 256), 1, 32), 6, 0.01, batches=8, large=None),
-    "cifar100": Problem(Shape(), 5, 0.03, batches=1, large=512),
-}
-
-
-class Quantity(NamedTuple):
-    """What a way estimates: `target` and `curvature` as in `flatreg.penalty.pairs`."""
-
-    target: str
-    curvature: str = "hessian"
-
-
-QUANTITIES = [Quantity(t, c) for t in ("batch", "loss") for c in ("hessian", "gauss_newton")]
-
-
-class Way(NamedTuple):
-    """One way to compute the penalty, and what it estimates."""
-
-    quantity: Quantity
-    estimator: penalty.Estimator
-
-
-def of_pairs(target: str, sketches: int | None, curvature: str = "hessian") -> Way:
-    """A way by pairs of examples; without a number of sketches, exact."""
-    far = None if sketches is None else 1
-    options = {"probes": sketches, "far": far, "target": target, "curvature": curvature}
-    return Way(Quantity(target, curvature), penalty.pairs(NETWORK, **options))
-
-
-WAYS = {
-    "gram, 1 probe": Way(Quantity("batch"), penalty.gram(LAYER, probes=1)),
-    "gram, 5 probes": Way(Quantity("batch"), penalty.gram(LAYER, probes=5)),
-    "autodiff, 5 probes": Way(Quantity("batch"), penalty.autodiff(jax_steps.loss, probes=5)),
-    "XNysTrace, 3 probes": Way(
-        Quantity("batch"), leave_one_out("XNysTrace", stochtrace.leave_one_out_xnystrace(), 3)
-    ),
-    "pairs, 2 sketches": of_pairs("batch", 2),
-    "pairs, Gauss-Newton, 2 sketches": of_pairs("batch", 2, "gauss_newton"),
-    "pairs of the loss, 1 sketch": of_pairs("loss", 1),
-    "pairs of the loss, 2 sketches": of_pairs("loss", 2),
-    "pairs of the loss, Gauss-Newton, 1 sketch": of_pairs("loss", 1, "gauss_newton"),
-}
-# With one logit there is nothing to sketch, and any number of sketches is the same way.
-OF_CLASSES = ["pairs of the loss, 2 sketches"]
-# Every quantity exactly, from all pairs of the examples.
-EXACT = {quantity: of_pairs(quantity.target, None, quantity.curvature) for quantity in QUANTITIES}
-# The ways whose draws make a truth that is not exact.
-PRECISE = {
-    Quantity("batch"): WAYS["gram, 5 probes"],
-    Quantity("loss"): of_pairs("loss", 2),
-    **{Quantity(t, "gauss_newton"): of_pairs(t, 4, "gauss_newton") for t in ("batch", "loss")},
-}
+# The targets of the whole loss, and of the mini-batch's beside it.
+OF_LOSS = {"tr(H^2)": "tr(H_b^2)", "tr(G^2)": "tr(G_b^2)"}
 # Where the numbers of draws start that make truths, and those of given mini-batches.
 TRUTHS, GIVEN = 1_000_000, 2_000_000
 
@@ -142,28 +68,39 @@ class Place(NamedTuple):
     def batch(self, number: int, size: int | None = None) -> Batch:
         """Mini-batch with this number: `size` examples, drawn independently with replacement."""
         rng = np.random.default_rng(number)
-        rows = rng.integers(len(self.examples.y), size=size or self.problem.shape.batch)
+        rows = rng.integers(len(self.examples.y), size=size or self.problem.batch)
         return self.examples.inputs(rows), self.examples.y[rows]
 
     def draws(self, gradient: Gradient, numbers: Iterable[int], size: int | None = None) -> Draws:
         """A gradient for each number, its mini-batch drawn too."""
         return (gradient(self.params, *self.batch(n, size), jax.random.key(n)) for n in numbers)
 
+    def given(self, gradient: Gradient, numbers: Iterable[int], batch: Batch) -> Draws:
+        """A gradient for each number, of one mini-batch.
+
+        Its examples come in any order, which draws the halves of a way that halves them.
+        """
+        for n in numbers:
+            order = np.random.default_rng(n).permutation(len(batch[1]))
+            x, y = (part[order] for part in batch)
+            yield gradient(self.params, x, y, jax.random.key(n))
+
 
 def main() -> None:
     """Measure the parts that are asked for, and write them over those of the file."""
     arguments = _parse()
     hold_threads(arguments.threads)
+    chosen = {name: PROBLEMS[name] for name in arguments.networks}
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
     counts = {"draws": arguments.draws, "truth_draws": arguments.truth_draws}
     parts = {
-        "times": (timing, partial(measure_times, timing)),
-        "spreads": (counts, partial(measure_spreads, arguments.data, **counts)),
+        "times": (timing, partial(measure_times, chosen, timing)),
+        "spreads": (counts, partial(measure_spreads, chosen, arguments.data, **counts)),
     }
     # Before a file is written: from then on, the folder may differ from its commit.
     facts = machine.describe() | {"threads": arguments.threads, "load_before": os.getloadavg()[0]}
     result = read_json(arguments.out) if arguments.out.exists() else {"facts": {}}
-    result |= {"ways": targets(), "networks": described()}
+    result |= {"ways": targets(chosen), "networks": described(chosen)}
     for part in arguments.parts:
         options, run = parts[part]
         result[part] = run()
@@ -179,47 +116,54 @@ def training_examples(folder: Path, name: str) -> Split:
     return splits.prepare(load_dataset(folder / f"{name}.npz"), settings).train
 
 
-def targets() -> dict[str, dict[str, str]]:
+def targets(problems: dict[str, Problem]) -> dict[str, str]:
     """What each way estimates."""
-    return {name: way.quantity._asdict() for name, way in WAYS.items()}
+    every = [problem.ways for problem in problems.values()]
+    return {name: way.target for ways in every for name, way in ways.items()}
 
 
-def described() -> dict[str, Any]:
+def described(problems: dict[str, Problem]) -> dict[str, Any]:
     """What is measured on."""
-    return {n: one._asdict() | {"shape": one.shape._asdict()} for n, one in PROBLEMS.items()}
+    fields = ("dataset", "batch", "epochs", "learning_rate", "batches", "large")
+    return {
+        name: {field: getattr(problem, field) for field in fields}
+        | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.model.start()))}
+        for name, problem in problems.items()
+    }
 
 
 # ── Time ──────────────────────────────────────────────────────────────────────
 
 
-def ways_of(shape: Shape) -> dict[str, Way]:
-    """The ways that differ on a network."""
-    return {n: way for n, way in WAYS.items() if shape.outputs > 1 or n not in OF_CLASSES}
-
-
-def measure_times(timing: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+def measure_times(
+    problems: dict[str, Problem], timing: dict[str, Any]
+) -> dict[str, dict[str, dict[str, float]]]:
     """The times of all ways, by network."""
-    return {name: time_ways(problem.shape, timing) for name, problem in PROBLEMS.items()}
+    return {name: time_ways(name, problem, timing) for name, problem in problems.items()}
 
 
-def time_ways(shape: Shape, timing: dict[str, Any]) -> dict[str, dict[str, float]]:
+def time_ways(name: str, problem: Problem, timing: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Ratios of the steps of all ways to the plain one, and the plain steps that each adds."""
-    steps: dict[str, str | penalty.Estimator] = {name: name for name in ("plain", "SAM")}
-    steps |= {name: way.estimator for name, way in ways_of(shape).items()}
-    runs = {name: timed(jax_steps.step(shape, step)) for name, step in steps.items()}
+    steps = {"plain": "plain", "SAM": "SAM"} | problem.ways
+    runs = {
+        way: timed(jax_steps.step_of(problem.model, problem.batch, step))
+        for way, step in steps.items()
+    }
     found = ratios(take_turns(runs, **timing))
-    show(f"{shape.inputs} inputs", found)
-    return {name: row | {"added": row["ratio"] - 1} for name, row in found.items()}
+    show(name, found)
+    return {way: row | {"added": row["ratio"] - 1} for way, row in found.items()}
 
 
 # ── Spread ────────────────────────────────────────────────────────────────────
 
 
-def measure_spreads(folder: Path, *, draws: int, truth_draws: int) -> dict[str, dict[str, Any]]:
+def measure_spreads(
+    problems: dict[str, Problem], folder: Path, *, draws: int, truth_draws: int
+) -> dict[str, dict[str, Any]]:
     """The spreads of all ways, by network."""
     return {
-        name: spreads_of(problem, training_examples(folder, name), draws, truth_draws)
-        for name, problem in PROBLEMS.items()
+        name: spreads_of(problem, training_examples(folder, problem.dataset), draws, truth_draws)
+        for name, problem in problems.items()
     }
 
 
@@ -237,33 +181,25 @@ def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) 
         (`losses`), the squared error of each truth over mini-batches relative to its squared norm
         (`truth_errors`), and of each way the spreads "given" and "drawn" (`ways`).
     """
-    start = initial(problem.shape)
+    start = problem.model.start()
     states = {"initial": start, "trained": trained(problem, examples, start)}
-    ways = ways_of(problem.shape)
+    ways = problem.ways
     losses, errors = {}, {}
     spreads: dict[str, dict[str, Any]] = {name: {} for name in ways}
     for state, params in states.items():
         here = Place(problem, examples, params)
         losses[state] = mean_loss(here)
-        given, drawn = given_truths(here), drawn_truths(here, truth_draws)
+        given, drawn = given_truths(here, truth_draws), drawn_truths(here, truth_draws)
         errors[state] = relative_errors(drawn)
         for name, way in ways.items():
-            gradient = gradient_of(way.estimator)
+            gradient = gradient_of(way)
             spreads[name][state] = {
-                "given": spread_given(here, gradient, given[way.quantity], draws),
-                "drawn": spread_drawn(here, gradient, drawn[way.quantity], draws),
+                "given": spread_given(here, gradient, given[way.target], draws),
+                "drawn": spread_drawn(here, gradient, drawn[way.target], draws),
             }
             show_spreads(name, state, spreads[name][state])
     counted = {"examples": len(examples.y), "losses": losses, "truth_errors": errors}
     return counted | {"ways": spreads}
-
-
-def initial(shape: Shape) -> list[tuple[jax.Array, jax.Array]]:
-    """Parameters as Flax draws them for the study: kernels of variance 1/d, biases 0."""
-    return [
-        (jnp.asarray(kernel / np.sqrt(2)), jnp.zeros_like(bias))
-        for kernel, bias in networks.parameters(shape)
-    ]
 
 
 def trained(problem: Problem, examples: Split, params: Any) -> Any:
@@ -273,7 +209,7 @@ def trained(problem: Problem, examples: Split, params: Any) -> Any:
     @jax.jit
     def step(carry: Any, x: jax.Array, y: jax.Array) -> Any:
         params, state = carry
-        updates, state = optimizer.update(jax.grad(jax_steps.loss)(params, x, y), state, params)
+        updates, state = optimizer.update(jax.grad(problem.model.loss)(params, x, y), state, params)
         return optax.apply_updates(params, updates), state
 
     carry = params, optimizer.init(params)
@@ -284,7 +220,7 @@ def trained(problem: Problem, examples: Split, params: Any) -> Any:
 
 def epochs(examples: int, problem: Problem) -> Iterator[np.ndarray]:
     """Row numbers of each mini-batch; what is left of an epoch's order is not used."""
-    size = problem.shape.batch
+    size = problem.batch
     for epoch in range(problem.epochs):
         order = np.random.default_rng(epoch).permutation(examples)
         yield from order[: examples // size * size].reshape(-1, size)
@@ -293,7 +229,8 @@ def epochs(examples: int, problem: Problem) -> Iterator[np.ndarray]:
 def mean_loss(here: Place) -> float:
     """Of up to 2,000 training examples."""
     rows = np.arange(min(2000, len(here.examples.y)))
-    return float(jax_steps.loss(here.params, here.examples.inputs(rows), here.examples.y[rows]))
+    loss = here.problem.model.loss
+    return float(loss(here.params, here.examples.inputs(rows), here.examples.y[rows]))
 
 
 @cache
@@ -307,18 +244,24 @@ def gradient_of(estimator: penalty.Estimator) -> Gradient:
     return gradient
 
 
-def exact_gradient(quantity: Quantity, params: Any, batch: Batch) -> np.ndarray:
-    """The gradient [parameters] of a quantity of a mini-batch."""
-    gradient = gradient_of(EXACT[quantity].estimator)
-    return np.asarray(gradient(params, *batch, jax.random.key(0)))
+def exact_gradient(target: str, here: Place, batch: Batch) -> np.ndarray:
+    """The gradient [parameters] of a target of a mini-batch."""
+    gradient = gradient_of(here.problem.exact[target])
+    return np.asarray(gradient(here.params, *batch, jax.random.key(0)))
 
 
-def given_truths(here: Place) -> dict[Quantity, list[Truth]]:
-    """The exact mean of each quantity's estimates, for each given mini-batch."""
+def given_truths(here: Place, draws: int) -> dict[str, list[Truth]]:
+    """The mean of each target's estimates, for each given mini-batch."""
     batches = given_batches(here)
+    if here.problem.exact:
+        return {
+            target: [Truth(exact_gradient(target, here, batch)) for batch in batches]
+            for target in here.problem.exact
+        }
+    numbers = range(TRUTHS, TRUTHS + draws)
     return {
-        quantity: [Truth(exact_gradient(quantity, here.params, batch)) for batch in batches]
-        for quantity in QUANTITIES
+        target: [averaged(here.given(gradient_of(way), numbers, batch)) for batch in batches]
+        for target, way in here.problem.precise.items()
     }
 
 
@@ -327,61 +270,54 @@ def given_batches(here: Place) -> list[Batch]:
     return [here.batch(GIVEN + number) for number in range(here.problem.batches)]
 
 
-def drawn_truths(here: Place, draws: int) -> dict[Quantity, Truth]:
-    """The mean of each quantity's estimates over mini-batches."""
+def drawn_truths(here: Place, draws: int) -> dict[str, Truth]:
+    """The mean of each target's estimates over mini-batches."""
     if here.problem.large is None:
         return exact_drawn_truths(here)
-    return {quantity: mean_of_draws(here, quantity, draws) for quantity in QUANTITIES}
+    return {target: mean_of_draws(here, target, draws) for target in here.problem.precise}
 
 
-def exact_drawn_truths(here: Place) -> dict[Quantity, Truth]:
+def exact_drawn_truths(here: Place) -> dict[str, Truth]:
     """From all pairs of the training examples.
 
     With V the gradient over all pairs of N examples and U that over pairs of different ones, the
     examples with themselves have the mean S = N V - (N - 1) U. In a mini-batch of B examples a
     share 1/B of the pairs is of an example with itself, and of the others the mean is V.
     """
-    examples, size = here.examples, here.problem.shape.batch
+    examples, size = here.examples, here.problem.batch
     count = len(examples.y)
     everything = examples.inputs(np.arange(count)), examples.y
     truths = {}
-    for curvature in ("hessian", "gauss_newton"):
-        v, u = (
-            exact_gradient(Quantity(target, curvature), here.params, everything)
-            for target in ("batch", "loss")
-        )
+    for of_loss, of_batch in OF_LOSS.items():
+        v, u = (exact_gradient(target, here, everything) for target in (of_batch, of_loss))
         itself = count * v - (count - 1) * u
-        truths[Quantity("loss", curvature)] = Truth(v)
-        truths[Quantity("batch", curvature)] = Truth(v + (itself - v) / size)
+        truths[of_loss] = Truth(v)
+        truths[of_batch] = Truth(v + (itself - v) / size)
     return truths
 
 
-def mean_of_draws(here: Place, quantity: Quantity, draws: int) -> Truth:
+def mean_of_draws(here: Place, target: str, draws: int) -> Truth:
     """The mean of a precise way's draws; that of a loss is the same on larger mini-batches."""
-    gradient = gradient_of(PRECISE[quantity].estimator)
-    size = here.problem.large if quantity.target == "loss" else None
+    gradient = gradient_of(here.problem.precise[target])
+    size = here.problem.large if target in OF_LOSS else None
     return averaged(here.draws(gradient, range(TRUTHS, TRUTHS + draws), size))
 
 
-def relative_errors(truths: dict[Quantity, Truth]) -> dict[str, float]:
+def relative_errors(truths: dict[str, Truth]) -> dict[str, float]:
     """Squared error of each truth over its squared norm."""
-    return {", ".join(q): truth.squared_error / truth.size for q, truth in truths.items()}
+    return {target: truth.squared_error / truth.size for target, truth in truths.items()}
 
 
 def spread_given(
     here: Place, gradient: Gradient, truths: list[Truth], draws: int
 ) -> dict[str, float]:
-    """The spread of probes, sketches and signs alone, over the given mini-batches."""
+    """The spread of probes, sketches, signs and halves alone, over the given mini-batches."""
     each = max(2, draws // len(truths))
-
-    def on_batch(number: int, batch: Batch) -> Iterator[jax.Array]:
-        for n in range(number * each, (number + 1) * each):
-            yield gradient(here.params, *batch, jax.random.key(n))
-
+    numbers = (range(first, first + each) for first in range(0, each * len(truths), each))
     return pooled(
         [
-            around(truth, on_batch(number, batch))
-            for number, (truth, batch) in enumerate(zip(truths, given_batches(here), strict=True))
+            around(truth, here.given(gradient, own, batch))
+            for own, truth, batch in zip(numbers, truths, given_batches(here), strict=True)
         ]
     )
 
@@ -409,6 +345,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared data (.npz)")
     parser.add_argument(
         "--parts", nargs="+", choices=("times", "spreads"), default=("times", "spreads")
+    )
+    parser.add_argument(
+        "--networks", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="all by default"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
     parser.add_argument("--draws", type=int, default=256, help="of each way's gradient")

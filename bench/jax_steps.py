@@ -15,6 +15,7 @@ from jax.extend.core import jaxprs_in_params
 from matfree import stochtrace
 
 from bench import networks
+from bench.models import Model, after_first, dense_logits, loss_of_logits
 from bench.networks import Shape
 from flatreg import penalty
 from flatreg.penalty.estimators.autodiff import hessian_product
@@ -23,28 +24,14 @@ from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
 
+Loss = Callable[[Any, jax.Array, jax.Array], jax.Array]
 # The optimizer's init, and a function from parameters, optimizer state, batch and key to updates.
 Update = tuple[Callable[[Any], Any], Callable[..., tuple[Any, Any]]]
 
 
-def loss_of_logits(logits: jax.Array, y: jax.Array) -> jax.Array:
-    """Mean cross-entropy."""
-    if logits.shape[1] == 1:
-        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(logits.dtype)).mean()
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-
-
-def after_first(z: jax.Array, layers: Any) -> jax.Array:
-    """Logits from the first layer's outputs."""
-    for kernel, bias in layers:
-        z = jax.nn.relu(z) @ kernel + bias
-    return z
-
-
 def loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean cross-entropy of the whole network."""
-    (kernel, bias), *rest = params
-    return loss_of_logits(after_first(x @ kernel + bias, rest), y)
+    return loss_of_logits(dense_logits(params, x), y)
 
 
 LAYER = penalty.FirstLayer(
@@ -106,7 +93,7 @@ def leave_one_out(name: str, integrand: Any, probes: int) -> penalty.Estimator:
         estimate = stochtrace.estimator_leave_one_out(integrand, sampler)
         return estimate(lambda v: product(product(v)), key)
 
-    return penalty.Estimator(name, LAYER.enter, LAYER.loss, trace)
+    return penalty.Estimator(name, "tr(H_b^2)", LAYER.enter, LAYER.loss, trace)
 
 
 def reduced_product(zeta: Any, x: jax.Array, y: jax.Array) -> tuple[Callable[[Any], Any], Any]:
@@ -150,9 +137,22 @@ def steps(shape: Shape) -> dict[str, Callable[[], None]]:
     return {name: step(shape, name) for name in ("plain", "SAM", *estimators(shape))}
 
 
-def step(shape: Shape, way: str | penalty.Estimator) -> Callable[[], None]:
-    """One of `steps`, or one with another estimator."""
-    return _runner(*_prepared(shape, way))
+def step(shape: Shape, name: str) -> Callable[[], None]:
+    """One of `steps`."""
+    return _runner(*_prepared(shape, name))
+
+
+def step_of(model: Model, examples: int, way: str | penalty.Estimator) -> Callable[[], None]:
+    """A step of any model: "plain", "SAM", or one with an estimator of its loss.
+
+    Args:
+        model: the network.
+        examples: in a mini-batch.
+        way: how its gradient is made.
+    """
+    shape = Shape(inputs=model.inputs, outputs=model.outputs, batch=examples)
+    x, y = jax.tree.map(jnp.asarray, networks.batch(shape))
+    return _runner(_update(way, model.loss), model.start(), x, y)
 
 
 def loop_body(shape: Shape, name: str) -> Callable[[Any, jax.Array, jax.Array], Any]:
@@ -174,15 +174,16 @@ def working_bytes(shape: Shape, name: str) -> int:
     return plan.memory_analysis().temp_size_in_bytes
 
 
-def _prepared(
-    shape: Shape, way: str | penalty.Estimator
-) -> tuple[Update, Any, jax.Array, jax.Array]:
+def _prepared(shape: Shape, name: str) -> tuple[Update, Any, jax.Array, jax.Array]:
+    simple = name in ("plain", "SAM")
+    return _update(name if simple else estimators(shape)[name], loss), *_start(shape)
+
+
+def _update(way: str | penalty.Estimator, loss: Loss) -> Update:
     optimizer = optax.adam(1e-3)
-    simple = {"plain": _plain, "SAM": _sam}
-    if isinstance(way, str) and way in simple:
-        return simple[way](optimizer), *_start(shape)
-    estimator = estimators(shape)[way] if isinstance(way, str) else way
-    return _penalized(estimator, optimizer), *_start(shape)
+    if isinstance(way, penalty.Estimator):
+        return _penalized(way, optimizer)
+    return {"plain": _plain, "SAM": _sam}[way](optimizer, loss)
 
 
 def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:
@@ -196,7 +197,7 @@ def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
     x = networks.texts(shape, words)
     optimizer = optax.adam(1e-3)
     updates = {
-        "plain": _plain(optimizer),
+        "plain": _plain(optimizer, loss),
         "exact": _penalized(penalty.exact(LAYER), optimizer),
     }
     batches = {"": jnp.asarray(x), ", sparse": BCOO.fromdense(x, nse=words * shape.batch)}
@@ -207,14 +208,14 @@ def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
     }
 
 
-def _plain(optimizer: optax.GradientTransformation) -> Update:
+def _plain(optimizer: optax.GradientTransformation, loss: Loss) -> Update:
     def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
         return optimizer.update(jax.grad(loss)(params, x, y), state, params)
 
     return optimizer.init, update
 
 
-def _sam(optimizer: optax.GradientTransformation) -> Update:
+def _sam(optimizer: optax.GradientTransformation, loss: Loss) -> Update:
     """Optax's sharpness-aware minimization (Foret et al. 2021): two gradients per step."""
     ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
     sam = optax.contrib.sam(optimizer, ascent, opaque_mode=True)
