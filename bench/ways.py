@@ -1,7 +1,7 @@
 """The networks whose penalty is measured for its precision, and the ways to compute it on each.
 
-A way has a name that ends in its number of probes or sketches, and an estimator, whose `target` is
-what it estimates.
+A way has a name, which ends in its number of probes or sketches after a comma, and an estimator,
+whose `target` is what it estimates.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Problem(NamedTuple):
 def of_dense(shape: Shape) -> dict[str, Estimator]:
     """The ways on dense layers.
 
-    With one logit there is nothing to sketch, and any number of sketches is the same way.
+    With one logit the softmax has nothing to sketch, and only the sign of the path over a layer is
+    random: any number of sketches is the same way, and the exact one is cheap enough to be one.
     """
     model = models.dense(shape)
     loss, logits = model.loss, model.logits
@@ -75,6 +76,7 @@ def of_dense(shape: Shape) -> dict[str, Estimator]:
     }
     if shape.outputs == 1:
         del ways["pairs of the loss, 2 sketches"]
+        ways["pairs, exact"] = of_pairs("batch", None)
     return ways
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from bench import frontier, jax_steps, networks
-from bench.frontier import WAYS, Place, Problem, Quantity
+from bench import frontier, jax_steps, models, networks, ways
+from bench.frontier import Place
 from bench.networks import Shape
+from bench.ways import PROBLEMS
 from flatreg.data.splits import Scaling, Split
 from flatreg.disk.files import read_json
 
 ONE_LOGIT = Shape(inputs=5, hidden=(6,), outputs=1, batch=8)
 CLASSES = Shape(inputs=5, hidden=(6, 4), outputs=3, batch=8)
+PICTURES = ["cnn", "transformer"]
 
 
 def place(shape: Shape, large: int | None = None) -> Place:
@@ -25,7 +27,7 @@ def place(shape: Shape, large: int | None = None) -> Place:
     y = rng.integers(0, max(2, shape.outputs), 30).astype(np.int32)
     scaling = Scaling(np.float32(0), np.float32(1))
     params = jax.tree.map(jnp.asarray, networks.parameters(shape))
-    problem = Problem(shape, 20, 0.05, batches=2, large=large)
+    problem = ways.on_dense("made up", shape, 20, 0.05, batches=2, large=large)
     return Place(problem, Split(x, y, scaling), params)
 
 
@@ -41,15 +43,18 @@ def dense_gradient(params, batch) -> np.ndarray:
 
 def spread_of(name: str, here: Place, kind: str, draws: int) -> dict[str, float]:
     """The spread of one of the ways."""
-    gradient, quantity = frontier.gradient_of(WAYS[name].estimator), WAYS[name].quantity
+    way = here.problem.ways[name]
+    gradient = frontier.gradient_of(way)
     if kind == "given":
-        return frontier.spread_given(here, gradient, frontier.given_truths(here)[quantity], draws)
-    return frontier.spread_drawn(here, gradient, frontier.drawn_truths(here, 0)[quantity], draws)
+        truths = frontier.given_truths(here, 0)[way.target]
+        return frontier.spread_given(here, gradient, truths, draws)
+    truth = frontier.drawn_truths(here, 0)[way.target]
+    return frontier.spread_drawn(here, gradient, truth, draws)
 
 
 def test_the_truth_of_a_given_batch_is_the_dense_hessian_s() -> None:
     here = place(CLASSES)
-    truths = frontier.given_truths(here)[Quantity("batch")]
+    truths = frontier.given_truths(here, 0)["tr(H_b^2)"]
     batches = frontier.given_batches(here)
     for truth, batch in zip(truths, batches, strict=True):
         dense = dense_gradient(here.params, batch)
@@ -61,23 +66,23 @@ def test_the_truth_of_the_loss_is_the_dense_hessian_s_of_all_examples() -> None:
     here = place(CLASSES)
     examples = here.examples
     dense = dense_gradient(here.params, (examples.x, examples.y))
-    found = frontier.drawn_truths(here, 0)[Quantity("loss")].mean
+    found = frontier.drawn_truths(here, 0)["tr(H^2)"].mean
     np.testing.assert_allclose(found, dense, rtol=1e-3, atol=1e-4 * np.abs(dense).max())
 
 
-@pytest.mark.parametrize("quantity", frontier.QUANTITIES, ids=", ".join)
-def test_the_truth_over_batches_is_the_mean_of_draws(quantity: Quantity) -> None:
+@pytest.mark.parametrize("target", ways.EXACT)
+def test_the_truth_over_batches_is_the_mean_of_draws(target: str) -> None:
     here = place(ONE_LOGIT)
-    exact = frontier.drawn_truths(here, 0)[quantity].mean
+    exact = frontier.drawn_truths(here, 0)[target].mean
     found = frontier.mean_of_draws(
-        here._replace(problem=here.problem._replace(large=16)), quantity, 600
+        here._replace(problem=here.problem._replace(large=16)), target, 600
     )
     assert 0 < found.squared_error < 0.1 * found.size
     assert np.sum((found.mean - exact) ** 2) < 4 * found.squared_error
 
 
 def test_pairs_of_one_logit_have_no_spread_on_a_given_batch() -> None:
-    for name in WAYS:
+    for name in ways.of_dense(ONE_LOGIT):
         if "pairs" in name:
             assert abs(spread_of(name, place(ONE_LOGIT), "given", 4)["spread"]) < 1e-8
 
@@ -90,7 +95,7 @@ def test_five_probes_have_a_fifth_of_the_spread_of_one() -> None:
     assert abs(five["spread"] - one["spread"] / 5) < 4 * error < one["spread"] / 5
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", ways.of_dense(CLASSES))
 def test_every_way_has_its_target_as_its_mean(name: str) -> None:
     for kind in ("given", "drawn"):
         found = spread_of(name, place(CLASSES), kind, 400)
@@ -115,29 +120,65 @@ def test_training_takes_each_example_once_an_epoch_and_lowers_the_loss() -> None
 def test_with_one_logit_the_number_of_sketches_makes_no_other_way() -> None:
     here = place(ONE_LOGIT)
     one, two = (
-        frontier.gradient_of(WAYS[f"pairs of the loss, {k}"].estimator)(
+        frontier.gradient_of(ways.of_pairs("loss", sketches))(
             here.params, *here.batch(0), jax.random.key(0)
         )
-        for k in ("1 sketch", "2 sketches")
+        for sketches in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
-    assert set(frontier.ways_of(ONE_LOGIT)) == set(WAYS) - {"pairs of the loss, 2 sketches"}
-    assert set(frontier.ways_of(CLASSES)) == set(WAYS)
+    differing = set(ways.of_dense(ONE_LOGIT)) ^ set(ways.of_dense(CLASSES))
+    assert differing == {"pairs of the loss, 2 sketches", "pairs, exact"}
 
 
 def test_a_whole_problem_is_measured_and_timed() -> None:
     here = place(CLASSES, large=16)
     found = frontier.spreads_of(here.problem, here.examples, draws=4, truth_draws=8)
-    assert set(found["ways"]) == set(WAYS) == set(frontier.targets())
+    assert set(found["ways"]) == set(here.problem.ways)
     assert found["examples"] == 30
     assert found["losses"]["trained"] < found["losses"]["initial"]
-    times = frontier.time_ways(CLASSES, {"rounds": 2, "seconds": 0.01})
-    assert set(times) == {"plain", "SAM", *WAYS}
+    times = frontier.time_ways("made up", here.problem, {"rounds": 2, "seconds": 0.01})
+    assert set(times) == {"plain", "SAM", *here.problem.ways}
     assert times["plain"]["added"] == 0
 
 
+def test_where_no_truth_is_exact_it_is_the_mean_of_draws() -> None:
+    here = place(ONE_LOGIT, large=16)
+    own = ways.of_any_model(here.problem.model)
+    drawn = here._replace(
+        problem=here.problem._replace(ways=own, exact={}, precise=ways.by_target(*own.values()))
+    )
+    found, exact = frontier.given_truths(drawn, 600), frontier.given_truths(here, 0)
+    assert set(found) == {way.target for way in own.values()}
+    for target, truths in found.items():
+        for truth, one in zip(truths, exact[target], strict=True):
+            assert 0 < truth.squared_error < 0.1 * truth.size
+            assert np.sum((truth.mean - one.mean) ** 2) < 4 * truth.squared_error
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_network_on_pictures_learns_to_tell_them(name: str) -> None:
+    """All parameters have a gradient, a step is compiled, and pictures are told apart."""
+    model = PROBLEMS[name].model
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, model.inputs)).astype(np.float32), np.arange(8)
+    gradient, params = jax.jit(jax.grad(model.loss)), model.start()
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient(params, x, y)))
+    for _ in range(60):
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient(params, x, y))
+    logits = model.logits(params, x)
+    assert logits.shape == (8, model.outputs)
+    assert np.mean(np.argmax(logits, 1) == y) > 0.8
+
+
+def test_a_patch_is_a_square_of_the_picture() -> None:
+    pictures = jnp.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3)
+    patches = models._patches(pictures)
+    assert patches.shape == (2, 16, 192)
+    np.testing.assert_array_equal(patches[1, 6].reshape(8, 8, 3), pictures[1, 8:16, 16:24])
+
+
 def test_a_part_is_measured_again_without_the_other(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(frontier, "measure_times", lambda timing: {"made": timing["rounds"]})
+    monkeypatch.setattr(frontier, "measure_times", lambda _, timing: {"made": timing["rounds"]})
     monkeypatch.setattr(frontier, "measure_spreads", lambda *_, draws, **__: {"made": draws})
 
     def measure(*flags: str) -> dict:
@@ -151,4 +192,6 @@ def test_a_part_is_measured_again_without_the_other(tmp_path, monkeypatch) -> No
     assert (first["times"], first["spreads"]) == ({"made": 3}, {"made": 5})
     assert (again["times"], again["spreads"]) == ({"made": 4}, {"made": 5})
     assert (again["facts"]["times"]["rounds"], again["facts"]["spreads"]["draws"]) == (4, 5)
-    assert set(again["networks"]) == set(frontier.PROBLEMS)
+    assert set(again["networks"]) == set(PROBLEMS)
+    assert set(again["ways"]) == {way for problem in PROBLEMS.values() for way in problem.ways}
+    assert set(measure("--networks", "cnn")["networks"]) == {"cnn"}

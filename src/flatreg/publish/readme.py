@@ -314,36 +314,36 @@ def _machine(facts: dict[str, Any]) -> str:
 
 
 def frontier_table(frontier: dict[str, Any]) -> str:
-    """One row per way to compute the penalty: the time that it adds, and its spreads.
+    """A table per network, with one row per way to compute the penalty: its time and spreads.
 
-    A spread is written at initial / at trained parameters.
+    A time is that of a step relative to a plain step, with the penalty in every step / in every
+    tenth. A spread is written at initial / at trained parameters.
     """
-    times, spreads = frontier["times"], frontier["spreads"]
-    head = ["", "of"]
-    for name in times:
-        columns = ("time added", "spread, batch given", "spread, batch drawn")
-        head += [f"{labels.dataset(name)}: {column}" for column in columns]
-    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-    for way, quantity in frontier["ways"].items():
-        cells = [way, _quantity(quantity)]
-        for name, added in times.items():
-            measured = way in added
-            cells += _precision(added[way], spreads[name]["ways"][way]) if measured else [""] * 3
-        lines.append(f"| {' | '.join(cells)} |")
-    sam = [cell for added in times.values() for cell in (f"{added['SAM']['added']:.2f}", "", "")]
-    lines.append(f"| {' | '.join(['SAM', '', *sam])} |")
-    return "\n".join(lines) + f"\n\n{_machine(frontier['facts']['times'])}\n"
+    tables = [_frontier_of(name, frontier) for name in frontier["times"]]
+    return "\n".join(tables) + f"\n{_machine(frontier['facts']['times'])}\n"
 
 
-def _quantity(quantity: dict[str, str]) -> str:
-    """What a way estimates: of the mini-batch (b) or of the loss; all of H, or G."""
-    letter = {"hessian": "H", "gauss_newton": "G"}[quantity["curvature"]]
-    return f"tr({letter}_b²)" if quantity["target"] == "batch" else f"tr({letter}²)"
+def _frontier_of(name: str, frontier: dict[str, Any]) -> str:
+    """The table of one network."""
+    times, spreads = frontier["times"][name], frontier["spreads"][name]["ways"]
+    head = [labels.network(name), "of", "step", "spread, batch given", "spread, batch drawn"]
+    rows = [head, ["---"] * len(head), ["SAM", "", _ratios(times["SAM"]), "", ""]]
+    rows += [
+        [way, _trace(target), *_precision(times[way], spreads[way])]
+        for way, target in frontier["ways"].items()
+        if way in spreads
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _trace(target: str) -> str:
+    """What a way estimates, such as "tr(H_b^2)", with a raised 2."""
+    return target.replace("^2", "²")
 
 
 def _precision(times: dict[str, float], states: dict[str, Any]) -> list[str]:
-    """The time that a way adds, and its spreads at initial / at trained parameters."""
-    cells = [f"{times['added']:.2f}"]
+    """The time of a way's step, and its spreads at initial / at trained parameters."""
+    cells = [_ratios(times)]
     for kind in ("given", "drawn"):
         spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
         cells.append(" / ".join(_spread(spread) for spread in spreads))
