@@ -124,7 +124,7 @@ def targets(problems: dict[str, Problem]) -> dict[str, str]:
 
 def described(problems: dict[str, Problem]) -> dict[str, Any]:
     """What is measured on."""
-    fields = ("dataset", "batch", "epochs", "learning_rate", "batches", "large")
+    fields = ("dataset", "batch", "epochs", "learning_rate", "batches", "large", "dear")
     return {
         name: {field: getattr(problem, field) for field in fields}
         | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.model.start()))}
@@ -174,7 +174,7 @@ def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) 
         problem: the network.
         examples: of its loss.
         draws: of each gradient given mini-batches, and as many drawn with them.
-        truth_draws: of gradients whose mean is a truth.
+        truth_draws: of gradients whose mean is a truth, where one is not dear.
 
     Returns:
         The number of examples (`examples`), and by state of the parameters: the mean loss
@@ -183,13 +183,13 @@ def spreads_of(problem: Problem, examples: Split, draws: int, truth_draws: int) 
     """
     start = problem.model.start()
     states = {"initial": start, "trained": trained(problem, examples, start)}
-    ways = problem.ways
+    ways, precision = problem.ways, truth_draws // problem.dear
     losses, errors = {}, {}
     spreads: dict[str, dict[str, Any]] = {name: {} for name in ways}
     for state, params in states.items():
         here = Place(problem, examples, params)
         losses[state] = mean_loss(here)
-        given, drawn = given_truths(here, truth_draws), drawn_truths(here, truth_draws)
+        given, drawn = given_truths(here, precision), drawn_truths(here, precision)
         errors[state] = relative_errors(drawn)
         for name, way in ways.items():
             gradient = gradient_of(way)
@@ -347,12 +347,16 @@ def _parse() -> argparse.Namespace:
         "--parts", nargs="+", choices=("times", "spreads"), default=("times", "spreads")
     )
     parser.add_argument(
-        "--networks", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="all by default"
+        "--networks",
+        nargs="+",
+        choices=PROBLEMS,
+        default=list(PROBLEMS),
+        help="all by default, as the figure has",
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
-    parser.add_argument("--draws", type=int, default=256, help="of each way's gradient")
+    parser.add_argument("--draws", type=int, default=64, help="of each way's gradient")
     parser.add_argument("--truth-draws", type=int, default=384, help="whose mean is a truth")
-    parser.add_argument("--rounds", type=int, default=15, help="number of turns of each way")
+    parser.add_argument("--rounds", type=int, default=9, help="number of turns of each way")
     parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn (s)")
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()

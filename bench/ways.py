@@ -37,6 +37,7 @@ class Problem(NamedTuple):
         batches: given mini-batches.
         large: examples in a mini-batch of the draws whose mean is the truth of a loss; None if
             the truth is exact, from all pairs of training examples.
+        dear: where a draw takes long, the factor by which fewer draws make a truth.
     """
 
     dataset: str
@@ -49,6 +50,7 @@ class Problem(NamedTuple):
     learning_rate: float
     batches: int = 1
     large: int | None = None
+    dear: int = 1
 
 
 def of_dense(shape: Shape) -> dict[str, Estimator]:
@@ -107,8 +109,8 @@ EXACT = by_target(
 PRECISE = by_target(
     penalty.gram(LAYER, probes=5),
     of_pairs("loss", 2),
-    of_pairs("batch", 4, "gauss_newton"),
-    of_pairs("loss", 4, "gauss_newton"),
+    of_pairs("batch", 2, "gauss_newton"),
+    of_pairs("loss", 2, "gauss_newton"),
 )
 
 
@@ -148,13 +150,14 @@ def on_pictures(model: Model, epochs: int, learning_rate: float) -> Problem:
         precise=by_target(*ways.values()),
         epochs=epochs,
         learning_rate=learning_rate,
-        large=128,
+        large=64,
+        dear=4,
     )
 
 
 PROBLEMS = {
     "breast_cancer": on_dense("breast_cancer", Shape(30, (512, 256), 1, 32), 6, 0.01, batches=8),
-    "cifar100": on_dense("cifar100", Shape(), 5, 0.03, large=512),
+    "cifar100": on_dense("cifar100", Shape(), 5, 0.03, large=256),
     "cnn": on_pictures(models.convolutional(), 2, 0.03),
     "transformer": on_pictures(models.transformer(), 2, 0.03),
 }

@@ -149,8 +149,8 @@ FIGURES = {
         label="precision and cost of the penalty",
         caption="For each way to compute the penalty, the relative variance of its gradient around "
         "the gradient of its own target, against the time that it adds to a plain step. Open marks "
-        "are at initial parameters, filled ones at trained; SAM's time is a dashed line; lines join "
-        "fewer and more probes of the same way. Measured "
-        "by `make frontier`; kept in bench/results/frontier.json.",
+        "are at initial parameters, filled ones at trained; SAM's time is a dashed line; lines "
+        "join fewer and more probes of the same way. Measured by `make frontier`; kept in "
+        "bench/results/frontier.json.",
     ),
 }

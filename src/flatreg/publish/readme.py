@@ -329,8 +329,8 @@ def _frontier_of(name: str, frontier: dict[str, Any]) -> str:
     head = [labels.network(name), "of", "step", "spread, batch given", "spread, batch drawn"]
     rows = [head, ["---"] * len(head), ["SAM", "", _ratios(times["SAM"]), "", ""]]
     rows += [
-        [way, _trace(target), *_precision(times[way], spreads[way])]
-        for way, target in frontier["ways"].items()
+        [way, _trace(frontier["ways"][way]), *_precision(times[way], spreads[way])]
+        for way in times
         if way in spreads
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
