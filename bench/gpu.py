@@ -1,8 +1,11 @@
 """What the penalty and lanes cost on one device: `python -m bench.gpu --help`.
 
-It needs JAX, Flax, Optax, NumPy and matfree alone, and takes under six minutes on a GPU:
+It needs JAX, Flax, Optax, NumPy and matfree alone. On an H200 the first two parts take 1.5 minutes
+each, and the others, which compile for half a minute and more by number of lanes, as long as is
+asked for; `--parts` leaves some to another call, which adds to the same file:
 
-1. each estimator in float32 on the device against float64 on the CPU, with the same probes;
+1. each estimator in float32 on the device against float64 on the CPU, with the same probes, at
+   the device's default precision of products and the highest, over six orders of magnitude;
 2. a step of the CIFAR-100 network with each way to compute the penalty, over the plain step;
 3. an epoch of the study's training of that network, with different numbers of lanes side by side;
 4. all runs of that cell from start to end, without files.
@@ -39,7 +42,18 @@ CELL = ("tuned", "cifar100")
 # What the study's search chose for this cell.
 RATES = {"learning_rate": 0.03, "weight_decay": 0.003}
 SMALL = Shape(inputs=12, hidden=(8,), outputs=4, batch=16)
-WAYS = ("plain", "SAM", "gram", "autodiff")
+PARTS = ("checks", "steps", "lanes", "cell")
+WAYS = (
+    "plain",
+    "SAM",
+    "autodiff",
+    "gram",
+    "pairs",
+    "pairs, of the training loss",
+    "pairs, Gauss-Newton",
+)
+# Of the inputs that the estimators are checked on.
+SIZES = (1e-3, 1.0, 1e3)
 INTERVAL = 10
 # Of the timed lanes.
 EPOCHS = 2
@@ -48,16 +62,6 @@ EPOCHS = 2
 def main() -> None:
     """Run all parts and write their results."""
     arguments = _parse()
-    device = jax.devices()[0]
-    commit, dirty = code.commit()
-    result: dict[str, Any] = {
-        "device": device.device_kind,
-        "platform": device.platform,
-        "packages": code.versions(),
-        "commit": commit,
-        "dirty": dirty,
-        "synthetic": arguments.data is None,
-    }
     study = read_json(arguments.config)
     dataset = load_dataset(arguments.data) if arguments.data else synthetic(arguments.examples)
     parts = {
@@ -66,31 +70,55 @@ def main() -> None:
         "lanes": partial(time_lanes, study, dataset, arguments.lanes),
         "cell": partial(train_cell, study, dataset, arguments.epochs, arguments.seeds),
     }
-    for name, run in parts.items():
+    result: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
+    for name in arguments.parts:
         clock = time.perf_counter()
-        result[name] = run()
-        result[name]["seconds_of_this_part"] = round(time.perf_counter() - clock, 1)
+        found = parts[name]()
+        seconds = round(time.perf_counter() - clock, 1)
+        facts = describe(synthetic=arguments.data is None)
+        result[name] = {"facts": facts, "seconds": seconds, "found": found}
         print(f"{name}: {result[name]}", flush=True)
         write_json(arguments.out, result)
+
+
+def describe(*, synthetic: bool) -> dict[str, Any]:
+    """Of a part of the result: the device, the packages, the commit and the pictures."""
+    device = jax.devices()[0]
+    commit, dirty = code.commit()
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "packages": code.versions(),
+        "commit": commit,
+        "dirty": dirty,
+        "synthetic": synthetic,
+    }
 
 
 # ── Estimators ────────────────────────────────────────────────────────────────
 
 
 def check_estimators() -> dict[str, Any]:
-    """Relative errors of value and gradient on the device, at two precisions of its products."""
+    """Relative errors of value and gradient, by estimator, precision and size of the inputs."""
     return {
-        f"{name}, {precision}": {"value": value, "gradient": gradient}
-        for name in ("autodiff", "gram")
+        f"{name}, {precision}, inputs of {size:g}": {"value": value, "gradient": gradient}
+        for name in WAYS[2:]
         for precision in ("default", "highest")
-        for value, gradient in [relative_errors(name, precision)]
+        for size in SIZES
+        for value, gradient in [relative_errors(name, precision, size)]
     }
 
 
-def relative_errors(name: str, precision: str) -> tuple[float, float]:
-    """Of an estimate with the probes of one key, and of its gradient, against float64."""
+def relative_errors(name: str, precision: str, size: float = 1.0) -> tuple[float, float]:
+    """Of an estimate with the probes of one key, and of its gradient, against float64.
+
+    Args:
+        name: of the estimator.
+        precision: of the device's matrix products.
+        size: factor of the inputs; the first kernel has its inverse, so the logits stay alike.
+    """
     estimator = jax_steps.estimators(SMALL)[name]
-    start = (networks.parameters(SMALL), *networks.batch(SMALL))
+    start = _resized(size)
     with jax.default_matmul_precision(precision):
         here = _value_and_gradient(estimator, jax.tree.map(jnp.asarray, start))
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
@@ -98,6 +126,13 @@ def relative_errors(name: str, precision: str) -> tuple[float, float]:
         truth = _value_and_gradient(estimator, wide)
     value, gradient = (float(_distance(h, t) / _size(t)) for h, t in zip(here, truth, strict=True))
     return value, gradient
+
+
+def _resized(size: float) -> Any:
+    """Parameters, inputs and labels of the small network."""
+    (kernel, bias), *later = networks.parameters(SMALL)
+    x, y = networks.batch(SMALL)
+    return [(kernel / np.float32(size), bias), *later], x * np.float32(size), y
 
 
 def _value_and_gradient(estimator: penalty.Estimator, start: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -271,6 +306,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, required=True, help="the completed config (JSON)")
     parser.add_argument("--data", type=Path, help="prepared CIFAR-100 (default: random pictures)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--examples", type=int, default=50_000, help="of the random pictures")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 10, 50, 250])
     parser.add_argument("--steps", type=int, default=1000, help="in a timed loop")

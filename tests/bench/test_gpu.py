@@ -7,9 +7,10 @@ import pytest
 from bench import gpu
 
 
-@pytest.mark.parametrize("name", ["autodiff", "gram"])
-def test_estimates_agree_with_float64(name: str) -> None:
-    value, gradient = gpu.relative_errors(name, "highest")
+@pytest.mark.parametrize("size", gpu.SIZES[:1])
+@pytest.mark.parametrize("name", gpu.WAYS[2:])
+def test_estimates_agree_with_float64(name: str, size: float) -> None:
+    value, gradient = gpu.relative_errors(name, "highest", size)
     assert 0 < value < 1e-5
     assert 0 < gradient < 1e-5
 

@@ -123,6 +123,22 @@ def test_a_mistake_is_one_line_that_says_where_and_what(where, value, words):
     assert words in line
 
 
+@pytest.mark.parametrize("base", ["auto", "gram"])
+def test_protocols_that_are_compared_penalize_the_same(base):
+    given = changed(f"{CELL}.penalty.estimator", base)
+    other = {"extends": "stated", "datasets": {"breast_cancer": {"penalty": {}}}}
+    given["protocols"]["other"] = other
+    for fits in ("autodiff", "pairs"):
+        other["datasets"]["breast_cancer"]["penalty"]["estimator"] = fits
+        load(given)
+    other["datasets"]["breast_cancer"]["penalty"]["estimator"] = "hessian_trace"
+    assert message(given) == (
+        "config: protocols.other.datasets.breast_cancer.penalty.estimator: hessian_trace is of"
+        f" tr(H_b), but other is compared with stated, whose {base} is of tr(H_b^2); choose one of"
+        " tr(H_b^2), or extend none"
+    )
+
+
 @pytest.mark.parametrize("where", ["protocols.2024", "paths.on", "protocols.stated.datasets.7"])
 def test_a_key_that_yaml_reads_as_no_text_is_refused(where):
     given = study()

@@ -12,8 +12,8 @@ import numpy as np
 import optax
 import pytest
 
-from flatreg import config, models, penalty
-from flatreg.config.registries import ESTIMATORS
+from flatreg import config, models, objective, penalty
+from flatreg.config.registries import TARGETS
 from flatreg.data.sources import SOURCES
 from flatreg.penalty import hutchinson
 from tests.config.small import EXPANDED, TRAINING, changed, load
@@ -52,12 +52,22 @@ def _takes_anything(section: dict[str, Any]) -> bool:
     return "$ref" not in section and section.get("additionalProperties", True) in (True, arguments)
 
 
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "auto"])
+def test_the_config_knows_what_each_estimator_estimates(name):
+    x = jnp.ones((2, 8))
+    model = models.build({"name": "mlp", "hidden": [8], "dropout": 0.1}, classes=3)
+    if name == "exact":
+        model = models.build({"name": "logistic_regression"}, classes=3)
+    made = objective.build(model, x, estimator=name, probes=2, distribution="rademacher")
+    assert made.estimator.target == TARGETS[name]
+
+
 def test_models_estimators_and_sources_are_the_librarys():
     fields = TRAINING["properties"]
     assert set(fields["model"]["properties"]["name"]["enum"]) == set(models.NAMES)
     assert set(fields["source"]["enum"]) == set(SOURCES)
     chosen = fields["penalty"]["properties"]
-    assert set(chosen["estimator"]["enum"]) == set(ESTIMATORS)
+    assert set(chosen["estimator"]["enum"]) == set(TARGETS)
     assert set(chosen["distribution"]["enum"]) == set(hutchinson.DISTRIBUTIONS)
     for scaling in chosen["scaling"]["enum"]:
         assert penalty.scale(1.0, batch=2, interval=3, scaling=scaling) > 0

@@ -81,6 +81,7 @@ def test_results_are_in_the_order_of_the_arguments(at_a_time: int) -> None:
         np.testing.assert_array_equal(result["value"], 2 * x + shift)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="of a CPU")
 def test_a_cpu_measures_one_model_at_a_time() -> None:
     """So that a model's numbers are the same, to the byte, whatever it is measured with."""
     assert lanes.at_a_time() == 1

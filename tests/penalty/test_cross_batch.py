@@ -21,9 +21,9 @@ from .test_pairs import dense, of_single_examples
 pytestmark = pytest.mark.usefixtures("double_precision")
 
 
-def over_all_orders(problem: Problem) -> np.ndarray:
+def over_all_orders(problem: Problem, stride: int = 1) -> np.ndarray:
     """The mean over all orders of the examples, and so over all ways to halve the batch."""
-    run = estimated(penalty.cross_batch(problem.loss))
+    run = estimated(penalty.cross_batch(problem.loss, stride=stride))
     orders = [jnp.array(order) for order in itertools.permutations(range(len(problem.x)))]
     return np.mean([run(problem.params, problem.x[i], problem.y[i]) for i in orders], axis=0)
 
@@ -47,6 +47,14 @@ def test_some_of_the_parameters_on_two_examples() -> None:
     one, other = jax.jit(of_single_examples(problem, "hessian"))(flat, problem.x, problem.y)
     truth = jnp.sum(one[:size, :size] * other[:size, :size])
     np.testing.assert_allclose(found, truth, rtol=1e-10)
+
+
+@pytest.mark.usefixtures("every_sign")
+def test_with_a_stride_the_mean_over_all_halves_is_that_over_all_pairs() -> None:
+    """Of four examples each two are used, one for each half."""
+    problem = make(seed=4, width=2, hidden=[2], logits=1, batch=4)
+    [truth] = dense(problem, [("hessian", "loss")])(problem.params, problem.x, problem.y)
+    assert_equal(over_all_orders(problem, stride=2), truth)
 
 
 def test_drawn_probes_are_unbiased_and_may_be_below_zero() -> None:
@@ -113,3 +121,16 @@ def test_batches_that_cannot_be_halved(x: Any, labels: Any, message: str) -> Non
     with pytest.raises(penalty.BatchError, match=message) as caught:
         jax.jit(lambda x: penalty.cross_batch(summed)(W, x, *labels, key=KEY))(x)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stride", [0, -1, 1.5, True])
+def test_a_stride_is_a_whole_number_of_at_least_one(stride: Any) -> None:
+    with pytest.raises(penalty.ArgumentError, match=r"stride is .*; expected a whole number"):
+        penalty.cross_batch(loss, stride=stride)
+
+
+def test_a_stride_leaves_an_example_for_each_half() -> None:
+    expected = "x is float64\\[5, 2\\]; expected at least 6 examples, one for each half"
+    with pytest.raises(penalty.BatchError, match=expected):
+        penalty.cross_batch(loss, stride=5)(W, X, key=KEY)
+    assert jnp.isfinite(penalty.cross_batch(loss, stride=4)(W, X, key=KEY))

@@ -223,6 +223,17 @@ def test_a_module_whose_activation_is_curved_fits_gauss_newton_alone() -> None:
     assert given.activations(1) == (jnp.sin,)
 
 
+@pytest.mark.parametrize("given", ["all variables", "another module's"])
+def test_parameters_that_are_not_the_module_s_are_named(given: str) -> None:
+    module = nn.Sequential([nn.Dense(3), nn.relu, nn.Dense(2)])
+    network = linen.dense_layers(module, X, cross_entropy)
+    variables = (module if given == "all variables" else nn.Dense(2)).init(KEY, X)
+    params = variables if given == "all variables" else variables["params"]
+    message = r"params is without layers_0/kernel, with .*variables\['params'\] of Sequential"
+    with pytest.raises(penalty.ModelError, match=message):
+        penalty.pairs(network)(params, X, Y, key=KEY)
+
+
 def test_the_config_may_name_pairs() -> None:
     model = models.build({"name": "mlp", "hidden": [5, 4], "dropout": 0.3}, 3)
     params = model.init(KEY, X, train=False)["params"]

@@ -193,24 +193,54 @@ LINEAR = {"kernel": normal(3, 2), "bias": normal(2)}
 LAYER = penalty.FirstLayer(
     lambda p: (p["kernel"], p["bias"], ()), lambda zeta, x, y: cross_entropy(zeta[0], y)
 )
-OF_LAYER = {
-    "gram": penalty.gram(LAYER, probes=hutchinson.UNROLLED + 2),
-    "exact": penalty.exact(LAYER),
+NETWORK = penalty.DenseLayers(
+    lambda p: [(p["first"], None), (p["second"], p["shift"]), (p["last"], None)],
+    cross_entropy,
+    bias=False,
+)
+KERNELS = {"first": True, "second": True, "shift": False, "last": True}
+DEEP = PARAMS | {"shift": normal(3)}
+OF_LAYERS = {
+    "gram": (penalty.gram(LAYER, probes=hutchinson.UNROLLED + 2), LINEAR),
+    "gram of some": (penalty.gram(LAYER, where=lambda path: path == "bias"), LINEAR),
+    "exact": (penalty.exact(LAYER), LINEAR),
+    "exact of some": (penalty.exact(LAYER, where=lambda path: path == "kernel"), LINEAR),
+    "pairs": (penalty.pairs(NETWORK, probes=1, target="loss"), DEEP),
+    "pairs of some": (penalty.pairs(NETWORK, probes=None, where=KERNELS), DEEP),
 }
 
 
+def of_layers(name: str) -> Any:
+    """Value and gradient of one of these estimators."""
+    estimator, params = OF_LAYERS[name]
+    key = jax.random.key(SEED)
+    return jax.jit(jax.value_and_grad(partial(estimator, key=key)))(params, X, Y)
+
+
+@cache
+def usual(name: str) -> Any:
+    """The same without a mode, which the proof holds against the truth."""
+    return of_layers(name)
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", OF_LAYER)
-def test_estimators_of_a_first_layer_in_each_mode(name: str, mode: str) -> None:
-    """They give what they give without the mode, which the proof holds against the truth."""
-
-    def run() -> Any:
-        key = jax.random.key(SEED)
-        return jax.jit(jax.value_and_grad(partial(OF_LAYER[name], key=key)))(LINEAR, X, Y)
-
-    usual = run()
+@pytest.mark.parametrize("name", OF_LAYERS)
+def test_estimators_of_layers_in_each_mode(name: str, mode: str) -> None:
+    expected = usual(name)
     with MODES[mode]():
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), run(), usual)
+        found = of_layers(name)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["gram", "exact", "pairs of some"])
+def test_layers_in_half_precision(name: str, dtype: str) -> None:
+    """Outside of jit, where `exact` and `pairs` verify the loss."""
+    expected, _ = usual(name)
+    estimator, params = OF_LAYERS[name]
+    params, x = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (params, X))
+    found = estimator(params, x, Y, key=jax.random.key(SEED))
+    np.testing.assert_allclose(float(found), expected, rtol=8 * float(jnp.finfo(dtype).eps))
 
 
 def test_many_probes_are_a_loop_over_the_same_probes() -> None:

@@ -71,9 +71,9 @@ MUTATIONS = {
         "extreme_batches",
     ),
     "the bias left out of a later layer's products": (
-        "pair_products.py",
-        "bias=bias is not None",
-        "bias=False",
+        "dense_layers.py",
+        "Taken(True, bias is not None)",
+        "Taken(True, False)",
         "extreme_batches",
     ),
     "an example that meets itself in one sketch": (
@@ -132,13 +132,13 @@ MUTATIONS = {
     ),
     "one half with itself": (
         "estimators/cross_batch.py",
-        "half(0), half(1)",
+        "half(0), half(stride)",
         "half(0), half(0)",
         "over_all_pairs",
     ),
     "examples that both halves have": (
         "estimators/cross_batch.py",
-        "leaf[start::2]",
+        "leaf[start::step]",
         "leaf[start:]",
         "over_all_pairs",
     ),
@@ -147,6 +147,12 @@ MUTATIONS = {
         "list(found)",
         "list(found[::-1])",
         "rows_square",
+    ),
+    "a kernel that H is not taken in, with a later layer's bias": (
+        "pair_products.py",
+        "layers.taken[last].kernel)",
+        "any(layers.taken[last]))",
+        "pairs_of_some_parameters",
     ),
     "Hv where H^2 v is meant": (
         "hutchinson.py",
@@ -165,6 +171,7 @@ FILES = (
     "test_gauss_newton.py",
     "test_cross_batch.py",
     "test_by_layer.py",
+    "test_subset_of_layers.py",
 )
 
 

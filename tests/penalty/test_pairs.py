@@ -46,12 +46,17 @@ def of_single_examples(problem: Problem, curvature: str) -> Callable[[Any, Any, 
 
 
 def dense(problem: Problem, ways: list[tuple[str, str]]) -> Callable[..., Any]:
-    """The ways' values from the dense matrices of the single examples."""
+    """The ways' values from the dense matrices of the single examples.
 
-    def values(params: Any, x: Any, y: Any) -> Any:
+    `f(params, x, y, mask=1.0)`; a mask [n] has 1 for each parameter that H is taken in, else 0.
+    """
+
+    def values(params: Any, x: Any, y: Any, mask: Any = 1.0) -> Any:
         flat, found, examples = ravel_pytree(params)[0], [], len(x)
+        taken = jnp.broadcast_to(mask, flat.shape)
         matrices = {
-            c: of_single_examples(problem, c)(flat, x, y) for c in dict.fromkeys(c for c, _ in ways)
+            c: of_single_examples(problem, c)(flat, x, y) * jnp.outer(taken, taken)
+            for c in dict.fromkeys(c for c, _ in ways)
         }
         for curvature, target in ways:
             total = jnp.sum(jnp.sum(matrices[curvature], 0) ** 2)

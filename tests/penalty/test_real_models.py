@@ -109,10 +109,19 @@ def test_the_config_s_estimator_that_does_not_fit_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [(MLP, "gram"), ({"name": "logistic_regression"}, "exact")]
+    ("model", "classes", "name"),
+    [
+        (MLP, 2, "pairs"),
+        (MLP, 10, "gram"),
+        ({"name": "logistic_regression"}, 2, "exact"),
+        ({"name": "logistic_regression"}, 10, "exact"),
+    ],
 )
-def test_auto_takes_the_cheapest_and_says_why(model: dict[str, Any], name: str) -> None:
-    chosen = objective.build(models.build(model, 2), jnp.zeros((4, 30)), estimator="auto", **PROBES)
+def test_auto_takes_the_cheapest_and_says_why(
+    model: dict[str, Any], classes: int, name: str
+) -> None:
+    network, x = models.build(model, classes), jnp.zeros((4, 30))
+    chosen = objective.build(network, x, estimator="auto", **PROBES)
     assert isinstance(chosen.estimator, penalty.Estimator)
     assert chosen.estimator.name == name
     assert chosen.reason

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
+from flatreg.config.registries import SOURCES, TARGETS, UNSPLIT_SOURCES
 from flatreg.config.study import (
     BASELINE,
     TEXT_SOURCES,
@@ -185,6 +185,8 @@ def check_study(config: Config) -> None:
             own = f"{where}.datasets.{dataset}.lambdas"
             _check_lambdas(training["lambdas"], own, with_plain=plain)
             _check_training(training, f"{where}.datasets.{dataset}")
+        if not plain:
+            _check_targets(config, name)
     _check_surface(config)
     known = set(runs(config))
     _check_estimates(config)
@@ -193,6 +195,22 @@ def check_study(config: Config) -> None:
             raise UserError(
                 f"config: verify.runs[{number}]: the study has no run {run['protocol']}/"
                 f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; choose another"
+            )
+
+
+def _check_targets(config: Config, name: str) -> None:
+    """A protocol is compared with the one it extends, lambda by lambda: both penalize the same."""
+    protocol = config["protocols"][name]
+    base = config["protocols"][protocol["extends"]]["datasets"]
+    for dataset in protocol["datasets"].keys() & base.keys():
+        here, there = (
+            cell[dataset]["penalty"]["estimator"] for cell in (protocol["datasets"], base)
+        )
+        if TARGETS[here] != TARGETS[there]:
+            raise UserError(
+                f"config: protocols.{name}.datasets.{dataset}.penalty.estimator: {here} is of"
+                f" {TARGETS[here]}, but {name} is compared with {protocol['extends']}, whose"
+                f" {there} is of {TARGETS[there]}; choose one of {TARGETS[there]}, or extend none"
             )
 
 

@@ -27,7 +27,7 @@ class Penalty:
     """How lambda / B * tr(H^2) is estimated on a mini-batch, and when it is applied.
 
     Attributes:
-        estimator: a module of `flatreg.penalty.estimators`, or "auto", the cheapest that fits.
+        estimator: a module of `flatreg.penalty.estimators`, or "auto", which chooses by the model.
         probes: probe vectors of an estimate (M).
         distribution: of a probe's entries, "rademacher" or "normal".
         interval: number of mini-batches per penalized one (k).

@@ -11,8 +11,10 @@ from flatreg import code
 
 SOURCES = code.members("data.sources")
 MODELS = code.members("models")
-# "auto" is the cheapest that the model allows.
-ESTIMATORS = ("auto", *code.members("penalty.estimators"))
+# What each estimator estimates. "auto" takes one of tr(H_b^2).
+TARGETS = {"auto": "tr(H_b^2)"} | {
+    name: facts["TARGET"] for name, facts in code.members("penalty.estimators").items()
+}
 
 TEXT_SOURCES = tuple(name for name, facts in SOURCES.items() if facts["READINGS"])
 # Sources without a test split of their own.
@@ -25,7 +27,7 @@ def definitions() -> dict[str, Any]:
     return {
         "sources": {"enum": list(SOURCES)},
         "preparation": {"properties": splits | {"text": {"$ref": "#/$defs/text"}}},
-        "estimators": {"enum": list(ESTIMATORS)},
+        "estimators": {"enum": list(TARGETS)},
         "models": _models(),
     }
 

@@ -18,8 +18,8 @@ tr(H^2):
     gauss_newton_trace(logits, loss)    tr(G)
 
 `value_and_grad` adds the penalty to a training step, `flatreg.penalty.updates` to an Optax chain;
-`flatreg.penalty.linen` derives the first layer of a Flax module. `by_layer` says where in the model
-tr(H^2) lies.
+`flatreg.penalty.linen` and `flatreg.penalty.nnx` derive the layers of a Flax model. `by_layer` says
+where in the model tr(H^2) lies.
 """
 
 from __future__ import annotations

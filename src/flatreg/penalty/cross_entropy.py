@@ -43,7 +43,8 @@ def curvature_root_along(logits: jax.Array, e: jax.Array) -> jax.Array:
     Returns:
         [k, B, C]
     """
-    if logits.shape[1] == 1:
+    logits = logits[None]
+    if logits.shape[-1] == 1:
         return jnp.exp((jax.nn.log_sigmoid(logits) + jax.nn.log_sigmoid(-logits)) / 2) * e
     log_p = jax.nn.log_softmax(logits)
     root = jnp.exp(log_p / 2) * e

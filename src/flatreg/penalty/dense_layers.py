@@ -11,6 +11,7 @@ from flatreg.penalty.activations import Activation, value_and_slope
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.estimator import Params, described
 from flatreg.penalty.first_layer import FirstLayer
+from flatreg.penalty.subset import Selected, Taken, Where, parts_taken
 
 Layer = tuple[jax.Array, jax.Array | None]
 Coordinates = tuple[jax.Array, tuple[Layer, ...]]
@@ -54,19 +55,34 @@ class DenseLayers(NamedTuple):
     bias: bool = True
     run: Callable[..., jax.Array] | None = None
 
-    def enter(self, params: Params, x: Any) -> Coordinates:
+    def enter(self, params: Params, x: Any, where: Where | None = None) -> Coordinates:
         """The coordinates (z, later layers) of the parameters on inputs x [B, d].
+
+        Args:
+            params: parameters of the model.
+            x: inputs.
+            where: the parameters that H is taken in, as of `autodiff`; by default all.
 
         Raises:
             BatchError: x is not a matrix.
             ModelError: the parts of `split` have wrong shapes, or do not cover the parameters.
+            ParameterError: `where` selects no parameters, or a part of an array, or does not fit.
         """
         (kernel, bias), *later = self.split(params)
         later = tuple((kernel, bias) for kernel, bias in later)
         first = FirstLayer(lambda _: (kernel, bias, later), self.loss, self.bias)
         zeta = first.enter(params, x)
         self._check_widths(kernel, later)
-        return zeta
+        if where is None:
+            return zeta
+        parts = parts_taken(where, params, self.split)
+        return Selected(zeta, tuple(Taken(kernel, bool(bias)) for kernel, bias in parts))
+
+    def taken(self, zeta: Coordinates) -> tuple[Taken, ...]:
+        """Where H is taken in the parameters of each layer."""
+        if isinstance(zeta, Selected):
+            return zeta.taken
+        return (Taken(True, self.bias), *(Taken(True, bias is not None) for _, bias in zeta[1]))
 
     def logits(self, zeta: Coordinates, x: Any, **arguments: Any) -> jax.Array:
         """The model's logits [B, C], by `run` if there is one."""
@@ -85,7 +101,7 @@ class DenseLayers(NamedTuple):
             passed.inputs.append(a)
             passed.outputs.append(z)
             passed.slopes.append(slope)
-            z = a @ kernel if bias is None else a @ kernel + bias
+            z = a @ kernel if bias is None else a @ kernel + bias[None]
         return passed._replace(logits=z)
 
     def activations(self, count: int) -> tuple[Activation, ...]:

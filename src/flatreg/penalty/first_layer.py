@@ -12,6 +12,19 @@ from jax.experimental.sparse import BCOO
 
 from flatreg.penalty.errors import BatchError, ModelError
 from flatreg.penalty.estimator import Params, described
+from flatreg.penalty.subset import Selected, Taken, Where, parts_taken
+
+
+class TakenParts(NamedTuple):
+    """Where H is taken in the parameters of a `FirstLayer`.
+
+    Attributes:
+        layer: in its kernel and bias.
+        rest: in each leaf of the third part of `split`.
+    """
+
+    layer: Taken
+    rest: tuple[bool, ...]
 
 
 class FirstLayer(NamedTuple):
@@ -32,19 +45,35 @@ class FirstLayer(NamedTuple):
     loss: Callable[..., jax.Array]
     bias: bool = True
 
-    def enter(self, params: Params, x: Any) -> tuple[jax.Array, Any]:
+    def enter(self, params: Params, x: Any, where: Where | None = None) -> tuple[jax.Array, Any]:
         """The coordinates (z, rest) of the parameters on inputs x [B, d].
+
+        Args:
+            params: parameters of the model.
+            x: inputs.
+            where: the parameters that H is taken in, as of `autodiff`; by default all.
 
         Raises:
             BatchError: x is not a matrix.
             ModelError: the parts of `split` have wrong shapes, or do not cover the parameters.
+            ParameterError: `where` selects no parameters, or a part of an array, or does not fit.
         """
         kernel, bias, rest = self.split(params)
         if x.ndim != 2:
             raise BatchError("x", described(x), "a matrix: an example a row")
         self._check_parts(params, kernel, bias, rest)
         z = x @ kernel
-        return (z if bias is None else z + bias[None]), rest
+        zeta = (z if bias is None else z + bias[None]), rest
+        if where is None:
+            return zeta
+        kernel, bias, rest = parts_taken(where, params, self.split)
+        return Selected(zeta, TakenParts(Taken(kernel, bool(bias)), tuple(jax.tree.leaves(rest))))
+
+    def taken(self, zeta: tuple[jax.Array, Any]) -> TakenParts:
+        """Where H is taken in the parameters of these coordinates."""
+        if isinstance(zeta, Selected):
+            return zeta.taken
+        return TakenParts(Taken(True, self.bias), (True,) * len(jax.tree.leaves(zeta[1])))
 
     def _check_parts(self, params: Params, kernel: Any, bias: Any, rest: Any) -> None:
         if kernel.ndim != 2:
@@ -73,3 +102,10 @@ def gram_matrix(x: Any, *, bias: bool, dtype: Any) -> jax.Array:
     x = x.astype(dtype)
     products = x @ dense(x).T
     return products + jnp.ones_like(products) if bias else products
+
+
+def taken_gram(x: Any, taken: Taken, dtype: Any) -> jax.Array:
+    """K [B, B] of the columns of [x, 1] whose parameters H is taken in."""
+    if taken.kernel:
+        return gram_matrix(x, bias=taken.bias, dtype=dtype)
+    return jnp.full((x.shape[0],) * 2, taken.bias, dtype)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import numpy as np
 from flax.errors import FlaxError
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from flatreg.penalty.activations import POINTS, Activation, recognized
+from flatreg.penalty.activations import Activation
+from flatreg.penalty.calls import (
+    Call,
+    Kind,
+    activations,
+    check_chain,
+    only_on_input,
+    refuse_second_use,
+)
 from flatreg.penalty.dense_layers import Coordinates, DenseLayers, Layer
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.first_layer import FirstLayer
@@ -43,17 +49,18 @@ def first_layer(
         ModelError: there is no such layer, or several, or its kernel is used elsewhere too, or
             collections are missing; the message names the module.
     """
+    _check_module(module)
     params = _variables(module, x, arguments)["params"]
-    path, bias = _find(module, x, {**(variables or {}), "params": params}, arguments)
+    calls = _dense_calls(module, x, {**(variables or {}), "params": params}, arguments)
+    first = only_on_input(_kind(module), calls)
+    path = _place(first)
 
     def split(params: Any) -> tuple[jax.Array, jax.Array | None, Any]:
         flat = flatten_dict(params)
-        if (*path, "kernel") not in flat:
-            found = f"without {'/'.join((*path, 'kernel'))}, with {', '.join(params)}"
-            raise ModelError("params", found, f"variables['params'] of {type(module).__name__}")
+        _check_kernels(module, [path], flat)
         rest = {where: leaf for where, leaf in flat.items() if where[:-1] != path}
         kernel, shift = (nn.meta.unbox(flat.get((*path, name))) for name in ("kernel", "bias"))
-        return kernel, shift if bias else None, unflatten_dict(rest)
+        return kernel, shift if first.bias else None, unflatten_dict(rest)
 
     def apply(zeta: tuple[jax.Array, Any], x: jax.Array, others: dict[str, Any]) -> Any:
         call_with = {"variables": variables or {}} | arguments | others
@@ -67,16 +74,44 @@ def first_layer(
         value = loss_of_logits(logits, *labels)
         return (value, changed) if others.get("mutable") else value
 
-    layer = FirstLayer(split, loss, bias)
+    layer = FirstLayer(split, loss, first.bias)
     try:
         jax.eval_shape(lambda params, x: apply(layer.enter(params, x), x, {}), params, x)
-    except (FlaxError, KeyError) as error:
-        found = f"{type(module).__name__}, which uses the kernel of its first layer elsewhere too"
-        raise ModelError("module", found, _FITTING) from error
+    except (FlaxError, KeyError):
+        refuse_second_use(_kind(module))
     return layer
 
 
-_FITTING = "exactly one, called once (`gram`), or the estimator `autodiff`, which fits any model"
+def _check_module(module: Any) -> None:
+    """Check that a model is of this kind.
+
+    Raises:
+        ModelError: it is no linen module.
+    """
+    if not isinstance(module, nn.Module):
+        expected = "a Flax linen module; for a model of nnx, the functions of flatreg.penalty.nnx"
+        raise ModelError("module", type(module).__name__, expected)
+
+
+def _check_kernels(module: nn.Module, paths: list[Path], flat: Mapping[Path, Any]) -> None:
+    """Check that parameters hold the kernels of these layers.
+
+    Raises:
+        ModelError: one is missing, as in those of another module or in all variables of this one.
+    """
+    missing = ["/".join((*path, "kernel")) for path in paths if (*path, "kernel") not in flat]
+    if missing:
+        found = f"without {missing[0]}, with {', '.join(dict.fromkeys(name for name, *_ in flat))}"
+        raise ModelError("params", found, f"variables['params'] of {type(module).__name__}")
+
+
+def _kind(module: nn.Module) -> Kind:
+    return Kind(type(module).__name__, "nn.Dense")
+
+
+def _place(call: Call) -> Path:
+    """The path of a layer among the parameters."""
+    return tuple(call.path.split("/")) if call.path else ()
 
 
 def _variables(module: nn.Module, x: jax.Array, arguments: dict[str, Any]) -> Any:
@@ -111,14 +146,21 @@ def dense_layers(
         ModelError: the module is not such a chain; the message names the module and what else it
             does.
     """
+    _check_module(module)
     variables = _variables(module, x, arguments)
     calls = _dense_calls(module, x, variables, arguments)
-    _check_chain(module, calls, set(flatten_dict(variables)))
-    paths = [call.path for call in calls]
-    phis = _activations(module, calls, x, activation, arguments)
+    names = ["/".join(name).removeprefix("params/") for name in flatten_dict(variables)]
+    check_chain(_kind(module), calls, names)
+    paths = [_place(call) for call in calls]
+
+    def between(outputs: list[jax.Array], x: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+        return _between(module, paths, outputs, x, arguments)
+
+    phis = activations(_kind(module), calls, x, activation, between)
 
     def split(params: Any) -> list[Layer]:
         flat = flatten_dict(nn.meta.unbox(params))
+        _check_kernels(module, paths, flat)
         return [(flat[*path, "kernel"], flat.get((*path, "bias"))) for path in paths]
 
     def run(zeta: Coordinates, x: Any, **others: Any) -> jax.Array:
@@ -153,36 +195,11 @@ def _after_layer(
         return module.apply({**variables, "params": rest}, x, **arguments)
 
 
-class _Call(NamedTuple):
-    """A call of a Dense layer: its path and width, and whether its kernel is its own parameter."""
-
-    path: Path
-    width: int
-    bias: bool
-    on_input: bool
-    own_kernel: bool
-
-
-def _find(
-    module: nn.Module, x: jax.Array, variables: Any, arguments: dict[str, Any]
-) -> tuple[Path, bool]:
-    """Path of the Dense layer that acts on the input, and whether it has a bias."""
-    calls = _dense_calls(module, x, variables, arguments)
-    on_input = [call for call in calls if call.on_input and call.own_kernel]
-    if len(on_input) != 1 or [call.path for call in calls].count(on_input[0].path) != 1:
-        raise ModelError(
-            "module",
-            f"{type(module).__name__}, with {len(on_input) or 'no'} plain nn.Dense on its input",
-            _FITTING,
-        )
-    return on_input[0].path, on_input[0].bias
-
-
 def _dense_calls(
     module: nn.Module, x: jax.Array, variables: Any, arguments: dict[str, Any]
-) -> list[_Call]:
+) -> list[Call]:
     """All calls of Dense layers in their order."""
-    calls: list[_Call] = []
+    calls: list[Call] = []
 
     def run(variables: Any, x: jax.Array) -> Any:
         flat = flatten_dict(variables["params"])
@@ -193,7 +210,8 @@ def _dense_calls(
                 acted_on = _input(args, kwargs)
                 kernel = dense.get_variable("params", "kernel")
                 own = kernel is flat.get((*dense.path, "kernel"))
-                calls.append(_Call(dense.path, dense.features, dense.use_bias, acted_on is x, own))
+                path = "/".join(dense.path)
+                calls.append(Call(path, dense.features, dense.use_bias, acted_on is x, own))
             return call(*args, **kwargs)
 
         with nn.intercept_methods(note):
@@ -208,73 +226,26 @@ def _dense_calls(
     return calls
 
 
-def _check_chain(module: nn.Module, calls: list[_Call], names: set[Path]) -> None:
-    """Check that a module's only variables are those of plain Dense layers, each called once."""
-    expected = {("params", *call.path, "kernel") for call in calls}
-    expected |= {("params", *call.path, "bias") for call in calls if call.bias}
-    paths = [call.path for call in calls]
-    other = sorted("/".join(name[1:]) for name in names - expected)
-    if other:
-        _refuse(module, f"with the parameter {other[0]}, outside of a plain nn.Dense")
-    if not all(call.own_kernel for call in calls) or len(set(paths)) != len(paths):
-        _refuse(module, "with a layer called twice, or whose kernel is not its parameter")
-    if [call.on_input for call in calls] != [True, *[False] * (len(calls) - 1)]:
-        _refuse(module, "whose first layer alone does not act on the input")
-
-
-def _activations(
+def _between(
     module: nn.Module,
-    calls: list[_Call],
+    paths: list[Path],
+    outputs: list[jax.Array],
     x: jax.Array,
-    activation: Activation | None,
     arguments: dict[str, Any],
-) -> tuple[Activation, ...]:
-    """The function between each two layers, seen at `POINTS` and 0 in another order in each unit.
+) -> tuple[list[jax.Array], jax.Array]:
+    """The later layers' inputs, and the module's output, with `outputs` in place of the layers'."""
+    entered: dict[Path, jax.Array] = {}
+    given = dict(zip(paths, outputs, strict=True))
 
-    Raises:
-        ModelError: one is not elementwise, or unknown; or the last layer's output is not the
-            module's.
-    """
-    points = np.append(POINTS, np.float32(0))
-    rng = np.random.default_rng(0)
-    columns = [rng.permuted(np.tile(points, (call.width, 1)), axis=1).T for call in calls]
-    inputs = rng.normal(size=(points.size, *x.shape[1:])).astype(np.float32)
+    def put(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if not _is_dense_call(context):
+            return call(*args, **kwargs)
+        entered[context.module.path] = _input(args, kwargs)
+        return given[context.module.path]
 
-    def between(outputs: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
-        entered: dict[Path, jax.Array] = {}
-        given = dict(zip([call.path for call in calls], outputs, strict=True))
-
-        def put(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-            if not _is_dense_call(context):
-                return call(*args, **kwargs)
-            entered[context.module.path] = _input(args, kwargs)
-            return given[context.module.path]
-
-        with nn.intercept_methods(put):
-            logits = module.apply({"params": {}}, jnp.asarray(inputs), **arguments)
-        return [entered[call.path] for call in calls[1:]], logits
-
-    with jax.ensure_compile_time_eval():
-        z = [jnp.asarray(column) for column in columns]
-        (seen, logits), (slopes, _) = jax.jvp(between, (z,), ([jnp.ones_like(c) for c in z],))
-        if logits.shape != z[-1].shape or not bool(jnp.all(logits == z[-1])):
-            _refuse(module, "whose output is not that of its last layer")
-        found = []
-        for call, column, *point in zip(calls, z, seen, slopes, strict=False):
-            phi = recognized(column, *point, activation)
-            if phi is None:
-                _refuse(module, f"with an unknown function after layer {'/'.join(call.path)}")
-            found.append(phi)
-    return tuple(found)
-
-
-def _refuse(module: nn.Module, found: str) -> NoReturn:
-    raise ModelError(
-        "module",
-        f"{type(module).__name__}, {found}",
-        "plain nn.Dense layers one after another, an elementwise activation between them and"
-        " dropout off (`pairs`), or the estimators `gram` and `autodiff`",
-    )
+    with nn.intercept_methods(put):
+        logits = module.apply({"params": {}}, x, **arguments)
+    return [entered[path] for path in paths[1:]], logits
 
 
 def _input(args: Any, kwargs: Any) -> jax.Array:

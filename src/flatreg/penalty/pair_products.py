@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from flatreg.penalty import hutchinson
 from flatreg.penalty.dense_layers import Coordinates, DenseLayers
-from flatreg.penalty.first_layer import gram_matrix
+from flatreg.penalty.first_layer import taken_gram
+from flatreg.penalty.subset import Taken
 
 # One array for each layer, from the input to the logits.
 Carried = list[jax.Array]
@@ -25,11 +26,12 @@ class Chain(NamedTuple):
     """What the pairs of examples are computed from.
 
     Attributes:
-        grams: K_l [B, B] for each layer l.
+        grams: K_l [B, B] for each layer l, of those of its parameters that H is taken in.
         inputs: a_1 to a_{L-1}, each [B, h].
         slopes: d_0 to d_{L-2}, each [B, h].
         kernels: W_1 to W_{L-1}.
         logits: [B, C].
+        taken: where H is taken in the parameters of each layer.
     """
 
     grams: list[jax.Array]
@@ -37,12 +39,14 @@ class Chain(NamedTuple):
     slopes: list[jax.Array]
     kernels: list[jax.Array]
     logits: jax.Array
+    taken: tuple[Taken, ...]
 
     def back(self, v: jax.Array) -> Carried:
         """Vectors v [..., B, C] at the logits, carried back to the outputs z of every layer."""
         carried = [v]
         for kernel, slope in zip(reversed(self.kernels), reversed(self.slopes), strict=True):
-            carried.append((carried[-1] @ kernel.T) * slope)
+            slopes = jnp.expand_dims(slope, range(v.ndim - slope.ndim))
+            carried.append((carried[-1] @ kernel.T) * slopes)
         return carried[::-1]
 
     def path(self, u: jax.Array, first: int, last: int) -> jax.Array:
@@ -55,12 +59,11 @@ class Chain(NamedTuple):
 
 def chain(network: DenseLayers, zeta: Coordinates, x: Any) -> Chain:
     """One pass through the layers, and the products of their inputs."""
-    passed, (z, later) = network.forward(zeta), zeta
-    grams = [gram_matrix(x, bias=network.bias, dtype=z.dtype)]
-    for a, (_, bias) in zip(passed.inputs, later, strict=True):
-        grams.append(gram_matrix(a, bias=bias is not None, dtype=z.dtype))
-    kernels = [kernel for kernel, _ in later]
-    return Chain(grams, passed.inputs, passed.slopes, kernels, passed.logits)
+    passed, taken = network.forward(zeta), network.taken(zeta)
+    dtype = passed.logits.dtype
+    grams = [taken_gram(a, of, dtype) for a, of in zip([x, *passed.inputs], taken, strict=True)]
+    kernels = [kernel for kernel, _ in zeta[1]]
+    return Chain(grams, passed.inputs, passed.slopes, kernels, passed.logits, taken)
 
 
 def directions(
@@ -91,9 +94,10 @@ def column_products(layers: Chain, columns: Carried) -> jax.Array:
 
     def of_layer(gram: jax.Array, s: jax.Array) -> jax.Array:
         flat = s.reshape(count * examples, -1)
-        return gram[:, None, :] * (flat @ flat.T).reshape(count, examples, count, examples)
+        return gram[None, :, None, :] * (flat @ flat.T).reshape(count, examples, count, examples)
 
-    return sum(map(of_layer, layers.grams, columns))
+    ours = zip(layers.grams, columns, layers.taken, strict=True)
+    return sum(of_layer(gram, s) for gram, s, taken in ours if any(taken))
 
 
 def rest_products(
@@ -110,6 +114,9 @@ def rest_products(
     """
     total = jnp.zeros_like(layers.grams[0])
     for number, (first, last) in enumerate(itertools.combinations(range(len(layers.grams)), 2)):
+        # What a later bias adds to the logits depends on no parameter of an earlier layer.
+        if not (any(layers.taken[first]) and layers.taken[last].kernel):
+            continue
         if last == first + 1:
             paths, crossed = _of_neighbours(layers, columns[first], first)
         else:
@@ -124,7 +131,7 @@ def rest_products(
 def _of_neighbours(layers: Chain, s: jax.Array, first: int) -> tuple[jax.Array, jax.Array]:
     """<P_i, P_j> [B, B] and s_i^T P_j a_i [k, B, B] for the path over no layer, P = diag(d)."""
     slope, a = layers.slopes[first], layers.inputs[first]
-    return slope @ slope.T, (s * a) @ slope.T
+    return slope @ slope.T, (s * a[None]) @ slope.T
 
 
 def _of_far(
@@ -138,7 +145,7 @@ def _of_far(
     v = directions(own, far, examples=examples, width=width, dtype=a.dtype)
     carried = layers.path(u, first, last).reshape(examples, -1)
     along = _dots(s, layers.path(v, first, last))
-    return carried @ carried.T, jnp.sum(along * _dots(a, v), axis=-1)
+    return carried @ carried.T, jnp.sum(along * _dots(a, v)[None], axis=-1)
 
 
 def _dots(one: jax.Array, other: jax.Array) -> jax.Array:

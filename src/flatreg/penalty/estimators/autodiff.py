@@ -17,6 +17,8 @@ from flatreg.penalty.estimator import Estimator, Params
 from flatreg.penalty.manual_axes import Axes, axes_of_loss, vary, varying_axes
 from flatreg.penalty.subset import Where, select
 
+TARGET = "tr(H_b^2)"
+
 Loss = Callable[..., jax.Array]
 
 
@@ -48,7 +50,7 @@ def autodiff(
             product, chosen, key, probes=probes, distribution=distribution, axes=axes
         )
 
-    return Estimator("autodiff", "tr(H_b^2)", lambda params, _: params, loss, trace)
+    return Estimator("autodiff", TARGET, lambda params, _: params, loss, trace)
 
 
 def product_of_chosen(

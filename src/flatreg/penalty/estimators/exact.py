@@ -11,6 +11,7 @@ and for a single logit (sigmoid) tr(A_i A_j) = a_i a_j, a = p (1 - p).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,17 +21,24 @@ from flatreg.penalty.cross_entropy import curvature_along, curvature_products
 from flatreg.penalty.errors import ModelError
 from flatreg.penalty.estimator import Estimator, refuse_arguments
 from flatreg.penalty.estimators.autodiff import hessian_product
-from flatreg.penalty.first_layer import FirstLayer, gram_matrix
+from flatreg.penalty.first_layer import FirstLayer, taken_gram
+from flatreg.penalty.subset import Where
+
+TARGET = "tr(H_b^2)"
 
 
-def exact(layer: FirstLayer) -> Estimator:
+def exact(layer: FirstLayer, *, where: Where | None = None) -> Estimator:
     """Closed form of tr(H^2), for a model whose first layer's outputs are the logits.
 
     Args:
         layer: the model's only layer; its loss is the mean cross-entropy of z, with a sigmoid
             ([B, 1]) or a softmax ([B, C]).
+        where: the parameters that H is taken in, as of `autodiff`: kernel, bias, or by default
+            both.
 
     Raises:
+        ParameterError: at a call, `where` selects no parameters, or a part of an array, or does
+            not fit them.
         ModelError: at a call, if there are parameters outside the layer, or the loss has keyword
             arguments, which the closed form does not know; in `check`, and at a call outside of
             jit and other transformations, if the loss is not this cross-entropy on the batch.
@@ -48,7 +56,7 @@ def exact(layer: FirstLayer) -> Estimator:
                 f"followed by {len(jax.tree.leaves(rest))} more arrays of parameters",
                 "the only layer (softmax or logistic regression); `gram` fits this model",
             )
-        k = gram_matrix(x, bias=layer.bias, dtype=z.dtype)
+        k = taken_gram(x, layer.taken(zeta).layer, z.dtype)
         return jnp.sum(k**2 * curvature_products(z)) / z.shape[0] ** 2
 
     def verify(zeta: tuple[jax.Array, Any], *batch: Any, key: jax.Array) -> None:
@@ -68,4 +76,5 @@ def exact(layer: FirstLayer) -> Estimator:
                 " fits any loss",
             )
 
-    return Estimator("exact", "tr(H_b^2)", layer.enter, layer.loss, trace, verify)
+    enter = partial(layer.enter, where=where)
+    return Estimator("exact", TARGET, enter, layer.loss, trace, verify)

@@ -28,6 +28,8 @@ from flatreg.penalty.estimators.autodiff import Loss, hessian_product
 from flatreg.penalty.manual_axes import Axes, axes_of_loss, vary, varying_axes
 from flatreg.penalty.subset import Where, select
 
+TARGET = "tr(G_b^2)"
+
 Model = Callable[..., Any]
 
 
@@ -68,7 +70,7 @@ def gauss_newton(
         )
 
     whole = loss_of_params(logits, loss)
-    return Estimator("gauss_newton", "tr(G_b^2)", lambda params, _: params, whole, trace)
+    return Estimator("gauss_newton", TARGET, lambda params, _: params, whole, trace)
 
 
 class Factors(NamedTuple):

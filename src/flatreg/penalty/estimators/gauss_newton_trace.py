@@ -25,6 +25,8 @@ from flatreg.penalty.estimators.autodiff import Loss
 from flatreg.penalty.estimators.gauss_newton import Model, factors, loss_of_params
 from flatreg.penalty.subset import Where
 
+TARGET = "tr(G_b)"
+
 
 def gauss_newton_trace(
     logits: Model,
@@ -65,4 +67,4 @@ def gauss_newton_trace(
         )
 
     whole = loss_of_params(logits, loss)
-    return Estimator("gauss_newton_trace", "tr(G_b)", lambda params, _: params, whole, trace)
+    return Estimator("gauss_newton_trace", TARGET, lambda params, _: params, whole, trace)

@@ -11,6 +11,7 @@ and the penalty has no products of width d in that layer.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,12 +22,21 @@ from flatreg.penalty.estimator import Estimator
 from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.first_layer import FirstLayer, dense, gram_matrix
 from flatreg.penalty.manual_axes import axes_of_loss, vary
+from flatreg.penalty.subset import Taken, Where, partition
+
+TARGET = "tr(H_b^2)"
 
 # Rows of which the longest is up to ten times as long as the shortest are all raised alike.
 _MOST = 100
 
 
-def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher") -> Estimator:
+def gram(
+    layer: FirstLayer,
+    *,
+    probes: int = 5,
+    distribution: str = "rademacher",
+    where: Where | None = None,
+) -> Estimator:
     """Hutchinson's estimator over the first layer's outputs and the other parameters.
 
     With normal probes its distribution is that of `autodiff`; with Rademacher probes the mean is
@@ -36,9 +46,13 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
         layer: the model's first layer.
         probes: number M of probe vectors.
         distribution: "rademacher" or "normal".
+        where: the parameters that H is taken in, as of `autodiff`; by default all. An array that
+            `split` returns is selected as a whole.
 
     Raises:
         ProbeError: M is below 1, or the distribution is unknown.
+        ParameterError: at a call, `where` selects no parameters, or a part of an array, or does
+            not fit them.
     """
     hutchinson.check_probes(probes, distribution)
 
@@ -50,20 +64,29 @@ def gram(layer: FirstLayer, *, probes: int = 5, distribution: str = "rademacher"
 
         axes = axes_of_loss(loss, zeta)
         zeta = vary(zeta, axes)
-        z, rest = zeta
-        factor = gram_factor(x, bias=layer.bias, dtype=z.dtype)
-        along = hessian_product(loss, zeta)
+        taken, (z, rest) = layer.taken(zeta), zeta
+        factor = _factor(x, z, taken.layer)
+        ours, join = partition(taken.rest, rest)
+        along = hessian_product(lambda both: loss((both[0], join(both[1]))), (z, ours))
 
         def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
             first, others = along((factor @ probe[0], probe[1]))
             return factor.T @ first, others
 
-        like = (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), rest)
+        like = (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), ours)
         return hutchinson.trace_of_square(
             product, like, key, probes=probes, distribution=distribution, axes=axes
         )
 
-    return Estimator("gram", "tr(H_b^2)", layer.enter, layer.loss, trace)
+    enter = partial(layer.enter, where=where)
+    return Estimator("gram", TARGET, enter, layer.loss, trace)
+
+
+def _factor(x: Any, z: jax.Array, taken: Taken) -> jax.Array:
+    """F of the first layer's parameters that H is taken in: without the kernel, ones or nothing."""
+    if taken.kernel:
+        return gram_factor(x, bias=taken.bias, dtype=z.dtype)
+    return jnp.ones_like(z, shape=(z.shape[0], int(taken.bias)))
 
 
 def gram_factor(x: Any, *, bias: bool, dtype: Any) -> jax.Array:

@@ -20,6 +20,8 @@ from flatreg.penalty.estimator import Estimator, Params
 from flatreg.penalty.estimators.autodiff import Loss, product_of_chosen
 from flatreg.penalty.subset import Where
 
+TARGET = "tr(H_b)"
+
 
 def hessian_trace(
     loss: Loss, *, probes: int = 5, distribution: str = "rademacher", where: Where | None = None
@@ -53,4 +55,4 @@ def hessian_trace(
             distribution=distribution,
         )
 
-    return Estimator("hessian_trace", "tr(H_b)", lambda params, _: params, loss, trace)
+    return Estimator("hessian_trace", TARGET, lambda params, _: params, loss, trace)

@@ -38,6 +38,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -52,6 +53,10 @@ from flatreg.penalty.estimator import Estimator, is_count, refuse_arguments
 from flatreg.penalty.estimators.autodiff import hessian_product
 from flatreg.penalty.estimators.gauss_newton import jacobian_products
 from flatreg.penalty.pair_products import chain, column_products, directions, rest_products
+from flatreg.penalty.subset import Where
+
+# Of `target="batch"` and `curvature="hessian"`.
+TARGET = "tr(H_b^2)"
 
 _TARGETS = ("batch", "loss")
 _CURVATURES = ("hessian", "gauss_newton")
@@ -64,6 +69,7 @@ def pairs(
     far: int | None = 1,
     target: str = "batch",
     curvature: str = "hessian",
+    where: Where | None = None,
 ) -> Estimator:
     """tr(H^2) of dense layers under a sigmoid or softmax, in units of loss^2 / params^4.
 
@@ -81,8 +87,12 @@ def pairs(
             different ones, over B (B - 1): unbiased for tr(H^2) of the expected loss, if examples
             are drawn independently. One batch's value may be negative.
         curvature: "hessian", or "gauss_newton" for tr(G^2) alone, with any elementwise activation.
+        where: the parameters that H is taken in, as of `autodiff`: kernels and biases, each as a
+            whole; by default all. A layer that is left out costs no products.
 
     Raises:
+        ParameterError: at a call, `where` selects no parameters, or a part of an array, or does
+            not fit them.
         ArgumentError: `target` or `curvature` is unknown.
         ProbeError: `probes` or `far` is below 1; at a call, `target="batch"` with one sketch.
         ModelError: the activation is not elementwise, or curved. At a call, the layers are not
@@ -119,7 +129,8 @@ def pairs(
 
     matrix = "H" if curvature == "hessian" else "G"
     named = f"tr({matrix}_b^2)" if target == "batch" else f"tr({matrix}^2)"
-    return Estimator("pairs", named, network.enter, network.loss_at, trace, verify)
+    enter = partial(network.enter, where=where)
+    return Estimator("pairs", named, enter, network.loss_at, trace, verify)
 
 
 def _check_options(probes: Any, far: Any, target: str, curvature: str) -> None:
@@ -144,7 +155,8 @@ def _check_batch(examples: int, probes: int | None, target: str, drawn: bool) ->
 
 def _counted(examples: int, target: str, dtype: Any) -> jax.Array:
     """[B, B]: 1 for each pair of examples that the target counts, else 0."""
-    return 1 - (target == "loss") * jnp.eye(examples, dtype=dtype)
+    every = jnp.ones((examples, examples), dtype)
+    return every - jnp.eye(examples, dtype=dtype) if target == "loss" else every
 
 
 def _weights(count: int, examples: int, target: str, drawn: bool, dtype: Any) -> jax.Array:
@@ -182,7 +194,8 @@ def _verify(
         found, assumed = products(zeta, hutchinson.draw(zeta, key, "normal"))
     largest = max(float(jnp.linalg.norm(leaf)) for leaf in found)
     for one, other in zip(found, assumed, strict=True):
-        allowed = 1e-3 * jnp.linalg.norm(one) + 1e-6 * largest
+        rough = max(1e-3, 4 * float(jnp.finfo(one.dtype).eps))
+        allowed = rough * jnp.linalg.norm(one) + 1e-3 * rough * largest
         if not bool(jnp.linalg.norm(one - other) <= allowed):
             raise ModelError(
                 "network",
