@@ -84,9 +84,11 @@ def of_dense(shape: Shape) -> dict[str, Estimator]:
 
 def of_any_model(model: Model) -> dict[str, Estimator]:
     """The ways on a model that is known as a function alone."""
+    loss = model.loss
     return {
-        "autodiff, 1 probe": penalty.autodiff(model.loss, probes=1),
-        "cross-batch, 1 probe": penalty.cross_batch(model.loss, probes=1),
+        "autodiff, 1 probe": penalty.autodiff(loss, probes=1),
+        "cross-batch of a quarter, 1 probe": penalty.cross_batch(loss, probes=1, stride=4),
+        "cross-batch, 1 probe": penalty.cross_batch(loss, probes=1),
         "Gauss-Newton, 1 probe": penalty.gauss_newton(model.logits, loss_of_logits, probes=1),
     }
 
@@ -98,7 +100,7 @@ def of_pairs(target: str, sketches: int | None, curvature: str = "hessian") -> E
 
 
 def by_target(*found: Estimator) -> ByTarget:
-    """Estimators by what they estimate."""
+    """Estimators by what they estimate; the last one counts."""
     return {one.target: one for one in found}
 
 

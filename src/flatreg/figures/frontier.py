@@ -23,6 +23,7 @@ SHAPES = {
     "autodiff": ("s", "probes of all parameters"),
     "Gauss-Newton": ("s", "probes of all parameters"),
     "cross-batch": ("s", "probes of all parameters"),
+    "cross-batch of a quarter": ("P", "probes, a quarter of the batch"),
     "XNysTrace": ("^", "XNysTrace"),
 }
 OTHER = ("v", "another way")
