@@ -15,7 +15,7 @@ EXTRAS := --extra study --extra workflow --extra bench --extra develop --extra d
 CUDA_EXTRAS := --extra study --extra workflow --extra cuda
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo paper test faults cluster-test verify bench docs lint lock sbom audit help tex chromium slurm
+.PHONY: setup demo paper test faults cluster-test verify bench frontier docs lint lock sbom audit help tex chromium slurm
 
 setup: .venv/installed tex ## set up .venv and TeX (other targets do so too, as needed)
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
@@ -46,6 +46,9 @@ verify: .venv/installed ## repeat a few runs and compare them with results/refer
 
 bench: .venv/installed .venv-torch/installed ## measure the cost of the penalty and of alternatives (needs a quiet machine)
 	@$(BIN)/python -m bench.cost --torch .venv-torch/bin/python --out bench/results/cost.json
+
+frontier: .venv/installed ## measure the penalty's spread against its cost (needs a quiet machine, and the data of make paper)
+	@$(BIN)/python -m bench.frontier --data results/data --out bench/results/frontier.json
 
 docs: .venv/installed ## build docs/ as a site, docs/_build/html/index.html; a warning is an error
 	@$(BIN)/sphinx-build -q --fail-on-warning --nitpicky --jobs auto -d docs/_build/doctrees docs docs/_build/html

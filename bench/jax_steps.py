@@ -15,34 +15,23 @@ from jax.extend.core import jaxprs_in_params
 from matfree import stochtrace
 
 from bench import networks
+from bench.models import Model, after_first, dense_logits, loss_of_logits
 from bench.networks import Shape
 from flatreg import penalty
+from flatreg.penalty.estimators.autodiff import hessian_product
+from flatreg.penalty.estimators.gram import gram_factor
 from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
 
+Loss = Callable[[Any, jax.Array, jax.Array], jax.Array]
 # The optimizer's init, and a function from parameters, optimizer state, batch and key to updates.
 Update = tuple[Callable[[Any], Any], Callable[..., tuple[Any, Any]]]
 
 
-def loss_of_logits(logits: jax.Array, y: jax.Array) -> jax.Array:
-    """Mean cross-entropy."""
-    if logits.shape[1] == 1:
-        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(logits.dtype)).mean()
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-
-
-def after_first(z: jax.Array, layers: Any) -> jax.Array:
-    """Logits from the first layer's outputs."""
-    for kernel, bias in layers:
-        z = jax.nn.relu(z) @ kernel + bias
-    return z
-
-
 def loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean cross-entropy of the whole network."""
-    (kernel, bias), *rest = params
-    return loss_of_logits(after_first(x @ kernel + bias, rest), y)
+    return loss_of_logits(dense_logits(params, x), y)
 
 
 LAYER = penalty.FirstLayer(
@@ -82,6 +71,44 @@ def through_matfree(probes: int) -> penalty.Estimator:
     return penalty.Estimator("matfree", "tr(H_b^2)", lambda p, _: p, loss, trace)
 
 
+def leave_one_out(name: str, integrand: Any, probes: int) -> penalty.Estimator:
+    """One of matfree's leave-one-out estimators, of tr(A^2) in the coordinates of `gram`.
+
+    They project on what the other probes span, as Hutch++ does, and are as free of bias.
+
+    Args:
+        name: of the estimator.
+        integrand: of `matfree.stochtrace`, for products with A^2.
+        probes: number of (normal) probes.
+
+    References:
+        E. N. Epperly, J. A. Tropp, R. J. Webber. XTrace: making the most of every sample in
+        stochastic trace estimation. SIAM J. Matrix Anal. Appl. 45(1), 2024.
+        doi:10.1137/23M1548323.
+    """
+
+    def trace(zeta: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
+        product, like = reduced_product(zeta, x, y)
+        sampler = stochtrace.sampler_normal(like, num=probes)
+        estimate = stochtrace.estimator_leave_one_out(integrand, sampler)
+        return estimate(lambda v: product(product(v)), key)
+
+    return penalty.Estimator(name, "tr(H_b^2)", LAYER.enter, LAYER.loss, trace)
+
+
+def reduced_product(zeta: Any, x: jax.Array, y: jax.Array) -> tuple[Callable[[Any], Any], Any]:
+    """The map v -> A v of `gram`, and zeros like v."""
+    z, rest = zeta
+    factor = gram_factor(x, bias=True, dtype=z.dtype)
+    along = hessian_product(lambda at: LAYER.loss(at, x, y), zeta)
+
+    def product(v: Any) -> Any:
+        first, others = along((factor @ v[0], v[1]))
+        return factor.T @ first, others
+
+    return product, (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), rest)
+
+
 def estimators(shape: Shape) -> dict[str, penalty.Estimator]:
     """All estimators that apply to a network.
 
@@ -115,6 +142,19 @@ def step(shape: Shape, name: str) -> Callable[[], None]:
     return _runner(*_prepared(shape, name))
 
 
+def step_of(model: Model, examples: int, way: str | penalty.Estimator) -> Callable[[], None]:
+    """A step of any model: "plain", "SAM", or one with an estimator of its loss.
+
+    Args:
+        model: the network.
+        examples: in a mini-batch.
+        way: how its gradient is made.
+    """
+    shape = Shape(inputs=model.inputs, outputs=model.outputs, batch=examples)
+    x, y = jax.tree.map(jnp.asarray, networks.batch(shape))
+    return _runner(_update(way, model.loss), model.start(), x, y)
+
+
 def loop_body(shape: Shape, name: str) -> Callable[[Any, jax.Array, jax.Array], Any]:
     """One of `steps` as a function `(carry, x, y) -> carry`, for the body of a compiled loop."""
     make, *_ = _prepared(shape, name)
@@ -135,11 +175,15 @@ def working_bytes(shape: Shape, name: str) -> int:
 
 
 def _prepared(shape: Shape, name: str) -> tuple[Update, Any, jax.Array, jax.Array]:
+    simple = name in ("plain", "SAM")
+    return _update(name if simple else estimators(shape)[name], loss), *_start(shape)
+
+
+def _update(way: str | penalty.Estimator, loss: Loss) -> Update:
     optimizer = optax.adam(1e-3)
-    simple = {"plain": _plain, "SAM": _sam}
-    if name in simple:
-        return simple[name](optimizer), *_start(shape)
-    return _penalized(estimators(shape)[name], optimizer), *_start(shape)
+    if isinstance(way, penalty.Estimator):
+        return _penalized(way, optimizer)
+    return {"plain": _plain, "SAM": _sam}[way](optimizer, loss)
 
 
 def _start(shape: Shape) -> tuple[Any, jax.Array, jax.Array]:
@@ -153,7 +197,7 @@ def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
     x = networks.texts(shape, words)
     optimizer = optax.adam(1e-3)
     updates = {
-        "plain": _plain(optimizer),
+        "plain": _plain(optimizer, loss),
         "exact": _penalized(penalty.exact(LAYER), optimizer),
     }
     batches = {"": jnp.asarray(x), ", sparse": BCOO.fromdense(x, nse=words * shape.batch)}
@@ -164,14 +208,14 @@ def steps_on_texts(shape: Shape, words: int) -> dict[str, Callable[[], None]]:
     }
 
 
-def _plain(optimizer: optax.GradientTransformation) -> Update:
+def _plain(optimizer: optax.GradientTransformation, loss: Loss) -> Update:
     def update(params: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
         return optimizer.update(jax.grad(loss)(params, x, y), state, params)
 
     return optimizer.init, update
 
 
-def _sam(optimizer: optax.GradientTransformation) -> Update:
+def _sam(optimizer: optax.GradientTransformation, loss: Loss) -> Update:
     """Optax's sharpness-aware minimization (Foret et al. 2021): two gradients per step."""
     ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
     sam = optax.contrib.sam(optimizer, ascent, opaque_mode=True)

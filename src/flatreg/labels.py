@@ -54,6 +54,20 @@ def _measure(name: str, titles: dict[str, str], radius: str) -> str:
     return titles.get(name, name)
 
 
+# The networks of the bench of precision.
+NETWORKS = {
+    "breast_cancer": "Breast Cancer, dense",
+    "cifar100": "CIFAR-100, dense",
+    "cnn": "CIFAR-100, CNN",
+    "transformer": "CIFAR-100, Transformer",
+}
+
+
+def network(name: str) -> str:
+    """Data set and kind of a network of the bench; for another one, its name with spaces."""
+    return NETWORKS.get(name, name.replace("_", " "))
+
+
 def dataset(name: str, after_comma: str = " ") -> str:
     """A data set's title; for one that is not in `DATASETS`, its name with spaces.
 

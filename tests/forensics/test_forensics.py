@@ -59,6 +59,7 @@ def made(
         ),
         *("--original", original, "--config", str(kept / "config.json"), *cited),
         *("--bench", str(root / "bench/results/cost.json"), "--manifests", *names),
+        *("--frontier", str(root / "bench/results/frontier.json")),
         *("--out", "table.tex"),
     )
     return folder

@@ -116,6 +116,7 @@ def write_study(folder: Path) -> list[str]:
         ("manifests", "data/digits.json", MANIFEST),
         ("original", "original.json", original),
         ("bench", "bench.json", {"ways": [{"ratio": 3.25}]}),
+        ("frontier", "frontier.json", {"ways": [{"spread": 0.024}]}),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         write_json(folder / name, content)

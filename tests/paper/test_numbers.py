@@ -72,6 +72,7 @@ def found() -> Sources:
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
         bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},
+        frontier={"networks": {"cifar100": {"spreads": {"gram, 5 probes": 0.2449}}}},
         evidence={
             "claims": pd.DataFrame(
                 {"claim": ["gain"], "protocol": "stated", "p": 0.0004, "verdict": "supported"}
@@ -92,6 +93,7 @@ def found() -> Sources:
         ("config/analysis/alpha", "percent", r"5\%"),
         ("cost/stated/digits/0.1", "", "2.3"),
         ("bench/networks/cifar100/ways/gram/ratio", "", "3.7"),
+        ("frontier/networks/cifar100/spreads/gram, 5 probes", "", "0.24"),
         ("count/runs", "", "2"),
         ("count/stated/diverged", "", "1"),
         ("detectable/stated/digits", "", "3.1"),

@@ -119,6 +119,7 @@ def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
         ("data/digits/classes", 10, 0, ["digits.json"]),
         ("original/digits/0/seconds", 2.0, 0, ["original.json"]),
         ("bench/ways/0/ratio", 3.25, 0, ["bench.json"]),
+        ("frontier/ways/0/spread", 0.024, 0, ["frontier.json"]),
     ],
 )
 def test_other_places(

@@ -143,7 +143,12 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as after a clone: the reference, without own results."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(root / "results/reference", folder / "results/reference")
-    for name in ("paper/main.tex", "paper/original.json", "bench/results/cost.json"):
+    for name in (
+        "paper/main.tex",
+        "paper/original.json",
+        "bench/results/cost.json",
+        "bench/results/frontier.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, folder / name)
     return folder

@@ -94,6 +94,48 @@ def test_the_cost_has_a_row_a_way_and_a_column_a_network():
     ]
 
 
+def test_the_precision_has_a_table_a_network_and_a_row_a_way():
+    def times(ratio, *ways):
+        row = {"ratio": ratio, "ratio_interval": (9 + ratio) / 10}
+        return dict.fromkeys(("plain", "SAM", *ways), row)
+
+    def spreads(**ways):
+        states = {
+            way: {
+                state: {"given": {"spread": s}, "drawn": {"spread": 30 * s}}
+                for state, s in zip(("initial", "trained"), both, strict=True)
+            }
+            for way, both in ways.items()
+        }
+        return {"ways": states}
+
+    facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
+    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
+    contents = {
+        "facts": {"times": facts},
+        "ways": {"gram": "tr(H_b^2)", "pairs": "tr(G^2)"},
+        "times": {"cifar100": times(2.2, "gram", "pairs"), "cnn": times(1.5, "gram")},
+        "spreads": {
+            "cifar100": spreads(gram=(0.246, 1.5), pairs=(-1e-9, 0.0009)),
+            "cnn": spreads(gram=(1, 2)),
+        },
+    }
+    assert readme.frontier_table(contents).splitlines() == [
+        "| CIFAR-100, dense | of | step | spread, batch given | spread, batch drawn |",
+        "| --- | --- | --- | --- | --- |",
+        "| SAM |  | 2.20 / 1.12 |  |  |",
+        "| gram | tr(H_b²) | 2.20 / 1.12 | 0.25 / 1.5 | 7.4 / 45 |",
+        "| pairs | tr(G²) | 2.20 / 1.12 | 0 / 0 | 0 / 0.027 |",
+        "",
+        "| CIFAR-100, CNN | of | step | spread, batch given | spread, batch drawn |",
+        "| --- | --- | --- | --- | --- |",
+        "| SAM |  | 1.50 / 1.05 |  |  |",
+        "| gram | tr(H_b²) | 1.50 / 1.05 | 1 / 2 | 30 / 60 |",
+        "",
+        "A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
+    ]
+
+
 def pages(root: Path) -> list[Path]:
     """Return README, CONTRIBUTING and every page of the site."""
     site = sorted((root / "docs").glob("*.md"))
@@ -122,7 +164,8 @@ def test_the_command_writes_every_page(root, tmp_path):
 def test_pages_are_as_the_command_writes_them(root):
     questions = root / readme.QUESTIONS
     bench = root / "bench/results/cost.json"
-    blocks = readme.all_blocks(root / "results/reference", bench, questions)
+    frontier = root / "bench/results/frontier.json"
+    blocks = readme.all_blocks(root / "results/reference", bench, frontier, questions)
     texts = readme.pages(root)
     for path, text in readme.rewritten(texts, blocks).items():
         assert text == texts[path], f"{path}: flatreg readme"
@@ -146,7 +189,8 @@ def test_the_readme_is_short_and_has_the_library_s_example_early(root):
     example = lines[lines.index("```python") :]
     assert lines.index("```python") + example.index("```") < 60, "its last line, counted from 0"
     assert any("penalty.value_and_grad" in line for line in example[: example.index("```")])
-    assert sum(line.startswith("![") for line in lines) == 1, "one figure"
+    figures = [line for line in lines if line.startswith("![")]
+    assert len(figures) == 2, "one of the results, and one of the library's cost"
 
 
 def heading_anchors(page: Path) -> set[str]:
@@ -243,6 +287,12 @@ def test_a_page_shows_the_bench(root):
     bench = read_json(root / "bench/results/cost.json")
     text = (root / "docs/cost.md").read_text(encoding="utf-8")
     assert readme.with_block(text, "cost", readme.cost(bench)) == text
+
+
+def test_a_page_shows_the_precision(root):
+    frontier = read_json(root / "bench/results/frontier.json")
+    text = (root / "docs/cost.md").read_text(encoding="utf-8")
+    assert readme.with_block(text, "frontier", readme.frontier_table(frontier)) == text
 
 
 def test_the_readme_shows_the_answers(root):

@@ -53,6 +53,8 @@ LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
 ORIGINAL = str(HOME / "paper/original.json")
 # Committed, because the bench needs a quiet machine and PyTorch; `make bench` writes it.
 BENCH = str(HOME / "bench/results/cost.json")
+# Likewise by `make frontier`.
+FRONTIER = str(HOME / "bench/results/frontier.json")
 
 
 def checked_study():
@@ -123,6 +125,7 @@ FILES = {
     "schema": LEDGER_SCHEMA,
     "original": ORIGINAL,
     "bench": BENCH,
+    "frontier": FRONTIER,
 }
 # The files that the paper may cite, by the flags of flatreg.paper.sources.
 CITED = {
@@ -131,7 +134,7 @@ CITED = {
         for name in ["metrics", "summary", "tests", "times", *MADE]
         if name not in evidence.WORKINGS
     },
-    **{name: FILES[name] for name in ["manifests", "original", "bench"]},
+    **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},
 }
 # Captions of figures and tables, printed by workflow/report/caption.rst.
 config["captions"] = {

@@ -1,6 +1,7 @@
 # Purpose: draw the study's figures, as PDF for the paper and SVG for the report, with one rule per
 #     row of flatreg.figures.registry.
-# Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times, bench/results/cost.json
+# Inputs: tables/*.csv, surfaces/{dataset}.npz, the original's times, bench/results/cost.json,
+#     bench/results/frontier.json
 # Outputs: figures/{name}.pdf and .svg
 
 

@@ -1,7 +1,7 @@
 # Purpose: write the paper's numbers, tables and flow charts, each with the provenance of its
 #     numbers (JSON), and compile the paper.
 # Inputs: tables/*.csv, data/*.json, figures/*.pdf, paper/main.tex, references.bib, original.json,
-#     bench/results/cost.json
+#     bench/results/cost.json, bench/results/frontier.json
 # Outputs: the folder of generated LaTeX, the PDF
 
 

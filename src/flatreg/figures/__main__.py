@@ -59,7 +59,7 @@ def read_input(name: str, paths: list[Path]) -> Any:
     if name == "surfaces":
         return {path.stem: read_arrays(path) for path in paths}
     (path,) = paths
-    return read_json(path) if name in ("original", "bench") else read_named(path, name)
+    return read_json(path) if name in ("original", "bench", "frontier") else read_named(path, name)
 
 
 def of_protocols(content: Any, study: Config, which: str) -> Any:

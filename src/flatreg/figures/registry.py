@@ -14,7 +14,7 @@ class Row(NamedTuple):
     Attributes:
         function: `module.function` in this folder. Its arguments are the study and the contents of
             the inputs in their order; it returns a Matplotlib figure.
-        inputs: names of tables of the study, `surfaces`, `original` or `bench`.
+        inputs: names of tables of the study, `surfaces`, `original`, `bench` or `frontier`.
         protocols: the protocols whose rows are shown: `main` (those that extend none), `surface`
             (the one whose surfaces are drawn) or `all`.
         settings: fields of the config that the figure depends on besides its inputs.
@@ -139,5 +139,18 @@ FIGURES = {
         caption="What the penalty adds to a training step of the CIFAR-100 network as one thing "
         "grows, in units of that network's plain step. Measured side by side by `make bench`; kept "
         "in bench/results/cost.json.",
+    ),
+    "frontier": Row(
+        function="frontier.draw_frontier",
+        inputs=("frontier",),
+        protocols="all",
+        settings=(),
+        category="Training",
+        label="precision and cost of the penalty",
+        caption="For each way to compute the penalty, the relative variance of its gradient around "
+        "the gradient of its own target, against the time that it adds to a plain step. Open marks "
+        "are at initial parameters, filled ones at trained; SAM's time is a dashed line; lines "
+        "join fewer and more probes of the same way. Measured by `make frontier`; kept in "
+        "bench/results/frontier.json.",
     ),
 }

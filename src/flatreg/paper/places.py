@@ -97,6 +97,12 @@ def of_bench(cited: Sources, *path: str) -> Fact:
     return _field(cited, "bench", cited.bench, path, "as `make bench` measured it")
 
 
+@place("frontier/KEY/...", written=".2g")
+def of_frontier(cited: Sources, *path: str) -> Fact:
+    """A field of the results of `make frontier`."""
+    return _field(cited, "frontier", cited.frontier, path, "as `make frontier` measured it")
+
+
 @place("original/DATASET/LAMBDA/COLUMN")
 def of_original(cited: Sources, dataset: str, lam: str, column: str) -> Fact:
     """A number of the original."""

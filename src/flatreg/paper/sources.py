@@ -14,7 +14,7 @@ from flatreg.errors import UserError
 from flatreg.tables import registry
 from flatreg.tables.derived import cost_ratios
 
-FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench")
+FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench", "frontier")
 # Tables of the evidence that may be cited; a study may do without some.
 EVIDENCE = {n: t for n, t in registry.EVIDENCE.items() if n not in registry.WORKINGS}
 
@@ -31,6 +31,7 @@ class Sources(NamedTuple):
         manifests: manifests by source.
         original: rows by lambda, by data set.
         bench: results of `make bench`.
+        frontier: results of `make frontier`.
         evidence: those tables of `EVIDENCE` that the study has, by name.
         paths: path of each file, by flag; of a manifest, by source.
     """
@@ -43,6 +44,7 @@ class Sources(NamedTuple):
     manifests: dict[str, dict[str, Any]]
     original: dict[str, dict[str, dict[str, float]]]
     bench: dict[str, Any]
+    frontier: dict[str, Any]
     evidence: dict[str, pd.DataFrame]
     paths: dict[str, Path]
 
@@ -79,6 +81,7 @@ def read(arguments: argparse.Namespace) -> Sources:
         manifests={source: manifest for source, (_, manifest) in manifests.items()},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
         bench=read_json(arguments.bench),
+        frontier=read_json(arguments.frontier),
         evidence={n: tables.read(paths[n], table) for n, table in EVIDENCE.items() if n in paths},
         paths=paths | {source: path for source, (path, _) in manifests.items()},
     )

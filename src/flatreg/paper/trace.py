@@ -39,6 +39,7 @@ PAPER = {
     "text": Path("paper/main.tex"),
     "original": Path("paper/original.json"),
     "bench": Path("bench/results/cost.json"),
+    "frontier": Path("bench/results/frontier.json"),
 }
 
 
