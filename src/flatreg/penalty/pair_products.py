@@ -49,6 +49,16 @@ class Chain(NamedTuple):
             carried.append((carried[-1] @ kernel.T) * slopes)
         return carried[::-1]
 
+    def back_both(self, root: jax.Array, residual: jax.Array) -> tuple[Carried, Carried]:
+        """Columns [k, B, C] and the residual [B, C], carried back as by `back`.
+
+        Of one logit they are multiples of the same vectors, which are carried back once.
+        """
+        if residual.shape[-1] > 1:
+            return self.back(root), self.back(residual)
+        ones = self.back(jnp.ones_like(residual))
+        return [root * v for v in ones], [residual * v for v in ones]
+
     def path(self, u: jax.Array, first: int, last: int) -> jax.Array:
         """Vectors u [B or 1, n, h] at a of layer `last`, carried back to z of layer `first`."""
         v = u * self.slopes[last - 1][:, None, :]

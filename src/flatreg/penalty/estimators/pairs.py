@@ -115,13 +115,16 @@ def pairs(
         classes, paths = jax.random.split(key)
         dtype = layers.logits.dtype
         e = directions(classes, probes, examples=examples, width=width, dtype=dtype)
-        columns = layers.back(curvature_root_along(layers.logits, e.swapaxes(0, 1)))
-        weights = _weights(e.shape[1], examples, target, drawn, dtype)
-        total = jnp.sum(weights * column_products(layers, columns) ** 2)
+        root = curvature_root_along(layers.logits, e.swapaxes(0, 1))
         if curvature == "hessian":
             residual = examples * jax.grad(network.loss)(layers.logits, *labels)
-            rest = rest_products(layers, columns, layers.back(residual), far, paths)
-            total += jnp.sum(_counted(examples, target, dtype) * rest)
+            columns, delta = layers.back_both(root, residual)
+            rest = rest_products(layers, columns, delta, far, paths)
+            total = jnp.sum(_counted(examples, target, dtype) * rest)
+        else:
+            columns, total = layers.back(root), 0.0
+        weights = _weights(e.shape[1], examples, target, drawn, dtype)
+        total += jnp.sum(weights * column_products(layers, columns) ** 2)
         return total / (examples * (examples - (target == "loss")))
 
     def verify(zeta: Coordinates, x: Any, *labels: Any, key: jax.Array) -> None:
