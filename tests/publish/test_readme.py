@@ -76,66 +76,6 @@ def test_a_lost_marker_is_one_line(lost):
         readme.with_block(text, "results", "")
 
 
-def test_the_cost_has_a_row_a_way_and_a_column_a_network():
-    def network(**ratios):
-        ways = {way: {"ratio": r, "ratio_interval": (9 + r) / 10} for way, r in ratios.items()}
-        return {"ways": ways, "working_bytes": {"gram": 12_300_000}}
-
-    facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
-    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
-    networks = {"cifar100": network(plain=1.0, gram=3.7), "imdb_reviews": network(exact=1.5)}
-    assert readme.cost({"facts": facts, "networks": networks}).splitlines() == [
-        "|  | CIFAR-100 | IMDB | working memory, CIFAR-100 |",
-        "| --- | --- | --- | --- |",
-        "| gram | 3.70 / 1.27 |  | 12 MB |",
-        "| exact |  | 1.50 / 1.05 |  |",
-        "",
-        "A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
-    ]
-
-
-def test_the_precision_has_a_table_a_network_and_a_row_a_way():
-    def times(ratio, *ways):
-        row = {"ratio": ratio, "ratio_interval": (9 + ratio) / 10}
-        return dict.fromkeys(("plain", "SAM", *ways), row)
-
-    def spreads(**ways):
-        states = {
-            way: {
-                state: {"given": {"spread": s}, "drawn": {"spread": 30 * s}}
-                for state, s in zip(("initial", "trained"), both, strict=True)
-            }
-            for way, both in ways.items()
-        }
-        return {"ways": states}
-
-    facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
-    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
-    contents = {
-        "facts": {"times": facts},
-        "ways": {"gram": "tr(H_b^2)", "pairs": "tr(G^2)"},
-        "times": {"cifar100": times(2.2, "gram", "pairs"), "cnn": times(1.5, "gram")},
-        "spreads": {
-            "cifar100": spreads(gram=(0.246, 1.5), pairs=(-1e-9, 0.0009)),
-            "cnn": spreads(gram=(1, 2)),
-        },
-    }
-    assert readme.frontier_table(contents).splitlines() == [
-        "| CIFAR-100, dense | of | step | spread, batch given | spread, batch drawn |",
-        "| --- | --- | --- | --- | --- |",
-        "| SAM |  | 2.20 / 1.12 |  |  |",
-        "| gram | tr(H_b²) | 2.20 / 1.12 | 0.25 / 1.5 | 7.4 / 45 |",
-        "| pairs | tr(G²) | 2.20 / 1.12 | 0 / 0 | 0 / 0.027 |",
-        "",
-        "| CIFAR-100, CNN | of | step | spread, batch given | spread, batch drawn |",
-        "| --- | --- | --- | --- | --- |",
-        "| SAM |  | 1.50 / 1.05 |  |  |",
-        "| gram | tr(H_b²) | 1.50 / 1.05 | 1 / 2 | 30 / 60 |",
-        "",
-        "A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
-    ]
-
-
 def pages(root: Path) -> list[Path]:
     """Return README, CONTRIBUTING and every page of the site."""
     site = sorted((root / "docs").glob("*.md"))
@@ -154,6 +94,7 @@ def test_the_command_writes_every_page(root, tmp_path):
         path.write_text(bare, encoding="utf-8")
         emptied |= {path.name} if bare != text else set()
     expected = {"README.md", "results.md", "cost.md", "penalty-under-adam.md", "study.md"}
+    expected |= {"penalty.md"}
     assert emptied == expected
     command = [sys.executable, "-m", "flatreg", "readme", "--root", str(tmp_path)]
     subprocess.run(command, cwd=root, check=True, timeout=120)
@@ -163,9 +104,7 @@ def test_the_command_writes_every_page(root, tmp_path):
 
 def test_pages_are_as_the_command_writes_them(root):
     questions = root / readme.QUESTIONS
-    bench = root / "bench/results/cost.json"
-    frontier = root / "bench/results/frontier.json"
-    blocks = readme.all_blocks(root / "results/reference", bench, frontier, questions)
+    blocks = readme.all_blocks(root / "results/reference", root / "bench/results", questions)
     texts = readme.pages(root)
     for path, text in readme.rewritten(texts, blocks).items():
         assert text == texts[path], f"{path}: flatreg readme"
@@ -281,18 +220,6 @@ def test_a_page_shows_the_times(root):
     times = tables.read(root / "results/reference/stages.csv", stages.TABLE)
     text = (root / "docs/cost.md").read_text(encoding="utf-8")
     assert readme.with_block(text, "stages", stages.markdown(times)) == text
-
-
-def test_a_page_shows_the_bench(root):
-    bench = read_json(root / "bench/results/cost.json")
-    text = (root / "docs/cost.md").read_text(encoding="utf-8")
-    assert readme.with_block(text, "cost", readme.cost(bench)) == text
-
-
-def test_a_page_shows_the_precision(root):
-    frontier = read_json(root / "bench/results/frontier.json")
-    text = (root / "docs/cost.md").read_text(encoding="utf-8")
-    assert readme.with_block(text, "frontier", readme.frontier_table(frontier)) == text
 
 
 def test_the_readme_shows_the_answers(root):

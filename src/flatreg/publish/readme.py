@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import yaml
@@ -16,7 +16,7 @@ import yaml
 from flatreg import code, command, config, labels, tables
 from flatreg.disk.files import read_json, write_text
 from flatreg.errors import UserError
-from flatreg.publish import stages
+from flatreg.publish import benches, stages
 from flatreg.tables.evidence import CLAIMS_TABLE, VERDICTS
 
 # The metrics of the results block, each with its title and number format.
@@ -44,14 +44,8 @@ def main() -> None:
     parser.add_argument(
         "--bench",
         type=Path,
-        default=Path("bench/results/cost.json"),
-        help="what `make bench` measured (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--frontier",
-        type=Path,
-        default=Path("bench/results/frontier.json"),
-        help="what `make frontier` measured (default: %(default)s)",
+        default=Path("bench/results"),
+        help="folder of what the benchmarks measured (default: %(default)s)",
     )
     parser.add_argument(
         "--root",
@@ -61,18 +55,17 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     questions = arguments.root / QUESTIONS
-    blocks = all_blocks(arguments.reference, arguments.bench, arguments.frontier, questions)
+    blocks = all_blocks(arguments.reference, arguments.bench, questions)
     for path, text in rewritten(pages(arguments.root), blocks).items():
         write_text(path, text)
 
 
-def all_blocks(reference: Path, bench: Path, frontier: Path, questions: Path) -> dict[str, str]:
+def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
     """Every generated block by its name.
 
     Args:
         reference: folder of the reference tables.
-        bench: what `make bench` measured (JSON).
-        frontier: what `make frontier` measured (JSON).
+        bench: folder of what the benchmarks measured.
         questions: questions of the short answer (YAML).
     """
     ledger = tables.read(reference / "claims.csv", CLAIMS_TABLE)
@@ -84,8 +77,10 @@ def all_blocks(reference: Path, bench: Path, frontier: Path, questions: Path) ->
         "claims": claims(ledger),
         "results": results(of_protocols(summary, main_protocols)),
         "adam": results(adam),
-        "cost": cost(read_json(bench)),
-        "frontier": frontier_table(read_json(frontier)),
+        "cost": benches.cost(read_json(bench / "cost.json")),
+        "frontier": benches.frontier(read_json(bench / "frontier.json")),
+        "blas": benches.blas(read_json(bench / "blas.json")),
+        "gpu": benches.gpu(read_json(bench / "gpu.json")),
         "sources": sources(),
         "stages": stages.markdown(tables.read(reference / "stages.csv", stages.TABLE)),
     }
@@ -282,79 +277,6 @@ def sources() -> str:
         for name in code.members("data.sources")
     ]
     return "\n".join(["| source | what it is |", "| --- | --- |", *rows]) + "\n"
-
-
-def cost(bench: dict[str, Any]) -> str:
-    """One row per way to compute the penalty, one column per network: each step / every 10th."""
-    networks = bench["networks"]
-    ways = dict.fromkeys(way for network in networks.values() for way in network["ways"])
-    head = ["", *map(labels.dataset, networks), "working memory, CIFAR-100"]
-    lines = [" | ".join(["", *head, ""]).strip(), "| --- " * len(head) + "|"]
-    for way in ways:
-        if way.endswith("plain"):
-            continue
-        cells = [_ratios(network["ways"].get(way)) for network in networks.values()]
-        memory = networks["cifar100"]["working_bytes"].get(way)
-        cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
-        lines.append("| " + " | ".join([way, *cells]) + " |")
-    return "\n".join(lines) + f"\n\n{_machine(bench['facts'])}\n"
-
-
-def _ratios(times: dict[str, float] | None) -> str:
-    return "" if times is None else f"{times['ratio']:.2f} / {times['ratio_interval']:.2f}"
-
-
-def _machine(facts: dict[str, Any]) -> str:
-    """A line about where a benchmark ran."""
-    versions = ", ".join(
-        f"{name} {facts['packages'][name]}" for name in ("jax", "optax", "matfree")
-    )
-    where = f"{facts['processor']}, {facts['threads']} threads, {versions}"
-    return f"{where}; commit {facts['commit'][:10]}."
-
-
-def frontier_table(frontier: dict[str, Any]) -> str:
-    """A table per network, with one row per way to compute the penalty: its time and spreads.
-
-    A time is that of a step relative to a plain step, with the penalty in every step / in every
-    tenth. A spread is written at initial / at trained parameters.
-    """
-    tables = [_frontier_of(name, frontier) for name in frontier["times"]]
-    return "\n".join(tables) + f"\n{_machine(frontier['facts']['times'])}\n"
-
-
-def _frontier_of(name: str, frontier: dict[str, Any]) -> str:
-    """The table of one network."""
-    times, spreads = frontier["times"][name], frontier["spreads"][name]["ways"]
-    head = [labels.network(name), "of", "step", "spread, batch given", "spread, batch drawn"]
-    rows = [head, ["---"] * len(head), ["SAM", "", _ratios(times["SAM"]), "", ""]]
-    rows += [
-        [way, _trace(frontier["ways"][way]), *_precision(times[way], spreads[way])]
-        for way in times
-        if way in spreads
-    ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _trace(target: str) -> str:
-    """What a way estimates, such as "tr(H_b^2)", with a raised 2."""
-    return target.replace("^2", "²")
-
-
-def _precision(times: dict[str, float], states: dict[str, Any]) -> list[str]:
-    """The time of a way's step, and its spreads at initial / at trained parameters."""
-    cells = [_ratios(times)]
-    for kind in ("given", "drawn"):
-        spreads = [states[state][kind]["spread"] for state in ("initial", "trained")]
-        cells.append(" / ".join(_spread(spread) for spread in spreads))
-    return cells
-
-
-def _spread(value: float) -> str:
-    """Two digits; what is left of none by rounding is 0."""
-    if value < 1e-3:
-        return "0"
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
