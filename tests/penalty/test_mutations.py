@@ -90,8 +90,8 @@ MUTATIONS = {
     ),
     "a residual cut off from the parameters": (
         "estimators/pairs.py",
-        "layers.back(residual), far",
-        "layers.back(jax.lax.stop_gradient(residual)), far",
+        "back_both(root, residual)",
+        "back_both(root, jax.lax.stop_gradient(residual))",
         "extreme_batches",
     ),
     "pairs of different examples over all pairs": (
