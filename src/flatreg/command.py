@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from flatreg import surroundings
 from flatreg.errors import StoppedError, mendable
 
 # Help for the flags of files that more than one command reads.
@@ -68,7 +69,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command's `main`; an error that the user can fix is one line on stderr, exit code 2."""
+    """Run a command's `main`; an error that the user can fix is one line on stderr, exit code 2.
+
+    A command that a person types, or a cluster's own job, starts without the variables that could
+    change its results: it begins again if there are any.
+    """
+    if main.__module__ == "__main__":
+        surroundings.begin_again()
     try:
         main()
     except StoppedError as stopped:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
-from flatreg import code, gpu
+from flatreg import code, gpu, processor
 from flatreg.disk.scratch import scratch_folder
-
-VECTOR_INSTRUCTIONS = ("amx", "asimd", "avx", "f16c", "fma", "sse", "sve")
 
 
 def describe() -> dict[str, Any]:
@@ -27,40 +24,12 @@ def describe() -> dict[str, Any]:
         "packages": code.versions(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "processor": _processor(),
-        "processor_features": processor_features(),
+        "processor": processor.name(),
+        "processor_features": processor.features(),
         "cores": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", ""),
     }
-
-
-def processor_features() -> list[str]:
-    """The vector instructions, which determine how compiled sums round; empty if unknown."""
-    words = (_cpuinfo("flags") or _cpuinfo("Features")).split()
-    return sorted(word for word in words if word.startswith(VECTOR_INSTRUCTIONS))
-
-
-def processor_key() -> str:
-    """12 hex digits for the kind of processor: programs of one kind may not run on another."""
-    kind = [platform.machine(), _processor(), *processor_features()]
-    return hashlib.sha256(" ".join(kind).encode()).hexdigest()[:12]
-
-
-def _processor() -> str:
-    """The processor's name as the system reports it."""
-    return _cpuinfo("model name") or platform.processor()
-
-
-def _cpuinfo(field: str) -> str:
-    """A field of the first processor in /proc/cpuinfo, empty if there is none."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == field:
-                return value.strip()
-    return ""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +53,7 @@ def set_up(arguments: argparse.Namespace) -> None:
     if arguments.compiled is not None:
         scratch = scratch_folder()
         shared = scratch / "compiled" if scratch else arguments.compiled
-        share_compilations(shared / processor_key())
-
-
-def environment() -> dict[str, str]:
-    """Environment variables that a job's process must start with.
-
-    JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for each kind of processor, which
-    round differently. Wherever they can run, the AVX2 kernels are selected, so that a run rounds
-    the same on all nodes of a cluster.
-    """
-    return {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor_features() else {}
+        share_compilations(shared / processor.key())
 
 
 def hold_threads(threads: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from flatreg import machine
+from flatreg import surroundings
 from tests.copies import ROOT, WORKFLOW, copy_parts
 
 RESULTS = Path("results/demo")
@@ -69,7 +69,7 @@ class Demo:
         return subprocess.Popen(
             [*command, *options, "--", *map(str, TARGETS if target is None else [target])],
             cwd=self.folder,
-            env=surroundings(self.folder) | (environment or {}),
+            env=variables(self.folder) | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -104,12 +104,14 @@ class Demo:
         records = (str(run_in(out, name) / "metrics.json") for name in names)
         return [sys.executable, "-m", "flatreg.train", *words, "--runs", *records]
 
-    def do(self, command: list[str]) -> subprocess.Popen[str]:
+    def do(
+        self, command: list[str], environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """Start a command of the library in the copy."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=surroundings(self.folder),
+            env=variables(self.folder) | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -122,11 +124,10 @@ def run_in(out: Path, name: str = SMALL) -> Path:
     return out / "runs" / name
 
 
-def surroundings(folder: Path) -> dict[str, str]:
+def variables(folder: Path) -> dict[str, str]:
     """Environment variables with which processes import the copy's own library."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = {"PATH": path, "PYTHONPATH": str(folder / "src")}
-    return os.environ | own | machine.environment()
+    return surroundings.held(os.environ) | {"PATH": path, "PYTHONPATH": str(folder / "src")}
 
 
 def copy_demo(folder: Path) -> Demo:

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from flatreg import code, machine
+from flatreg import code, surroundings
 from flatreg.config import blocks
 from flatreg.config import (
     BASELINE,
@@ -44,7 +44,8 @@ from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
 from flatreg.tables import registry as evidence
 
-os.environ.update(machine.environment())
+if (said := surroundings.hold()) and workflow.is_main_process:
+    logger.warning(said)
 
 HOME = Path(os.path.relpath(workflow.basedir))
 SOURCE = HOME / "src/flatreg"

@@ -27,7 +27,10 @@ from flatreg.tables import collect
 Row = dict[str, str]
 
 # Facts that determine how a run's arithmetic rounds.
-PLATFORM_FACTS = ("packages", "python", "machine", "processor", "processor_features", "xla_flags")
+PLATFORM_FACTS = (
+    *("packages", "python", "machine", "processor", "processor_features", "xla_flags"),
+    "device",
+)
 
 # The columns compared across platforms: exactly, within an absolute and within a relative
 # tolerance. The others only describe these (standard errors, numbers of probes).
