@@ -28,7 +28,7 @@ def main() -> None:
     arguments = _parse()
     timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
     # Threads that wait for each other wait longer where other programs run too.
-    load = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    load = {"load": os.getloadavg()[0]}
     facts = machine.describe() | load | timing
     result = {"facts": facts, "batch": {str(b): measure(b, timing) for b in BATCHES}}
     write_json(arguments.out, result)
