@@ -107,7 +107,15 @@ def gpu(measured: dict[str, Any]) -> str:
         both = [_worst(errors, way, precision) for precision in ("default", "highest")]
         rows.append([way, ratio, f"{time['compile_seconds']:.0f}", *both])
     facts = measured["steps"]["facts"]
-    return f"{_markdown(rows)}\n{facts['device']}, {_versions(facts, ('jax', 'optax'))}.\n"
+    table = f"{_markdown(rows)}\n{facts['device']}, {_versions(facts, ('jax', 'optax'))}."
+    plain = f"A plain step takes {times['plain']['microseconds']:.0f} µs."
+    return f"{table} {plain} {_epochs(measured['lanes']['found'])}\n"
+
+
+def _epochs(lanes: dict[str, Any]) -> str:
+    """The time of an epoch of the study's training, by the number of trainings side by side."""
+    each = [f"{found['seconds_per_epoch']:.2g} s of {number}" for number, found in lanes.items()]
+    return f"An epoch of the study's trainings side by side takes {', '.join(each)}."
 
 
 def _worst(errors: dict[str, Any], way: str, precision: str) -> str:
