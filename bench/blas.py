@@ -14,7 +14,7 @@ from typing import Any
 import scipy.linalg  # noqa: F401  # loads the BLAS that JAX uses, which is to be held
 from threadpoolctl import ThreadpoolController
 
-from bench import jax_steps
+from bench import jax_steps, turns
 from bench.cost import CURVES, show
 from bench.turns import Run, ratios, take_turns, timed
 from flatreg import command, machine
@@ -26,9 +26,9 @@ BATCHES = (128, 256, 512, 1024)
 def main() -> None:
     """Time both and write the result."""
     arguments = _parse()
-    timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    timing = turns.timing(arguments)
     # Threads that wait for each other wait longer where other programs run too.
-    load = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    load = {"load": os.getloadavg()[0]}
     facts = machine.describe() | load | timing
     result = {"facts": facts, "batch": {str(b): measure(b, timing) for b in BATCHES}}
     write_json(arguments.out, result)
@@ -61,8 +61,7 @@ def on_one_thread(run: Run) -> Run:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.blas", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="number of turns of each way")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of one turn (s)")
+    turns.add_flags(parser, rounds=15, seconds=0.5)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench import jax_steps
+from bench import jax_steps, turns
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
 from flatreg import command, machine
@@ -54,7 +54,7 @@ def main() -> None:
     """Time everything and write the result."""
     arguments = _parse()
     hold_threads(arguments.threads)
-    timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    timing = turns.timing(arguments)
     result = {
         "facts": machine.describe() | {"threads": arguments.threads} | timing,
         "networks": {
@@ -184,8 +184,7 @@ def show_floor(floor: dict[str, float]) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
-    parser.add_argument("--rounds", type=int, default=15, help="number of turns of each way")
-    parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn (s)")
+    turns.add_flags(parser, rounds=15, seconds=0.2)
     parser.add_argument("--torch", type=Path, help="Python of an environment with PyTorch")
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()

@@ -35,7 +35,7 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from bench import jax_steps
+from bench import jax_steps, turns
 from bench.cost import REPOSITORY, show
 from bench.spread import Truth, around, averaged, pooled
 from bench.turns import ratios, take_turns, timed
@@ -91,7 +91,7 @@ def main() -> None:
     arguments = _parse()
     hold_threads(arguments.threads)
     chosen = {name: PROBLEMS[name] for name in arguments.networks}
-    timing = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    timing = turns.timing(arguments)
     counts = {"draws": arguments.draws, "truth_draws": arguments.truth_draws}
     parts = {
         "times": (timing, partial(measure_times, chosen, timing)),
@@ -356,8 +356,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores to use")
     parser.add_argument("--draws", type=int, default=64, help="of each way's gradient")
     parser.add_argument("--truth-draws", type=int, default=384, help="whose mean is a truth")
-    parser.add_argument("--rounds", type=int, default=9, help="number of turns of each way")
-    parser.add_argument("--seconds", type=float, default=0.2, help="length of one turn (s)")
+    turns.add_flags(parser, rounds=9, seconds=0.2)
     parser.add_argument("--out", type=Path, required=True, help="the result (JSON)")
     return parser.parse_args()
 

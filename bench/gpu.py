@@ -29,7 +29,7 @@ import numpy as np
 
 from bench import jax_steps, networks
 from bench.networks import Shape
-from flatreg import code, config, penalty
+from flatreg import config, machine, penalty
 from flatreg.config import Settings
 from flatreg.data import splits
 from flatreg.data.dataset import Dataset, load_dataset
@@ -70,29 +70,19 @@ def main() -> None:
         "lanes": partial(time_lanes, study, dataset, arguments.lanes),
         "cell": partial(train_cell, study, dataset, arguments.epochs, arguments.seeds),
     }
+    # Before a file is written: from then on, the folder may differ from its commit.
+    facts = machine.describe() | {
+        "device": jax.devices()[0].device_kind,
+        "synthetic": arguments.data is None,
+    }
     result: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
     for name in arguments.parts:
         clock = time.perf_counter()
         found = parts[name]()
         seconds = round(time.perf_counter() - clock, 1)
-        facts = describe(synthetic=arguments.data is None)
         result[name] = {"facts": facts, "seconds": seconds, "found": found}
         print(f"{name}: {result[name]}", flush=True)
         write_json(arguments.out, result)
-
-
-def describe(*, synthetic: bool) -> dict[str, Any]:
-    """Of a part of the result: the device, the packages, the commit and the pictures."""
-    device = jax.devices()[0]
-    commit, dirty = code.commit()
-    return {
-        "device": device.device_kind,
-        "platform": device.platform,
-        "packages": code.versions(),
-        "commit": commit,
-        "dirty": dirty,
-        "synthetic": synthetic,
-    }
 
 
 # ── Estimators ────────────────────────────────────────────────────────────────

@@ -18,8 +18,7 @@ from bench import networks
 from bench.models import Model, after_first, dense_logits, loss_of_logits
 from bench.networks import Shape
 from flatreg import penalty
-from flatreg.penalty.estimators.autodiff import hessian_product
-from flatreg.penalty.estimators.gram import gram_factor
+from flatreg.penalty.estimators.gram import reduced_product
 from flatreg.penalty.hutchinson import draw
 
 WEIGHT = 1e-6
@@ -88,25 +87,12 @@ def leave_one_out(name: str, integrand: Any, probes: int) -> penalty.Estimator:
     """
 
     def trace(zeta: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> jax.Array:
-        product, like = reduced_product(zeta, x, y)
+        product, like = reduced_product(LAYER, lambda at: LAYER.loss(at, x, y), zeta, x)
         sampler = stochtrace.sampler_normal(like, num=probes)
         estimate = stochtrace.estimator_leave_one_out(integrand, sampler)
         return estimate(lambda v: product(product(v)), key)
 
     return penalty.Estimator(name, "tr(H_b^2)", LAYER.enter, LAYER.loss, trace)
-
-
-def reduced_product(zeta: Any, x: jax.Array, y: jax.Array) -> tuple[Callable[[Any], Any], Any]:
-    """The map v -> A v of `gram`, and zeros like v."""
-    z, rest = zeta
-    factor = gram_factor(x, bias=True, dtype=z.dtype)
-    along = hessian_product(lambda at: LAYER.loss(at, x, y), zeta)
-
-    def product(v: Any) -> Any:
-        first, others = along((factor @ v[0], v[1]))
-        return factor.T @ first, others
-
-    return product, (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), rest)
 
 
 def estimators(shape: Shape) -> dict[str, penalty.Estimator]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,17 @@ Run = Callable[[int], float]
 INTERVAL = 10
 
 TORCH_PLAIN, TORCH_PENALIZED = "PyTorch, plain", "PyTorch, double backward"
+
+
+def add_flags(parser: argparse.ArgumentParser, *, rounds: int, seconds: float) -> None:
+    """Add the flags that `timing` reads, with these defaults."""
+    parser.add_argument("--rounds", type=int, default=rounds, help="number of turns of each way")
+    parser.add_argument("--seconds", type=float, default=seconds, help="length of one turn (s)")
+
+
+def timing(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments `rounds` and `seconds` of `take_turns`."""
+    return {"rounds": arguments.rounds, "seconds": arguments.seconds}
 
 
 def timed(step: Callable[[], Any]) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def skip_without_data(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """Return the repository's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """Compile without optimization, for tests whose programs run a few times."""
+    import jax  # here, because most tests need none of it
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

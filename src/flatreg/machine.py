@@ -17,7 +17,7 @@ def describe() -> dict[str, Any]:
     """Command line, versions, platform, processor and commit of this process."""
     commit, dirty = code.commit()
     return {
-        "command": [Path(sys.executable).name, *sys.orig_argv[1:]],
+        "command": [Path(sys.executable).name, *map(_beside, sys.orig_argv[1:])],
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
@@ -30,6 +30,14 @@ def describe() -> dict[str, Any]:
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", ""),
     }
+
+
+def _beside(argument: str) -> str:
+    """An argument as it is; an absolute path as seen from the working folder.
+
+    Where the user keeps their files is nobody else's business, and leads nowhere elsewhere.
+    """
+    return os.path.relpath(argument) if Path(argument).is_absolute() else argument
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,8 @@ from bench.ways import PROBLEMS
 from flatreg.data.splits import Scaling, Split
 from flatreg.disk.files import read_json
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ONE_LOGIT = Shape(inputs=5, hidden=(6,), outputs=1, batch=8)
 CLASSES = Shape(inputs=5, hidden=(6, 4), outputs=3, batch=8)
 PICTURES = ["cnn", "transformer"]
@@ -132,12 +134,14 @@ def test_with_one_logit_the_number_of_sketches_makes_no_other_way() -> None:
 
 def test_a_whole_problem_is_measured_and_timed() -> None:
     here = place(CLASSES, large=16)
-    found = frontier.spreads_of(here.problem, here.examples, draws=4, truth_draws=8)
-    assert set(found["ways"]) == set(here.problem.ways)
+    chosen = ("gram, 1 probe", "pairs of the loss, 1 sketch")
+    problem = here.problem._replace(ways={name: here.problem.ways[name] for name in chosen})
+    found = frontier.spreads_of(problem, here.examples, draws=4, truth_draws=8)
+    assert set(found["ways"]) == set(chosen)
     assert found["examples"] == 30
     assert found["losses"]["trained"] < found["losses"]["initial"]
-    times = frontier.time_ways("made up", here.problem, {"rounds": 2, "seconds": 0.01})
-    assert set(times) == {"plain", "SAM", *here.problem.ways}
+    times = frontier.time_ways("made up", problem, {"rounds": 2, "seconds": 0.01})
+    assert set(times) == {"plain", "SAM", *chosen}
     assert times["plain"]["added"] == 0
 
 

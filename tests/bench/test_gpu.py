@@ -6,6 +6,8 @@ import pytest
 
 from bench import gpu
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.mark.parametrize("size", gpu.SIZES[:1])
 @pytest.mark.parametrize("name", gpu.WAYS[2:])

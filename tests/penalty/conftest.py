@@ -20,14 +20,6 @@ def full_precision() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """Compile without optimization, for tests whose programs run once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module")
 def double_precision(quick_compilation: None) -> Iterator[None]:
     """Compute in float64, for what holds up to rounding."""
     with jax.enable_x64(True):

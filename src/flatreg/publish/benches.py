@@ -15,28 +15,30 @@ def cost(bench: dict[str, Any]) -> str:
     networks = bench["networks"]
     ways = dict.fromkeys(way for network in networks.values() for way in network["ways"])
     head = ["", *map(labels.dataset, networks), "working memory, CIFAR-100"]
-    lines = [" | ".join(["", *head, ""]).strip(), "| --- " * len(head) + "|"]
+    rows = [head, ["---"] * len(head)]
     for way in ways:
         if way.endswith("plain"):
             continue
         cells = [_ratios(network["ways"].get(way)) for network in networks.values()]
         memory = networks["cifar100"]["working_bytes"].get(way)
         cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
-        lines.append("| " + " | ".join([way, *cells]) + " |")
-    return "\n".join(lines) + f"\n\n{_machine(bench['facts'])}\n"
+        rows.append([way, *cells])
+    return f"{_markdown(rows)}\n{_machine(bench['facts'])}\n"
 
 
 def _ratios(times: dict[str, float] | None) -> str:
     return "" if times is None else f"{times['ratio']:.2f} / {times['ratio_interval']:.2f}"
 
 
-def _machine(facts: dict[str, Any]) -> str:
-    """A line about where a benchmark ran."""
-    versions = ", ".join(
-        f"{name} {facts['packages'][name]}" for name in ("jax", "optax", "matfree")
-    )
-    where = f"{facts['processor']}, {facts['threads']} threads, {versions}"
+def _machine(facts: dict[str, Any], packages: tuple[str, ...] = ("jax", "optax", "matfree")) -> str:
+    """A line about where a benchmark ran; threads are those of the machine if it held none."""
+    processors = f"{facts['threads']} threads" if "threads" in facts else f"{facts['cores']} cores"
+    where = f"{facts['processor']}, {processors}, {_versions(facts, packages)}"
     return f"{where}; commit {facts['commit'][:10]}."
+
+
+def _versions(facts: dict[str, Any], packages: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {facts['packages'][name]}" for name in packages)
 
 
 def frontier(measured: dict[str, Any]) -> str:
@@ -89,10 +91,7 @@ def blas(measured: dict[str, Any]) -> str:
     ways = [way for way in next(iter(sizes.values())) if way != "plain"]
     rows = [["examples in a mini-batch", *sizes], ["---"] * (1 + len(sizes))]
     rows += [[way, *(f"{size[way]['ratio']:.2f}" for size in sizes.values())] for way in ways]
-    facts = measured["facts"]
-    versions = f"jax {facts['packages']['jax']}, scipy {facts['packages']['scipy']}"
-    where = f"{facts['processor']}, {facts['cores']} cores, {versions}"
-    return _markdown(rows) + f"\n{where}; commit {facts['commit'][:10]}.\n"
+    return f"{_markdown(rows)}\n{_machine(measured['facts'], ('jax', 'scipy'))}\n"
 
 
 def gpu(measured: dict[str, Any]) -> str:
@@ -108,8 +107,15 @@ def gpu(measured: dict[str, Any]) -> str:
         both = [_worst(errors, way, precision) for precision in ("default", "highest")]
         rows.append([way, ratio, f"{time['compile_seconds']:.0f}", *both])
     facts = measured["steps"]["facts"]
-    versions = ", ".join(f"{name} {facts['packages'][name]}" for name in ("jax", "optax"))
-    return _markdown(rows) + f"\n{facts['device']}, {versions}.\n"
+    table = f"{_markdown(rows)}\n{facts['device']}, {_versions(facts, ('jax', 'optax'))}."
+    plain = f"A plain step takes {times['plain']['microseconds']:.0f} µs."
+    return f"{table} {plain} {_epochs(measured['lanes']['found'])}\n"
+
+
+def _epochs(lanes: dict[str, Any]) -> str:
+    """The time of an epoch of the study's training, by the number of trainings side by side."""
+    each = [f"{found['seconds_per_epoch']:.2g} s of {number}" for number, found in lanes.items()]
+    return f"An epoch of the study's trainings side by side takes {', '.join(each)}."
 
 
 def _worst(errors: dict[str, Any], way: str, precision: str) -> str:

@@ -11,6 +11,7 @@ and the penalty has no products of width d in that layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -64,22 +65,39 @@ def gram(
 
         axes = axes_of_loss(loss, zeta)
         zeta = vary(zeta, axes)
-        taken, (z, rest) = layer.taken(zeta), zeta
-        factor = _factor(x, z, taken.layer)
-        ours, join = partition(taken.rest, rest)
-        along = hessian_product(lambda both: loss((both[0], join(both[1]))), (z, ours))
-
-        def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
-            first, others = along((factor @ probe[0], probe[1]))
-            return factor.T @ first, others
-
-        like = (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), ours)
+        product, like = reduced_product(layer, loss, zeta, x)
         return hutchinson.trace_of_square(
             product, like, key, probes=probes, distribution=distribution, axes=axes
         )
 
     enter = partial(layer.enter, where=where)
     return Estimator("gram", TARGET, enter, layer.loss, trace)
+
+
+def reduced_product(
+    layer: FirstLayer,
+    loss: Callable[[tuple[jax.Array, Any]], jax.Array],
+    zeta: tuple[jax.Array, Any],
+    x: Any,
+) -> tuple[Callable[[Any], Any], Any]:
+    """The map v -> A v, and zeros like v.
+
+    Args:
+        layer: the model's first layer.
+        loss: of zeta, on the batch.
+        zeta: the coordinates (z, other parameters).
+        x: inputs [B, d].
+    """
+    taken, (z, rest) = layer.taken(zeta), zeta
+    factor = _factor(x, z, taken.layer)
+    ours, join = partition(taken.rest, rest)
+    along = hessian_product(lambda both: loss((both[0], join(both[1]))), (z, ours))
+
+    def product(probe: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        first, others = along((factor @ probe[0], probe[1]))
+        return factor.T @ first, others
+
+    return product, (jnp.zeros_like(z, shape=(factor.shape[1], z.shape[1])), ours)
 
 
 def _factor(x: Any, z: jax.Array, taken: Taken) -> jax.Array:
