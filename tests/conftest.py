@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from flatreg import surroundings
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHES = ROOT.parent / "shared" / "data"
 CACHE_VARIABLES = {"TFDS_DATA_DIR": "tfds", "SCIKIT_LEARN_DATA": "scikit_learn"}
 
 
 def pytest_configure() -> None:
-    """Point the data libraries at a copy of the data beside the repository, if there is one.
+    """Hold the environment, and point the data libraries at a copy of the data, if there is one.
 
-    Variables that the user has set are kept but made absolute, because tests change folders.
+    A test's commands would say what they leave out. The copy lies beside the repository. Variables
+    that the user has set are kept but made absolute, because tests change folders.
     """
+    held = surroundings.held(os.environ)
+    os.environ.clear()
+    os.environ.update(held)
     for variable, folder in CACHE_VARIABLES.items():
         if os.environ.get(variable):
             os.environ[variable] = str(Path(os.environ[variable]).resolve())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -13,19 +15,20 @@ from flatreg import processor, surroundings
 # What the tests' own environment may hold.
 PLAIN = {"HOME": "/home/a", "PATH": "/bin", "LANG": "C", "CUDA_VISIBLE_DEVICES": "1"}
 KERNELS = {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor.features() else {}
+ADDED = KERNELS | {"PYTHONUTF8": "1"}
 
 
 def test_all_that_jax_reads_is_left_out_or_known_to_be_harmless() -> None:
     variables = [name.upper() for name in jax.config.values]
     assert len(variables) > 100
-    kept = set(surroundings.held(dict.fromkeys(variables, "1"))) - set(KERNELS)
+    kept = set(surroundings.held(dict.fromkeys(variables, "1"))) - set(ADDED)
     assert kept == {name for name in variables if name.startswith(surroundings.HARMLESS)}
     assert kept < {name for name in variables if "LOG" in name or "TRACE" in name or "EXP" in name}
 
 
 def test_other_variables_stay() -> None:
-    assert surroundings.held(PLAIN) == PLAIN | KERNELS
-    assert surroundings.left_out(PLAIN | KERNELS) == []
+    assert surroundings.held(PLAIN) == PLAIN | ADDED
+    assert surroundings.left_out(PLAIN | ADDED) == []
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,7 @@ def test_other_variables_stay() -> None:
     ],
 )
 def test_flags_that_change_no_number_stay(flags: str, kept: str | None) -> None:
-    environment = PLAIN | KERNELS | {"XLA_FLAGS": flags}
+    environment = PLAIN | ADDED | {"XLA_FLAGS": flags}
     assert surroundings.held(environment).get("XLA_FLAGS") == kept
     assert surroundings.left_out(environment) == ([] if flags == kept else ["XLA_FLAGS"])
 
@@ -51,15 +54,53 @@ command.run(main)
 """
 
 
-def test_a_command_begins_again_without_them() -> None:
-    done = subprocess.run(
+def begin(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Start a small command under these variables."""
+    library = Path(surroundings.__file__).parents[1]
+    path = os.pathsep.join([environment.get("PYTHONPATH", ""), str(library)])
+    return subprocess.run(
         [sys.executable, "-c", SCRIPT, "two words"],
-        env=PLAIN | {"JAX_ENABLE_X64": "1", "PYTHONOPTIMIZE": "1"},
+        env=PLAIN | environment | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
-        check=True,
     )
-    assert done.stdout == "None 0 ['two words']\n"
+
+
+def test_a_command_begins_again_without_them() -> None:
+    done = begin({"JAX_ENABLE_X64": "1", "PYTHONOPTIMIZE": "1"})
+    assert (done.returncode, done.stdout) == (0, "None 0 ['two words']\n")
     assert done.stderr == (
         "left out, because they could change results: JAX_ENABLE_X64, PYTHONOPTIMIZE\n"
     )
+    assert begin({}).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("start_up", "told"),
+    [
+        ("import os; os.environ['JAX_ENABLE_X64'] = '1'", "sets JAX_ENABLE_X64, which could"),
+        ("import jax; jax.config.update('jax_enable_x64', True)", "loads jax, and could change"),
+    ],
+)
+def test_a_start_up_file_that_reaches_numbers_is_told(
+    start_up: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(start_up)
+    done = begin({"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"sitecustomize.py, or a .pth file) {told}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_find_this_python_and_nothing_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", PLAIN | {"PATH": str(tmp_path), "MPLBACKEND": "TkAgg"})
+    assert surroundings.hold() == "left out, because they could change results: MPLBACKEND"
+    here = Path(sys.executable).parent
+    assert os.environ["PATH"] == f"{here}{os.pathsep}{tmp_path}"
+    assert surroundings.hold() is None
+    assert os.environ["PATH"] == f"{here}{os.pathsep}{tmp_path}", "only once"
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')")
+    words = [sys.executable, "-c", "import json"]
+    subprocess.run(words, cwd=tmp_path, env=dict(os.environ), check=True)

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from flatreg import command
+from flatreg import command, surroundings
 from flatreg.code import LIBRARY, first_line
 from flatreg.errors import UserError, nearest
 
@@ -39,6 +39,11 @@ FORMER = {
 }
 
 
+def run() -> None:
+    """The program `flatreg`: a mistake in what is typed is one line."""
+    command.run(main)
+
+
 def main() -> None:
     """Run a command with its arguments, or list all commands."""
     name, *arguments = sys.argv[1:] or ["--help"]
@@ -53,6 +58,8 @@ def main() -> None:
     if name not in known:
         raise UserError(f"flatreg has no command {name!r}{nearest(name, known)}")
     module, _ = known[name]
+    if said := surroundings.hold():
+        print(said, file=sys.stderr, flush=True)
     # A new process, so that the command line in a run's facts is the one typed in full.
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
@@ -87,4 +94,4 @@ def list_commands(known: dict[str, tuple[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run()

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from flatreg import surroundings
+
 LIBRARY = Path(__file__).parent
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "matfree", "numpy", "scipy")
 # Not hashed: what a stage takes from the config is in the params of its rule.
@@ -154,12 +156,12 @@ def _sha256(paths: list[Path]) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    # Git only reads here, so the checkout may be another user's. Its variables may name another
-    # repository, such as that of a hook that runs this command.
-    command = ["git", "-c", "safe.directory=*", "-C", str(LIBRARY), *arguments]
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # Git only reads here, so the checkout may be another user's.
+    own = ["-c", "safe.directory=*", "--no-optional-locks"]
+    command = ["git", *own, "-C", str(LIBRARY), *arguments]
+    held = surroundings.held(os.environ)
     try:
-        process = subprocess.run(command, capture_output=True, text=True, check=False, env=outside)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=held)
     except FileNotFoundError:
         return None
     return process.stdout.strip() if process.returncode == 0 else None

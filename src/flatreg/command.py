@@ -74,9 +74,9 @@ def run(main: Callable[[], None]) -> None:
     A command that a person types, or a cluster's own job, starts without the variables that could
     change its results: it begins again if there are any.
     """
-    if main.__module__ == "__main__":
-        surroundings.begin_again()
     try:
+        if main.__module__ == "__main__":
+            surroundings.begin_again()
         main()
     except StoppedError as stopped:
         print(stopped, file=sys.stderr)

@@ -1,55 +1,63 @@
 """What around a command may reach a number or a byte of its results, and how it is kept away.
 
-Every variable of the environment that JAX, XLA, BLAS, Python, LaTeX, Matplotlib, Jupyter or Bash
-read is left out, unless it is known to be harmless. A study and each of its commands start without
-them. What else a user's machine brings is kept away where it would be read: settings of Matplotlib
-in `flatreg.figures.style`, of LaTeX in `flatreg.paper.compile`, of Jupyter in
-`flatreg.explore.notebook`, of git in `flatreg.code`. Language and time zone reach nothing; tests
-show it.
+A variable of the environment that a library, a compiler, LaTeX, Jupyter, Bash or git reads is left
+out, unless it is known to be harmless. A study and each of its commands start without them. What
+else a user's machine brings is kept away where it would be read: settings and fonts of Matplotlib
+in `flatreg.figures.style`, files of TeX in `flatreg.paper.compile`, of Jupyter in
+`flatreg.explore.notebook`. Language and time zone reach nothing; tests show it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from flatreg import processor
+from flatreg.errors import UserError
 
-# Variables that begin with one of these can change how numbers are computed or figures drawn.
+# Variables that begin with one of these can change how numbers are computed or files are written.
 LEFT_OUT = (
-    *("JAX", "CHECK_VMA", "EAGER_CONSTANT_FOLDING", "MOCK_NUM_GPU", "ENABLE_PJRT"),
-    *("XLA_", "LIBTPU_", "TF_XLA_", "NVIDIA_TF32", "CUBLAS_", "CUDNN_"),
-    *("OPENBLAS_", "GOTO_", "OMP_", "MKL_", "BLIS_", "VECLIB_"),
-    *("PYTHON", "NPY_", "MPL", "MATPLOTLIB"),
-    *("TEX", "BIBINPUTS", "BSTINPUTS", "LATEXMK"),
-    *("JUPYTER_", "IPYTHON"),
-    *("BASH_ENV", "BASHOPTS", "SHELLOPTS", "CDPATH", "POSIXLY_CORRECT"),
+    *("JAX", "CHECK_VMA", "EAGER_CONSTANT_FOLDING", "MOCK_NUM_GPU", "ENABLE_PJRT", "NPROC"),
+    *("XLA_", "LIBTPU_", "TF_XLA_", "NVIDIA_TF32", "CUBLAS_", "CUDNN_", "GLIBC_TUNABLES"),
+    *("OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_"),
+    *("PYTHON", "NPY_", "NUMPY_", "SCIPY_", "SKLEARN_", "PANDAS_", "MPL", "MATPLOTLIB"),
+    *("JUPYTER", "JPY_", "IPYTHON", "PYDEVD_"),
+    *("TEX", "VARTEX", "BIB", "BST", "LATEXMK", "PERL", "max_print_line"),
+    *("openin_any", "openout_any", "shell_escape"),
+    *("BASH_ENV", "BASH_FUNC_", "BASHOPTS", "SHELLOPTS", "CDPATH", "GLOBIGNORE", "POSIXLY_CORRECT"),
+    # Those of a hook that starts a command name its repository.
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT", "GIT_NAMESPACE", "GIT_CONFIG"),
 )
-# They tell more, find files, or divide memory.
+# Of these, those that tell more, find files, or divide memory.
 HARMLESS = (
     *("JAX_LOG", "JAX_DEBUG_LOG_MODULES", "JAX_EXPLAIN_CACHE_MISSES", "JAX_TRACEBACK"),
     *("XLA_FLAGS", "XLA_PYTHON_CLIENT_"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONDONTWRITEBYTECODE"),
-    *("PYTHONPYCACHEPREFIX", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONHASHSEED", "PYTHONHOME"),
-    *("MPLCONFIGDIR", "MPLBACKEND"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONUSERBASE"),
+    *("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    *("PYTHONHASHSEED", "MPLCONFIGDIR"),
 )
 # Of XLA's flags, those that may stay.
 HARMLESS_FLAGS = ("--xla_gpu_cuda_data_dir=", "--xla_dump_", "--xla_hlo_profile")
+# Names the process that began again without the others.
+BEGUN = "FLATREG_BEGAN_AGAIN"
 
 
 def held(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables with which a command computes the same numbers on every user's account.
 
-    JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for each kind of processor, which
-    round differently. Wherever they can run, the AVX2 kernels are selected, so that a run rounds
-    the same on all nodes of a cluster.
+    Text is UTF-8 in every language. JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for
+    each kind of processor, which round differently. Wherever they can run, the AVX2 kernels are
+    selected, so that a run rounds the same on all nodes of a cluster.
     """
     kept = {name: value for name, value in environment.items() if not _is_left_out(name)}
     if flags := kept.pop("XLA_FLAGS", ""):
         stay = [flag for flag in flags.split() if flag.startswith(HARMLESS_FLAGS)]
         kept |= {"XLA_FLAGS": " ".join(stay)} if stay else {}
-    return kept | ({"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor.features() else {})
+    kernels = {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor.features() else {}
+    return kept | {"PYTHONUTF8": "1"} | kernels
 
 
 def left_out(environment: Mapping[str, str]) -> list[str]:
@@ -59,25 +67,63 @@ def left_out(environment: Mapping[str, str]) -> list[str]:
 
 
 def hold() -> str | None:
-    """Change the variables of this process and of those that it starts.
+    """Change the variables of this process and of the commands that it starts.
+
+    These find this interpreter as `python`, and import nothing from the working folder.
 
     Returns:
         One line that names what was left out, if there was anything.
     """
     names, kept = left_out(os.environ), held(os.environ)
     os.environ.clear()
-    os.environ.update(kept)
+    os.environ.update(kept | {"PYTHONSAFEPATH": "1", "PATH": _path(kept.get("PATH", os.defpath))})
     return _said(names) if names else None
 
 
 def begin_again() -> None:
-    """Start this command anew if it began with other variables than those of `held`."""
+    """Start this command anew if it began with other variables than those of `held`.
+
+    Raises:
+        UserError: a start-up file of Python sets them each time, or has loaded JAX already.
+    """
+    _check_not_loaded("jax")
     kept = held(os.environ)
     if kept == dict(os.environ):
         return
-    if names := left_out(os.environ):
-        print(_said(names), file=sys.stderr, flush=True)
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)
+    names = ", ".join(left_out(os.environ))
+    if os.environ.get(BEGUN) == str(os.getpid()):
+        raise UserError(
+            f"a start-up file of Python ({_start_up_files()}) sets {names}, which could change "
+            "results; remove that from it"
+        )
+    if names:
+        print(_said([names]), file=sys.stderr, flush=True)
+    again = kept | {BEGUN: str(os.getpid())}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], again)
+
+
+def _check_not_loaded(name: str) -> None:
+    """Refuse a library that was loaded before this one: its settings could be any."""
+    loaded = list(sys.modules)
+    if name in loaded and loaded.index(name) < loaded.index("flatreg"):
+        raise UserError(
+            f"a start-up file of Python ({_start_up_files()}) loads {name}, and could change its "
+            "settings; remove that from it"
+        )
+
+
+def _start_up_files() -> str:
+    """Those that are loaded; a .pth file leaves no trace."""
+    modules = (sys.modules.get(name) for name in ("sitecustomize", "usercustomize"))
+    paths = [str(module.__file__) for module in modules if module]
+    return ", ".join([*paths, "or a .pth file" if paths else "a .pth file"])
+
+
+def _path(path: str) -> str:
+    """PATH with the folder of this interpreter first, unless it is the first `python` already."""
+    own = Path(sys.executable).parent
+    found = shutil.which("python", path=path)
+    return path if found and Path(found).parent == own else f"{own}{os.pathsep}{path}"
 
 
 def _said(names: list[str]) -> str:

@@ -44,6 +44,6 @@ def test_the_users_own_jupyter_has_no_influence(
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     printed = nbformat.read(out, as_version=4).cells[-1].outputs
     assert [output["text"] for output in printed] == ["False digits\n"]

@@ -20,7 +20,6 @@ from flatreg.errors import UserError
 KERNEL = "python3"
 # These name folders of the user's own kernels, templates, settings and start-up files.
 FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
-OTHERS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "PYTHONSTARTUP")
 
 
 def main() -> None:
@@ -47,8 +46,6 @@ def leave_out_the_users_files(folder: str) -> None:
         folder: an empty one.
     """
     os.environ |= dict.fromkeys(FOLDERS, folder) | {"JUPYTER_PREFER_ENV_PATH": "1"}
-    for name in OTHERS:
-        os.environ.pop(name, None)
 
 
 def execute(template: Path, parameters: dict[str, str], out: Path) -> None:

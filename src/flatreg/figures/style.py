@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from flatreg import labels
@@ -53,9 +54,14 @@ SUFFIXES = (".pdf", ".svg")
 def use(style: dict[str, Any]) -> None:
     """Draw from now on in a style, with Matplotlib's own defaults for what it leaves open.
 
-    The user's matplotlibrc must not reach a figure.
+    The user's matplotlibrc must not reach a figure, nor their fonts: TeX's fonts that are installed
+    for a user have the names of Matplotlib's.
     """
     mpl.rcdefaults()
+    fonts = Path(mpl.get_data_path())
+    fontManager.ttflist = [
+        font for font in fontManager.ttflist if Path(font.fname).is_relative_to(fonts)
+    ]
     mpl.rcParams.update(style)
 
 

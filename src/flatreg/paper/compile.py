@@ -16,15 +16,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from flatreg import command
+from flatreg import command, surroundings
 from flatreg.disk.files import checked_path
 from flatreg.errors import UserError
 from flatreg.paper import audit, provenance
 
 LATEX = ("-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
 COMMAND = ("latexmk", "-norc", "-pdf", *LATEX)
-# Variables of TeX, BibTeX and latexmk begin with these; they can name other files than TeX's own.
-SETTINGS = ("TEX", "BIB", "BST", "LATEXMK", "openout", "openin", "shell_escape", "max_print_line")
 # TeX's folders of the user, whose packages, formats and settings come before the system's.
 OWN = ("TEXMFHOME", "TEXMFCONFIG", "TEXMFVAR")
 # A fixed date, so that the same inputs give the same PDF.
@@ -96,15 +94,14 @@ def compile_in(folder: Path) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variables that LaTeX starts with: those of this process, except TeX's own.
+    """The variables that LaTeX starts with: those of this process, and TeX's without the user's.
 
     Args:
         folder: in which LaTeX runs.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     own = dict.fromkeys(OWN, str(folder / "texmf"))
     fixed = {"SOURCE_DATE_EPOCH": EPOCH, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-    return kept | own | fixed
+    return surroundings.held(os.environ) | own | fixed
 
 
 def complain(log: str) -> str | None:
