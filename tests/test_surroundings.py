@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,18 @@ def test_a_start_up_file_that_reaches_numbers_is_told(
     assert (done.returncode, done.stdout) == (2, "")
     assert f"sitecustomize.py, or a .pth file) {told}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
+def test_libraries_that_variables_bring_are_recorded(tmp_path: Path) -> None:
+    maps = Path("/proc/self/maps").read_text()
+    system = re.search(r"/\S*/libm\.so\.6$", maps, re.MULTILINE)[0]
+    mine = shutil.copy(system, tmp_path / "libmine.so")
+    script = "from flatreg import surroundings; print(surroundings.libraries())"
+    for variables, found in (({}, "[]"), ({"LD_PRELOAD": str(mine)}, "['libmine.so']")):
+        words = [sys.executable, "-c", script]
+        done = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True)
+        assert (done.stdout.strip(), done.stderr) == (found, "")
 
 
 def test_commands_find_this_python_and_nothing_in_the_working_folder(

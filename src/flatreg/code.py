@@ -26,6 +26,7 @@ def making() -> dict[str, Any]:
         "code": _sha256(sorted(LIBRARY.rglob("*.py"))),
         "python": platform.python_version(),
         "packages": versions(),
+        "other_libraries": surroundings.libraries(),
     }
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flatreg import code, gpu, processor
+from flatreg import code, gpu, processor, surroundings
 from flatreg.disk.scratch import scratch_folder
 
 
@@ -29,6 +29,7 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", ""),
+        "other_libraries": surroundings.libraries(),
     }
 
 

@@ -10,6 +10,7 @@ in `flatreg.figures.style`, files of TeX in `flatreg.paper.compile`, of Jupyter 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ HARMLESS = (
 )
 # Of XLA's flags, those that may stay.
 HARMLESS_FLAGS = ("--xla_gpu_cuda_data_dir=", "--xla_dump_", "--xla_hlo_profile")
+# They name shared libraries that are loaded before, or in place of, others. A GPU may need them.
+LIBRARIES = ("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH")
 # Names the process that began again without the others.
 BEGUN = "FLATREG_BEGAN_AGAIN"
 
@@ -64,6 +67,17 @@ def left_out(environment: Mapping[str, str]) -> list[str]:
     """The names of the variables that `held` leaves out or changes."""
     kept = held(environment)
     return sorted(name for name in environment if kept.get(name) != environment[name])
+
+
+def libraries() -> list[str]:
+    """The names of the shared libraries that this process loaded because of a variable."""
+    places = re.split(r"[:\s]", ":".join(os.environ.get(name, "") for name in LIBRARIES))
+    real = tuple(os.path.realpath(place) for place in places if place.startswith("/"))
+    maps = Path("/proc/self/maps")
+    if not real or not maps.exists():
+        return []
+    loaded = {line.split(maxsplit=5)[-1].strip() for line in maps.read_text().splitlines()}
+    return sorted({Path(path).name for path in loaded if path.startswith(real)})
 
 
 def hold() -> str | None:

@@ -73,10 +73,10 @@ def common_facts(of_runs: dict[Path, dict[str, Any]]) -> dict[str, Any]:
                 f"{folder} was made by uncommitted code; commit it, delete the folder and run again"
             )
         for name in first:
-            if name not in OF_ONE_RUN and facts[name] != first[name]:
+            if name not in OF_ONE_RUN and facts.get(name) != first[name]:
                 raise UserError(
                     f"{first_folder} and {folder} differ in {name} ({json.dumps(first[name])} and "
-                    f"{json.dumps(facts[name])}); delete the older one and run again"
+                    f"{json.dumps(facts.get(name))}); delete the older one and run again"
                 )
     return {
         "commits": dict(Counter(facts["commit"] for facts in of_runs.values())),

@@ -29,7 +29,7 @@ Row = dict[str, str]
 # Facts that determine how a run's arithmetic rounds.
 PLATFORM_FACTS = (
     *("packages", "python", "machine", "processor", "processor_features", "xla_flags"),
-    "device",
+    *("device", "other_libraries"),
 )
 
 # The columns compared across platforms: exactly, within an absolute and within a relative
@@ -107,7 +107,7 @@ def metrics(folders: list[Path]) -> pd.DataFrame:
 
 def differing_facts(here: dict[str, Any], reference: dict[str, Any]) -> list[str]:
     """Names of the facts in which two platforms differ and that affect rounding."""
-    return [name for name in PLATFORM_FACTS if here[name] != reference[name]]
+    return [name for name in PLATFORM_FACTS if here[name] != reference.get(name, [])]
 
 
 def read_rows(path: Path) -> dict[Run, Row]:
