@@ -14,7 +14,7 @@ from flatreg.errors import UserError, nearest
 
 # Commands for people; the others are stages that the workflow calls.
 BY_HAND = (
-    *("trace", "explore", "verify", "stages", "propose_runs"),
+    *("doctor", "trace", "explore", "verify", "stages", "propose_runs"),
     *("config", "reference", "readme"),
 )
 # Deprecated names, those of version 0.1.0, with their successors; removed in the next version.

@@ -39,13 +39,14 @@ HARMLESS = (
     *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONUSERBASE"),
     *("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
     *("PYTHONHASHSEED", "MPLCONFIGDIR"),
+    *("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"),  # scikit-learn sets them itself
 )
 # Of XLA's flags, those that may stay.
 HARMLESS_FLAGS = ("--xla_gpu_cuda_data_dir=", "--xla_dump_", "--xla_hlo_profile")
 # They name shared libraries that are loaded before, or in place of, others. A GPU may need them.
 LIBRARIES = ("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH")
-# Names the process that began again without the others.
-BEGUN = "FLATREG_BEGAN_AGAIN"
+# Names the process that began again without the others, and what was left out.
+BEGUN, NAMES = "FLATREG_BEGAN_AGAIN", "FLATREG_LEFT_OUT"
 
 
 def held(environment: Mapping[str, str]) -> dict[str, str]:
@@ -91,6 +92,7 @@ def hold() -> str | None:
     names, kept = left_out(os.environ), held(os.environ)
     os.environ.clear()
     os.environ.update(kept | {"PYTHONSAFEPATH": "1", "PATH": _path(kept.get("PATH", os.defpath))})
+    os.environ.update(_remembered(names))
     return _said(names) if names else None
 
 
@@ -104,16 +106,25 @@ def begin_again() -> None:
     kept = held(os.environ)
     if kept == dict(os.environ):
         return
-    names = ", ".join(left_out(os.environ))
+    names = left_out(os.environ)
     if os.environ.get(BEGUN) == str(os.getpid()):
         raise UserError(
-            f"a start-up file of Python ({_start_up_files()}) sets {names}, which could change "
-            "results; remove that from it"
+            f"a start-up file of Python ({_start_up_files()}) sets {', '.join(names)}, which could "
+            "change results; remove that from it"
         )
     if names:
-        print(_said([names]), file=sys.stderr, flush=True)
-    again = kept | {BEGUN: str(os.getpid())}
+        print(_said(names), file=sys.stderr, flush=True)
+    again = kept | _remembered(names) | {BEGUN: str(os.getpid())}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], again)
+
+
+def left_out_before() -> list[str]:
+    """The names of the variables that this process, or one that started it, left out."""
+    return [name for name in os.environ.get(NAMES, "").split(",") if name]
+
+
+def _remembered(names: list[str]) -> dict[str, str]:
+    return {NAMES: ",".join(names)} if names else {}
 
 
 def _check_not_loaded(name: str) -> None:

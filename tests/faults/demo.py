@@ -60,14 +60,19 @@ class Demo:
         (self.folder / PDF).unlink()
 
     def start(
-        self, *options: str, target: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        *options: str,
+        target: Path | Sequence[Path | str] = TARGETS,
+        environment: dict[str, str] | None = None,
+        **more: Any,
     ) -> subprocess.Popen[str]:
         """Start Snakemake in its own session, as in a terminal."""
+        targets = [target] if isinstance(target, Path) else target
         # The profile limits how often jobs start; with few jobs that only costs time.
         often = ["--max-jobs-per-timespan", "100/1s"]
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *often]
         return subprocess.Popen(
-            [*command, *options, "--", *map(str, TARGETS if target is None else [target])],
+            [*command, *options, "--", *map(str, targets)],
             cwd=self.folder,
             env=variables(self.folder) | (environment or {}),
             stdout=subprocess.PIPE,
@@ -75,6 +80,7 @@ class Demo:
             text=True,
             errors="replace",
             start_new_session=True,
+            **more,
         )
 
     def begin(self) -> subprocess.Popen[str]:
@@ -82,9 +88,9 @@ class Demo:
         self.take_away()
         return self.start()
 
-    def again(self, *options: str, target: Path | None = None, **more: Any) -> str:
+    def again(self, *options: str, **more: Any) -> str:
         """Re-run Snakemake, check that it succeeds, and return its output."""
-        code, output = finish(self.start(*options, target=target, **more))
+        code, output = finish(self.start(*options, **more))
         assert code == 0, output
         return output
 

@@ -30,17 +30,6 @@ from tests.faults.demo import (
 
 pytestmark = pytest.mark.slow
 
-# Each changes the numbers of a run, or ends it.
-NUMBERS = {
-    "JAX_DEFAULT_PRNG_IMPL": "rbg",
-    "JAX_ENABLE_X64": "1",
-    "JAX_NUMPY_RANK_PROMOTION": "raise",
-    "JAX_PLATFORMS": "cuda",
-    "JAX_THREEFRY_PARTITIONABLE": "0",
-    "PYTHONOPTIMIZE": "2",
-    "PYTHONWARNINGS": "error",
-    "XLA_FLAGS": "--xla_cpu_enable_fast_math=true --xla_force_host_platform_device_count=3",
-}
 FULL = "free some space and run again"
 
 
@@ -164,30 +153,7 @@ def test_two_at_once(demo: Demo, moment: np.random.Generator, injection: int) ->
     assert_made_up_for(demo)
 
 
-# ── Where and in what language ────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "TZ": "Pacific/Kiritimati"},
-        {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "TZ": "America/Adak"},
-        {"OPENBLAS_CORETYPE": "Nehalem"},  # other kernels, which round differently
-        NUMBERS,
-    ],
-    ids=["C", "POSIX", "kernels", "numbers"],
-)
-def test_another_language_time_zone_or_arithmetic(demo: Demo, environment: dict[str, str]) -> None:
-    demo.take_away()
-    assert_made_up_for(demo, environment=environment)
-
-
-def test_a_command_that_is_typed_leaves_the_variables_out(demo: Demo, tmp_path: Path) -> None:
-    command = demo.train(tmp_path / "checkpoints", tmp_path / "typed")
-    code, output = finish(demo.do(command, NUMBERS))
-    assert code == 0, output
-    assert f"could change results: {', '.join(sorted(NUMBERS))}\n" in output
-    assert_trained(tmp_path / "typed")
+# ── Where ────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["two words", 'l\'été à "Nîmes"', "$(touch x); `touch y` & #"])

@@ -1,6 +1,7 @@
 """Where data sets come from: one module per source, with the name of the source.
 
-A new source is a new module in this folder with `read(settings) -> Prepared` and two constants:
+A new source is a new module in this folder with `read(settings) -> Prepared`, with
+`cache() -> Path | None`, the place of its cache if it has one, and two constants:
 
     READINGS        readings of a text ("whole", "stripped"); empty for all other data
     STANDARD_SPLIT  whether the data have a test split; if not, the config sets one

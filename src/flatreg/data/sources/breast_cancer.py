@@ -21,6 +21,10 @@ READINGS = ()
 STANDARD_SPLIT = False
 
 
+def cache() -> None:
+    """There is none."""
+
+
 def read(settings: DataSettings) -> Prepared:
     """569 examples of 30 features (float32); label 1 is benign.
 

@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,11 @@ class Builder(tfds_cache.ArchiveBuilder, Cifar100, skip_registration=True):
 SOURCE = tfds_cache.Source(
     "cifar100", None, "3.0.2", Builder, tfds_cache.Archive(URL, Cifar100.url_infos[URL])
 )
+
+
+def cache() -> Path:
+    """The folder of the cache."""
+    return tfds_cache.data_dir() / SOURCE.folder
 
 
 def read(settings: DataSettings) -> Prepared:

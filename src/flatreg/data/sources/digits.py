@@ -20,6 +20,10 @@ READINGS = ()
 STANDARD_SPLIT = False
 
 
+def cache() -> None:
+    """There is none."""
+
+
 def read(settings: DataSettings) -> Prepared:
     """1,797 pictures [8, 8] of values 0 to 16 (uint8).
 

@@ -49,6 +49,11 @@ SOURCE = tfds_cache.Source(
 )
 
 
+def cache() -> Path:
+    """The folder of the cache."""
+    return tfds_cache.data_dir() / SOURCE.folder
+
+
 def read(settings: DataSettings) -> Prepared:
     """25,000 training and 25,000 test reviews as word counts `whole_*`; label 1 is positive.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import os
 import socket
 import tarfile
 import tempfile
@@ -36,6 +37,12 @@ UNPACKED = "20news_home"
 STRIPPED = ("headers", "footers", "quotes")
 SILENCE_SECONDS = 10
 ADVICE = f"set SCIKIT_LEARN_DATA to a folder that has {CACHE}, or connect to the network (14 MB)"
+
+
+def cache() -> Path:
+    """The file of the cache; the library would make its folder."""
+    home = os.environ.get("SCIKIT_LEARN_DATA") or "~/scikit_learn_data"
+    return Path(home).expanduser().absolute() / CACHE
 
 
 def read(settings: DataSettings) -> Prepared:
