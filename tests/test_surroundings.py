@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -92,6 +93,13 @@ def test_a_start_up_file_that_reaches_numbers_is_told(
     assert (done.returncode, done.stdout) == (2, "")
     assert f"sitecustomize.py, or a .pth file) {told}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_an_account_without_a_home_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "HOME" not in surroundings.held({}), "the system knows one"
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
+    assert surroundings.held({})["HOME"] == tempfile.gettempdir()
+    assert surroundings.held({"HOME": "/home/a"})["HOME"] == "/home/a"
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")

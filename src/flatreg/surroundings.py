@@ -10,9 +10,11 @@ in `flatreg.figures.style`, files of TeX in `flatreg.paper.compile`, of Jupyter 
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,16 +54,20 @@ BEGUN, NAMES = "FLATREG_BEGAN_AGAIN", "FLATREG_LEFT_OUT"
 def held(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables with which a command computes the same numbers on every user's account.
 
-    Text is UTF-8 in every language. JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for
-    each kind of processor, which round differently. Wherever they can run, the AVX2 kernels are
-    selected, so that a run rounds the same on all nodes of a cluster.
+    Text is UTF-8 in every language. An account without a home, as in a container, gets the folder
+    of temporary files: Jupyter does not start without one.
+
+    JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for each kind of processor, which
+    round differently. Wherever they can run, the AVX2 kernels are selected, so that a run rounds
+    the same on all nodes of a cluster.
     """
     kept = {name: value for name, value in environment.items() if not _is_left_out(name)}
     if flags := kept.pop("XLA_FLAGS", ""):
         stay = [flag for flag in flags.split() if flag.startswith(HARMLESS_FLAGS)]
         kept |= {"XLA_FLAGS": " ".join(stay)} if stay else {}
     kernels = {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor.features() else {}
-    return kept | {"PYTHONUTF8": "1"} | kernels
+    home = {} if _has_home(environment) else {"HOME": tempfile.gettempdir()}
+    return kept | {"PYTHONUTF8": "1"} | home | kernels
 
 
 def left_out(environment: Mapping[str, str]) -> list[str]:
@@ -153,6 +159,15 @@ def _path(path: str) -> str:
 
 def _said(names: list[str]) -> str:
     return f"left out, because they could change results: {', '.join(names)}"
+
+
+def _has_home(environment: Mapping[str, str]) -> bool:
+    if "HOME" in environment:
+        return True
+    try:
+        return bool(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return False
 
 
 def _is_left_out(name: str) -> bool:

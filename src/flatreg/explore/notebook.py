@@ -72,7 +72,18 @@ def execute(template: Path, parameters: dict[str, str], out: Path) -> None:
                 f"{template}: cell {error.cell_index} fails with {error.ename}: "
                 f"{' '.join(error.evalue.split())[:200]}; see {failed}"
             ) from error
+        nbformat.write(settled(nbformat.read(temporary, as_version=4)), temporary)
     failed.unlink(missing_ok=True)
+
+
+def settled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A notebook without times, temporary paths and random names: the same each time it is run."""
+    notebook.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+    return notebook
 
 
 def as_html(notebook: Path) -> str:
