@@ -1,10 +1,11 @@
 """What around a command may reach a number or a byte of its results, and how it is kept away.
 
 A variable of the environment that a library, a compiler, LaTeX, Jupyter, Bash or git reads is left
-out, unless it is known to be harmless. A study and each of its commands start without them. What
-else a user's machine brings is kept away where it would be read: settings and fonts of Matplotlib
-in `flatreg.figures.style`, files of TeX in `flatreg.paper.compile`, of Jupyter in
-`flatreg.explore.notebook`. Language and time zone reach nothing; tests show it.
+out, unless it is known to be harmless. Those that only log are not: a notebook shows what is
+logged. A study and each of its commands start without them. What else a user's machine brings is
+kept away where it would be read: settings and fonts of Matplotlib in `flatreg.figures.style`, files
+of TeX in `flatreg.paper.compile`, of Jupyter in `flatreg.explore.notebook`. Language and time zone
+reach nothing; tests show it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,8 @@ LEFT_OUT = (
     # Those of a hook that starts a command name its repository.
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT", "GIT_NAMESPACE", "GIT_CONFIG"),
 )
-# Of these, those that tell more, find files, or divide memory.
+# Of these, those that find files or divide memory.
 HARMLESS = (
-    *("JAX_LOG", "JAX_DEBUG_LOG_MODULES", "JAX_EXPLAIN_CACHE_MISSES", "JAX_TRACEBACK"),
     *("XLA_FLAGS", "XLA_PYTHON_CLIENT_"),
     *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONUSERBASE"),
     *("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),

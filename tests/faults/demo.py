@@ -70,7 +70,8 @@ class Demo:
         targets = [target] if isinstance(target, Path) else target
         # The profile limits how often jobs start; with few jobs that only costs time.
         often = ["--max-jobs-per-timespan", "100/1s"]
-        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *often]
+        program = str(Path(sys.executable).with_name("snakemake"))
+        command = [program, "--profile", "profiles/demo", *often]
         return subprocess.Popen(
             [*command, *options, "--", *map(str, targets)],
             cwd=self.folder,

@@ -44,13 +44,14 @@ MADE = [
 ]
 
 
-def assert_same_bytes(demo: Demo, **more: Any) -> None:
-    """Take results away, make them again under something, and compare them."""
+def assert_same_bytes(demo: Demo, **more: Any) -> dict[str, Any]:
+    """Take results away, make them again under something, and compare; return a run's facts."""
     runs, kept = [RESULTS / "runs" / name for name in BLOCK], demo.folder / "kept"
     kept.mkdir()
     for run in runs:
         (demo.folder / run).rename(kept / run.name)
     assert_made(demo, ["make_runs"], [run / file for run in runs for file in MEASURED], more)
+    facts = json.loads((demo.run() / "facts.json").read_text())
     # The times of the new runs would reach the tables.
     for run in runs:
         shutil.rmtree(demo.folder / run)
@@ -58,6 +59,7 @@ def assert_same_bytes(demo: Demo, **more: Any) -> None:
     for path in MADE:
         (demo.folder / path).unlink()
     assert_made(demo, MADE, MADE, more)
+    return facts
 
 
 def assert_made(
@@ -103,10 +105,9 @@ VARIABLES = dict(of_jax()) | {
     "array-api": {"SCIPY_ARRAY_API": "1", "SKLEARN_WORKING_MEMORY": "1"},
     "pandas": {"PANDAS_COPY_ON_WRITE": "0", "PANDAS_FUTURE_INFER_STRING": "0"},
     "optimize": {"PYTHONOPTIMIZE": "2"},
-    "warnings": {"PYTHONWARNINGS": "error"},
+    "warnings": {"PYTHONWARNINGS": "error::DeprecationWarning"},
     "hash": {"PYTHONHASHSEED": "4242"},
     "ascii": {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"},
-    "inspect": {"PYTHONINSPECT": "1"},
     "development": {"PYTHONDEVMODE": "1", "PYTHONTRACEMALLOC": "2"},
     "python-startup": {"PYTHONSTARTUP": "{home}/startup.py"},
     "posix": {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "TZ": "America/Adak"},
@@ -115,7 +116,7 @@ VARIABLES = dict(of_jax()) | {
     "latin1": {"LC_ALL": "de_DE.ISO-8859-1", "LOCPATH": "{home}/locales"},
     "turkish": {"LC_ALL": "tr_TR.UTF-8", "LOCPATH": "{home}/locales"},
     "home": {"HOME": "{home}"},
-    "home-missing": {"HOME": "/proc/nowhere"},
+    "home-missing": {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": "{home}/cache"},
     "config-home": {"XDG_CONFIG_HOME": "{home}/.config", "XDG_DATA_HOME": "{home}/.local/share"},
     "backend": {"MPLBACKEND": "TkAgg", "DISPLAY": ":99"},
     "matplotlibrc": {"MATPLOTLIBRC": "{home}/.config/matplotlib/matplotlibrc"},
@@ -239,14 +240,14 @@ def test_a_library_is_preloaded(demo: Demo, tmp_path: Path) -> None:
     """It may change numbers, so the facts of a run name it."""
     system = next(Path("/").glob("lib*/*/libm.so.6"))
     mine = shutil.copy(system, tmp_path / "libmine.so")
-    assert_same_bytes(demo, environment={"LD_PRELOAD": str(mine)})
-    facts = json.loads((demo.run() / "facts.json").read_text())
+    facts = assert_same_bytes(demo, environment={"LD_PRELOAD": str(mine)})
     assert facts["other_libraries"] == ["libmine.so"]
 
 
 def test_a_command_that_is_typed(demo: Demo, tmp_path: Path) -> None:
     """It leaves out the same variables as the jobs of a study, and names them."""
-    variables = VARIABLES["x64"] | VARIABLES["optimize"] | VARIABLES["warnings"]
+    variables = VARIABLES["x64"] | VARIABLES["optimize"]
+    variables |= {"PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
     command = demo.train(tmp_path / "checkpoints", tmp_path)
     code, output = finish(demo.do(command, variables))
     assert code == 0, output
