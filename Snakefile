@@ -7,7 +7,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config.yaml"
+include: "workflow/rules/place.smk"
+
+
+configfile: nearest_file("config.yaml")
 
 
 include: "workflow/rules/common.smk"
@@ -28,6 +31,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/progress.smk"
+include: "workflow/rules/config.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"

@@ -6,11 +6,11 @@
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
-import os
 import re
-import sys
 import threading
-from pathlib import Path
+from contextlib import contextmanager, suppress
+
+from snakemake.persistence import PersistenceBase
 
 from flatreg import code, machine
 from flatreg.config import blocks
@@ -37,8 +37,8 @@ from flatreg.config import (
 )
 from flatreg.data import prepare
 from flatreg.disk import finished, intact, locks
-from flatreg.disk.files import check_writable, read_json, write_json
-from flatreg.errors import UserError
+from flatreg.disk.files import check_place, check_writable, read_json, write_json
+from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
@@ -46,7 +46,6 @@ from flatreg.tables import registry as evidence
 
 os.environ.update(machine.environment())
 
-HOME = Path(os.path.relpath(workflow.basedir))
 SOURCE = HOME / "src/flatreg"
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
@@ -61,17 +60,17 @@ def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
         study = load(config, read_json(Path(SCHEMA)))
-        for path in study["paths"].values():
-            check_writable(Path(path))
+        study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
-            ledger.read(Path(study["claims"]), read_json(Path(LEDGER_SCHEMA)), study)
+            path = Path(nearest_file(study["claims"]))
+            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
     except UserError as error:
         sys.exit(f"error: {error}")
     return study
 
 
 STUDY = checked_study()
-LEDGER = STUDY["claims"]
+LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"

@@ -73,8 +73,8 @@ class Progress(logging.StreamHandler):
 
 def stage_of(rule_name):
     """The name of the file that has a rule, or None for the Snakefile."""
-    file = workflow.get_rule(rule_name).snakefile
-    return None if file == workflow.main_snakefile else Path(file).stem
+    file = Path(workflow.get_rule(rule_name).snakefile)
+    return file.stem if file.suffix == ".smk" else None
 
 
 def counted(jobs):
