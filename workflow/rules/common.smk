@@ -135,14 +135,18 @@ CITED = {
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},
 }
-# Captions of figures and tables, printed by workflow/report/caption.rst.
-config["captions"] = {
-    **{name: row.caption for name, row in DRAWN.items()},
-    **{
-        name: table.caption
-        for row in EVIDENCE_ROWS.values()
-        for name, table in row.tables.items()
-        if table.caption
+# Captions of figures and tables, printed by workflow/report/caption.rst. In a copy of the config: a
+# workflow that uses this one goes on with its own.
+config = {
+    **config,
+    "captions": {
+        **{name: row.caption for name, row in DRAWN.items()},
+        **{
+            name: table.caption
+            for row in EVIDENCE_ROWS.values()
+            for name, table in row.tables.items()
+            if table.caption
+        },
     },
 }
 
