@@ -2,9 +2,17 @@
 # for and is missing or out of date. The stages are in the order in which they run,
 # one file per stage; what they share is in common.smk.
 
+import os
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+if not os.path.isdir(workflow.current_basedir.get_path_or_uri(secret_free=True)):
+    sys.exit(
+        "error: flatreg needs more than its rules; clone it and name its Snakefile"
+    )
 
 
 include: "workflow/rules/place.smk"
@@ -31,7 +39,6 @@ wildcard_constraints:
 
 
 include: "workflow/rules/progress.smk"
-include: "workflow/rules/config.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"

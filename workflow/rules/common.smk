@@ -151,6 +151,11 @@ config = {
 }
 
 
+def written_config(wildcards):
+    """The completed config. A run writes it before it is planned; a dry run may do without it."""
+    return CONFIG if os.path.exists(CONFIG) else []
+
+
 def library(*commands):
     """A param: a hash (16 hex digits) of the modules that these commands import.
 

@@ -10,17 +10,6 @@ from pathlib import Path
 from snakemake.path_modifier import PathModifier
 
 
-def folder_of_workflow():
-    """The folder of the Snakefile, relative to the working directory."""
-    rules = workflow.current_basedir.get_path_or_uri(secret_free=True)
-    if not os.path.isdir(rules):
-        sys.exit(
-            f"error: {rules}: Snakemake fetched the rules alone, and they need the whole "
-            "repository; clone it, and name the Snakefile of the clone"
-        )
-    return Path(os.path.relpath(rules)).parent.parent
-
-
 def check_packages():
     """Stop with one line if Snakemake's Python cannot read the study's config."""
     try:
@@ -56,5 +45,7 @@ def take_prefix(paths):
     }
 
 
-HOME = folder_of_workflow()
+RULES = workflow.current_basedir.get_path_or_uri(secret_free=True)
+# Relative to the working directory, as all paths are.
+HOME = Path(os.path.relpath(RULES)).parent.parent
 check_packages()

@@ -8,8 +8,8 @@
 # Outputs: config.json, blocks.json
 #
 # All rules take config.json as ancient(): their params hold the fields that they depend on. No rule
-# makes a config.json that exists, because Snakemake re-runs nothing below a job whose output is only
-# used as ancient(): an edit of the config would update this file and nothing else.
+# makes config.json, because Snakemake re-runs nothing below a job whose output is only used as
+# ancient(): an edit of the config would update this file and nothing else.
 
 STUDY_LOCK, JOBS_LOCK = (Path(RESULTS) / name for name in (".lock", ".jobs.lock"))
 # Tells cluster jobs which snakemake submitted them: the holder of STUDY_LOCK.
