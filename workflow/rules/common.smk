@@ -8,7 +8,7 @@
 
 import re
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from snakemake.persistence import PersistenceBase
 

@@ -19,8 +19,12 @@ HELD = []
 # Results that this Snakemake will take: several, if another workflow uses this one more than once.
 STARTED = vars(workflow).setdefault("flatreg_results", set())
 # What Snakemake and the study write, apart from the files that a job makes.
+PLACES_OF_SNAKEMAKE = [
+    ".snakemake",
+    *(f".snakemake/{name}" for name in ["iocache", "locks", "metadata", "incomplete"]),
+]
 PLACES = [
-    *[RESULTS, GENERATED, PDF, ".snakemake"],
+    *[RESULTS, GENERATED, PDF, *PLACES_OF_SNAKEMAKE],
     *[LOGS, BENCHMARKS, COMPILED, CHECKPOINTS],
     *[STUDY_LOCK, JOBS_LOCK],
 ]
@@ -103,16 +107,31 @@ def look_at_study():
         logger.warning(f"{path} is damaged: a run will make it again")
 
 
-def do_without_cache():
-    """Let Snakemake plan where it may not write: it would fail at its cache of the last dry run."""
+def is_closed(place):
+    """Whether a file or folder can neither be changed nor made."""
+    try:
+        check_writable(Path(place))
+    except UserError:
+        return True
+    return False
 
-    @contextmanager
-    def if_permitted():
-        with suppress(OSError):
-            yield
 
-    for name in ("save_iocache", "drop_iocache"):
-        setattr(PersistenceBase, name, if_permitted()(getattr(PersistenceBase, name)))
+def look_from_outside():
+    """Let Snakemake plan where it may not write: even then it wants to, in its folder.
+
+    It gets another one, which has all that it reads.
+    """
+    folder = workflow.snakemake_tmp_dir / "persistence"
+    folder.mkdir(exist_ok=True)
+    for entry in Path(".snakemake").absolute().glob("*"):
+        if entry.name not in ("iocache", "locks"):
+            (folder / entry.name).symlink_to(entry)
+    begin = PersistenceBase.__init__
+
+    def begin_outside(self, *arguments, **options):
+        begin(self, *arguments, **options | {"path": folder})
+
+    PersistenceBase.__init__ = begin_outside
 
 
 def cancel_timers():
@@ -150,8 +169,12 @@ def execution():
 
 
 or_one_line(check_places, check_place)
-if not os.access(".snakemake/iocache", os.W_OK):
-    do_without_cache()
+if (
+    workflow.is_main_process
+    and not STARTED
+    and any(map(is_closed, PLACES_OF_SNAKEMAKE))
+):
+    look_from_outside()
 DAMAGED = None
 if workflow.remote_exec:
     or_one_line(begin_job)
