@@ -14,6 +14,7 @@ def check_packages():
     """Stop with one line if Snakemake's Python cannot read the study's config."""
     try:
         import flatreg.config
+        import jsonschema
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: {error.name} is missing in Snakemake's Python, {sys.executable}; type make "

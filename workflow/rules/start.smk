@@ -102,7 +102,8 @@ def mend_damaged(damaged):
 
 def look_at_study():
     """Say what a run would stop at or make again, and change nothing."""
-    check_optimizers(STUDY)
+    if not os.path.exists(CONFIG):
+        check_optimizers(STUDY)
     for path in DAMAGED or []:
         logger.warning(f"{path} is damaged: a run will make it again")
 
@@ -164,7 +165,7 @@ def execution():
         yield
     finally:
         cancel_timers()
-    if len(workflow.dag):
+    if workflow.dag:
         finished.forget(Path(CHECKPOINTS))
 
 

@@ -225,7 +225,10 @@ def check_writable(path: Path) -> None:
     check_place(path)
     nearest = _nearest(path.absolute())
     if not os.access(nearest, os.W_OK):
-        raise UserError(f"cannot write to {nearest}; change its permissions, or config: paths")
+        raise UserError(
+            f"cannot write to {nearest}; change its permissions,"
+            " or work elsewhere (--directory, or config: paths)"
+        )
 
 
 def _nearest(path: Path) -> Path:
