@@ -293,7 +293,10 @@ def test_snakemake_and_snakefmt_have_nothing_to_say(fresh, root):
     assert lint.returncode == 0, lint.stderr + lint.stdout
     command = [shutil.which("snakefmt", path=Path(sys.executable).parent), "--check"]
     done = subprocess.run(
-        [*command, "Snakefile", "workflow/Snakefile", "workflow/rules"], cwd=root, capture_output=True, text=True
+        [*command, "Snakefile", "workflow/Snakefile", "workflow/rules"],
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
