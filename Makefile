@@ -57,7 +57,7 @@ docs: .venv/installed ## build docs/ as a site, docs/_build/html/index.html; a w
 lint: .venv/installed ## check style, that imports run downwards, and the Snakemake files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/snakemake --lint
 

@@ -2,12 +2,23 @@
 # for and is missing or out of date. The stages are in the order in which they run,
 # one file per stage; what they share is in common.smk.
 
+import os
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
+if not os.path.isdir(workflow.current_basedir.get_path_or_uri(secret_free=True)):
+    sys.exit(
+        "error: flatreg needs more than its rules; clone it and name its Snakefile"
+    )
 
-configfile: "config.yaml"
+
+include: "workflow/rules/place.smk"
+
+
+configfile: nearest_file("config.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -1,7 +1,7 @@
-# Purpose: divide the runs into blocks, once damaged files are set aside and no earlier job runs. A
-#     job takes a block, whose runs share a process, the data and compiled programs. A run that is in
-#     no block, such as one whose file is asked for by name, has a job of its own.
-# Inputs: which files of the runs exist; blocks.json, in a cluster's job
+# Purpose: divide the runs into blocks. A job takes a block, whose runs share a process, the data and
+#     compiled programs. A run that is in no block, such as one whose file is asked for by name, has
+#     a job of its own.
+# Inputs: which files of the runs exist and are intact; blocks.json, in a cluster's job
 # Outputs: none
 
 import logging
@@ -57,7 +57,7 @@ def to_measure(run):
 def has(kind, run):
     """Whether all files exist that a kind of job writes for a run, and Snakemake will keep them."""
     paths = [f"{folder_of(run)}/{name}" for name in FILES_OF[kind]]
-    return all(os.path.exists(path) and path not in INCOMPLETE for path in paths)
+    return all(os.path.exists(path) and path not in REPEATED for path in paths)
 
 
 def incomplete_files():
@@ -92,13 +92,17 @@ def rule_of(kind, block):
     return f"{kind}_{block.name}"
 
 
+def shown_rule(kind, block):
+    """The same as Snakemake has it: a workflow that uses this one may rename its rules."""
+    return workflow.modifier.modify_rulename(rule_of(kind, block))
+
+
 def extend_options():
     """Let `--set-resources` and `--set-threads` of one run's rules hold for those of blocks too."""
     options = workflow.resource_settings
     for kind, planned in BLOCKS.items():
-        of_one, names = rule_of(kind, SINGLE), [
-            rule_of(kind, block) for block in planned
-        ]
+        of_one = shown_rule(kind, SINGLE)
+        names = [shown_rule(kind, block) for block in planned]
         for option in ("overwrite_resources", "overwrite_threads"):
             given = dict(getattr(options, option))
             if of_one in given:
@@ -125,7 +129,7 @@ class OneName(logging.Filter):
     def __init__(self):
         super().__init__()
         self.names = {
-            rule_of(kind, block): rule_of(kind, SINGLE)
+            shown_rule(kind, block): shown_rule(kind, SINGLE)
             for kind, planned in BLOCKS.items()
             for block in planned
         }
@@ -141,7 +145,8 @@ class OneName(logging.Filter):
         return True
 
 
-INCOMPLETE = incomplete_files()
+# Files that exist, but that a run of this Snakemake makes again.
+REPEATED = incomplete_files() | {str(path) for path in DAMAGED or []}
 BLOCKS = planned_blocks()
 extend_options()
 logger.addFilter(OneName())

@@ -6,11 +6,11 @@
 # Inputs: the merged config files, workflow/schemas/config.schema.json
 # Outputs: none
 
-import os
 import re
-import sys
 import threading
-from pathlib import Path
+from contextlib import contextmanager
+
+from snakemake.persistence import PersistenceBase
 
 from flatreg import code, surroundings
 from flatreg.config import blocks
@@ -37,8 +37,8 @@ from flatreg.config import (
 )
 from flatreg.data import prepare
 from flatreg.disk import finished, intact, locks
-from flatreg.disk.files import check_writable, read_json, write_json
-from flatreg.errors import UserError
+from flatreg.disk.files import check_place, check_writable, read_json, write_json
+from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
@@ -47,7 +47,6 @@ from flatreg.tables import registry as evidence
 if (said := surroundings.hold()) and workflow.is_main_process:
     logger.warning(said)
 
-HOME = Path(os.path.relpath(workflow.basedir))
 SOURCE = HOME / "src/flatreg"
 SCHEMA = str(HOME / "workflow/schemas/config.schema.json")
 LEDGER_SCHEMA = str(HOME / "workflow/schemas/claims.schema.json")
@@ -62,17 +61,17 @@ def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
         study = load(config, read_json(Path(SCHEMA)))
-        for path in study["paths"].values():
-            check_writable(Path(path))
+        study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
-            ledger.read(Path(study["claims"]), read_json(Path(LEDGER_SCHEMA)), study)
+            path = Path(nearest_file(study["claims"]))
+            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
     except UserError as error:
         sys.exit(f"error: {error}")
     return study
 
 
 STUDY = checked_study()
-LEDGER = STUDY["claims"]
+LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
@@ -137,16 +136,25 @@ CITED = {
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},
 }
-# Captions of figures and tables, printed by workflow/report/caption.rst.
-config["captions"] = {
-    **{name: row.caption for name, row in DRAWN.items()},
-    **{
-        name: table.caption
-        for row in EVIDENCE_ROWS.values()
-        for name, table in row.tables.items()
-        if table.caption
+# Captions of figures and tables, printed by workflow/report/caption.rst. In a copy of the config: a
+# workflow that uses this one goes on with its own.
+config = {
+    **config,
+    "captions": {
+        **{name: row.caption for name, row in DRAWN.items()},
+        **{
+            name: table.caption
+            for row in EVIDENCE_ROWS.values()
+            for name, table in row.tables.items()
+            if table.caption
+        },
     },
 }
+
+
+def written_config(wildcards):
+    """The completed config. A run writes it before it is planned; a dry run may do without it."""
+    return CONFIG if os.path.exists(CONFIG) else []
 
 
 def library(*commands):

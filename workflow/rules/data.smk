@@ -7,7 +7,7 @@
 rule prepare_data:
     """Write a data set's arrays, and a manifest of their source and contents."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
     output:
         data=DATA,
         manifest=f"{RESULTS}/data/{{source}}.json",
@@ -34,7 +34,7 @@ rule prepare_data:
 rule extract_features:
     """Turn one reading of the texts into TF-IDF features, fit on the training split."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         data=DATA,
     output:
         features=FEATURES,

@@ -13,7 +13,7 @@ for name, row in EVIDENCE_ROWS.items():
             row.rule
         input:
             **inputs_of(row),
-            config=ancient(CONFIG),
+            config=ancient(written_config),
         output:
             **{
                 key: (

@@ -18,7 +18,7 @@ NOTEBOOK_FIGURES = ["figures.results", "figures.surfaces", "figures.style"]
 rule write_explore_page:
     """Write the page: claims with their runs, learning curves, flatness and loss surfaces."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         metrics=TABLE.format(name="metrics"),
         epochs=TABLE.format(name="epochs"),
         times=TABLE.format(name="times"),
@@ -65,7 +65,7 @@ rule execute_notebook:
     """Execute the template notebook for one data set, and export it as HTML."""
     input:
         unpack(notebook_inputs),
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         tables=TABLES,
         template=str(HOME / "workflow/notebooks/explore.ipynb"),
     output:

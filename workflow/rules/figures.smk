@@ -13,7 +13,7 @@ for name, figure in DRAWN.items():
             f"draw_{name}"
         input:
             **inputs_of(figure),
-            config=ancient(CONFIG),
+            config=ancient(written_config),
         output:
             pdf=f"{RESULTS}/figures/{name}.pdf",
             svg=report(

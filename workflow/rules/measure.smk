@@ -13,7 +13,7 @@ for block in [SINGLE, *BLOCKS["measure"]]:
         name:
             rule_of("measure", block)
         input:
-            config=ancient(CONFIG),
+            config=ancient(written_config),
             data=of_job(block, data_file),
             metrics=run_files("metrics.json", block.runs),
             params=run_files("params.npz", block.runs),
@@ -56,7 +56,7 @@ rule map_surface:
     """Compute the loss between and around one seed's solutions at lambda = 0 and lambda > 0."""
     input:
         unpack(solution_files(lambda wildcards: surface_runs(STUDY, wildcards.dataset))),
-        config=ancient(CONFIG),
+        config=ancient(written_config),
     output:
         surface=f"{RESULTS}/surfaces/{{dataset}}.npz",
     log:
@@ -86,7 +86,7 @@ rule rescale_layers:
     """Rescale one perceptron's layers, which keeps its function, and measure flatness again."""
     input:
         unpack(solution_files(lambda wildcards: RESCALED)),
-        config=ancient(CONFIG),
+        config=ancient(written_config),
     output:
         reparametrization=shown_table(
             "reparametrization", "flatness of one function, rescaled"
@@ -117,7 +117,7 @@ rule check_estimator:
     """Compare estimates of tr(H^2) with the closed form, on batches of softmax regressions."""
     input:
         unpack(solution_files(lambda wildcards: ESTIMATED)),
-        config=ancient(CONFIG),
+        config=ancient(written_config),
     output:
         estimates=shown_table("estimates", "estimates over the exact value"),
         checksums=expand(f"{TABLE}.sha256", name=["estimates"]),

@@ -18,7 +18,7 @@ rule write_numbers:
     """Write every number that the paper's text cites."""
     input:
         **CITED,
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         text=str(PAPER / "main.tex"),
     output:
         numbers=f"{GENERATED}/numbers.tex",
@@ -47,7 +47,7 @@ rule write_tables:
     """Write the paper's tables, such as the results of each data set and the ledger."""
     input:
         **CITED,
-        config=ancient(CONFIG),
+        config=ancient(written_config),
     output:
         tables=expand(f"{GENERATED}/{{table}}.tex", table=PAPER_TABLES),
         provenance=expand(f"{GENERATED}/{{table}}.json", table=PAPER_TABLES),
@@ -81,7 +81,7 @@ rule write_tables:
 rule draw_flowcharts:
     """Draw flow charts of the models and of a training step from the config."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         manifests=MANIFESTS,
     output:
         models=f"{GENERATED}/flow_models.tex",

@@ -20,6 +20,7 @@ class Progress(logging.StreamHandler):
 
     def __init__(self):
         super().__init__(sys.stderr)
+        self.name = type(self).__qualname__
         self.begun = time.monotonic()
         self.jobs, self.left = Counter(), Counter()  # by stage
         self.started = {}  # stage of each started job, by its number
@@ -73,8 +74,8 @@ class Progress(logging.StreamHandler):
 
 def stage_of(rule_name):
     """The name of the file that has a rule, or None for the Snakefile."""
-    file = workflow.get_rule(rule_name).snakefile
-    return None if file == workflow.main_snakefile else Path(file).stem
+    file = Path(workflow.get_rule(rule_name).snakefile)
+    return file.stem if file.suffix == ".smk" else None
 
 
 def counted(jobs):
@@ -82,11 +83,13 @@ def counted(jobs):
     return f"{jobs} job" if jobs == 1 else f"{jobs} jobs"
 
 
-# A job of a cluster is a Snakemake of its own.
+# A job of a cluster is a Snakemake of its own. In another workflow that uses this one, this file may
+# be read more than once.
 if (
     workflow.is_main_process
     and "rich" in workflow.output_settings.log_handler_settings
     and not is_quiet_about(workflow.output_settings.quiet or [], "progress")
     and not sys.stderr.isatty()
+    and Progress.__qualname__ not in [handler.name for handler in logger.handlers]
 ):
     logger.addHandler(Progress())

@@ -10,7 +10,7 @@ CRATE = f"{RESULTS}/ro-crate-metadata.json"
 rule write_crate:
     """Write the RO-Crate: results, columns, data, licences, workflow, commit and versions."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         tables=[*TABLES, *EVIDENCE],
         figures=FIGURES,
         pdf=PDF,

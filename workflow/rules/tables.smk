@@ -7,7 +7,7 @@
 rule collect_tables:
     """Collect all runs: a row per run, one per epoch, one per measure; and a table of times."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         metrics=run_files("metrics.json"),
         epochs=run_files("epochs.csv"),
         timing=run_files("timing.json"),
@@ -43,7 +43,7 @@ rule collect_tables:
 rule summarize_cells:
     """Summarize each cell over its seeds: n, diverged runs, mean, standard deviation, interval."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         metrics=TABLE.format(name="metrics"),
     output:
         summary=shown_table("summary", "every cell", "Tables"),
@@ -70,7 +70,7 @@ rule summarize_cells:
 rule compare_lambdas:
     """Test each lambda above 0 against plain training; adjust p within each data set."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         metrics=TABLE.format(name="metrics"),
     output:
         tests=shown_table("tests", "tests against plain training", "Tables"),

@@ -8,7 +8,7 @@
 rule select_rates:
     """Choose learning rate and weight decay on the validation split at lambda 0."""
     input:
-        config=ancient(CONFIG),
+        config=ancient(written_config),
         data=data_file,
     output:
         selection=SELECTION,
@@ -43,7 +43,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
         name:
             rule_of("train", block)
         input:
-            config=ancient(CONFIG),
+            config=ancient(written_config),
             data=of_job(block, data_file),
             selection=of_job(block, selection_file),
         output:

@@ -196,17 +196,46 @@ def checksum_path(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def check_writable(path: Path) -> None:
-    """Check that a file or folder can be created at `path`.
+def check_place(path: Path) -> None:
+    """Check that nothing but a lack of rights hinders a file or folder at `path`.
 
     Raises:
-        UserError: the nearest existing folder above it is not writable, or is a file.
+        UserError: a link on the way leads nowhere, or a file is where a folder must be.
     """
     path = path.absolute()
-    nearest = next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110
-    if not os.access(nearest, os.W_OK):
-        raise UserError(f"cannot write to {nearest}; change its permissions, or config: paths")
+    for part in (*reversed(path.parents), path):
+        if part.is_symlink() and not _exists(part):
+            raise UserError(
+                f"{part} is a link to {part.readlink()}, which is missing;"
+                " make that again, or remove the link"
+            )
+    nearest = _nearest(path)
     if nearest != path and not nearest.is_dir():
         raise UserError(
             f"cannot create {path}: {nearest} is a file; move it, or change config: paths"
         )
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file or folder can be created at `path`, or changed if it exists.
+
+    Raises:
+        UserError: what `check_place` says, or the nearest existing folder is not writable.
+    """
+    check_place(path)
+    nearest = _nearest(path.absolute())
+    if not os.access(nearest, os.W_OK):
+        raise UserError(
+            f"cannot write to {nearest}; change its permissions,"
+            " or work elsewhere (--directory, or config: paths)"
+        )
+
+
+def _nearest(path: Path) -> Path:
+    """The file or folder itself, or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.parents) if _exists(folder))
+
+
+def _exists(path: Path) -> bool:
+    """Like `Path.exists`, but False in a folder that may not be searched."""
+    return os.path.exists(path)  # noqa: PTH110

@@ -138,11 +138,13 @@ def mend_clock(watched: Iterable[Path], folders: Iterable[Path]) -> str | None:
         folders: folders in which all files dated in the future are changed, at any depth.
 
     Returns:
-        One line with the number of files, or None if the clock was not set back.
+        One line with the number of files, or None if there are none.
     """
     if not was_set_back(watched):
         return None
     count = date_now(folders)
+    if not count:
+        return None
     return f"the clock was set back: gave {count} files dated in the future the current time"
 
 
@@ -154,13 +156,21 @@ def was_set_back(folders: Iterable[Path]) -> bool:
 def date_now(folders: Iterable[Path]) -> int:
     """Give files and folders below these that are dated in the future the current time.
 
+    Files that may not be changed are left: a checkout may be another user's.
+
     Returns:
-        How many there were.
+        How many were changed.
     """
     paths = [path for folder in folders for path in folder.rglob("*") if _is_of_the_future(path)]
-    for path in paths:
+    return sum(_touch(path) for path in paths)
+
+
+def _touch(path: Path) -> bool:
+    try:
         os.utime(path)
-    return len(paths)
+    except OSError:
+        return False
+    return True
 
 
 def _is_of_the_future(path: Path) -> bool:

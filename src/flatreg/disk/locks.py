@@ -49,9 +49,15 @@ def claim(path: Path) -> IO[str]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a lock file."""
-    with _open(path) as file:
-        return not try_lock(file.fileno())
+    """Whether a process has claimed a lock file; this needs no right to write it."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def share(path: Path) -> IO[str]:
@@ -62,13 +68,19 @@ def share(path: Path) -> IO[str]:
     return file
 
 
-def wait_for_sharers(path: Path, waiting_for: str) -> None:
-    """Wait until nobody shares a lock file; if somebody does, print `waiting_for` first."""
+def wait_for_sharers(path: Path, waiting_for: str) -> bool:
+    """Wait until nobody shares a lock file; if somebody does, print `waiting_for` first.
+
+    Returns:
+        Whether somebody did.
+    """
     with _open(path) as file:
-        if not try_lock(file.fileno()):
-            print(f"waiting for {waiting_for}", flush=True)
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
+        if try_lock(file.fileno()):
+            return False
+        print(f"waiting for {waiting_for}", flush=True)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return True
 
 
 @contextmanager

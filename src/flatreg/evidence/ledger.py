@@ -70,7 +70,10 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; name a ledger (config: claims)") from error
+        raise UserError(
+            f"{path}: {error.strerror}; name a ledger (config: claims), or write"
+            " `claims: null` in a file for --configfile"
+        ) from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
