@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from flatreg import config
 from flatreg.disk.files import check_writable
 from flatreg.errors import UserError
 from tests.config.small import CELL, changed, load, message, study
@@ -154,21 +153,6 @@ def _refusal(given: dict[Any, Any]) -> UserError:
     with pytest.raises(UserError) as caught:
         load(given)
     return caught.value
-
-
-@pytest.mark.parametrize(
-    ("where", "value", "words"),
-    [
-        ("optimizer_arguments", {"beta": 1}, "beta"),
-        ("schedule", {"name": "exponential_decay"}, "decay_rate"),
-        ("schedule", {"name": "cosine_decay_schedule", "decay_speed": 1}, "decay_speed"),
-    ],
-)
-def test_arguments_that_optax_refuses_are_told_with_their_data_set(where, value, words):
-    resolved = load(changed(f"{CELL}.{where}", value))
-    with pytest.raises(UserError, match=words) as caught:
-        config.check_optimizers(resolved)
-    assert str(caught.value).startswith(f"config: {CELL}: ")
 
 
 def test_results_that_cannot_be_made_are_refused(tmp_path):

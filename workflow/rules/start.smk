@@ -17,9 +17,8 @@ HELD = []
 
 
 def write_config():
-    """Write the completed config; a mistake that only Optax detects is a one-line error."""
+    """Write the completed config."""
     try:
-        check_optimizers(STUDY)
         write_json(Path(CONFIG), STUDY)
     except UserError as error:
         sys.exit(f"error: {error}")
