@@ -68,13 +68,15 @@ def _check(claim: Claim, study: Config, where: str) -> None:
         UserError: the claim names something that the study lacks, or lacks what its test needs.
     """
     correlated = claim.test.endswith("correlation")
-    known = [*tables.METRICS_TABLE.columns, *DERIVED]
+    known = [*_numbers(), *DERIVED]
     if claim.metric not in known:
         raise UserError(
             f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"
         )
     if claim.scale == "ratio" and claim.margin <= 1:
         raise UserError(f"{where}.margin: for a ratio give a factor above 1, not {claim.margin}")
+    if claim.scale == "ratio" and claim.value is not None and claim.value <= 0:
+        raise UserError(f"{where}.value: for a ratio give a number above 0, not {claim.value}")
     if correlated != (claim.target is not None):
         problem = "is missing" if correlated else "is for correlations only"
         raise UserError(f"{where}.target: {problem}")
@@ -88,8 +90,17 @@ def _check(claim: Claim, study: Config, where: str) -> None:
         claim.test not in _SEVERAL or (claim.test == "paired" and claim.expected != "equal")
     ):
         raise UserError(f"{where}.lambdas: name one lambda, this test does not take several")
+    if claim.test == "trend" and len(claim.lambdas or []) < 2:
+        raise UserError(f"{where}.lambdas: a trend needs at least two lambdas; name another")
     for protocol in claim.protocols:
         _check_cells(claim, protocol, study, where)
+
+
+def _numbers() -> list[str]:
+    """The columns of metrics.csv that hold measured numbers."""
+    columns = tables.METRICS_TABLE.columns.items()
+    numbers = ("Int64", "float64")
+    return [name for name, column in columns if str(column.dtype) in numbers and name != "seed"]
 
 
 def _check_cells(claim: Claim, protocol: str, study: Config, where: str) -> None:
