@@ -107,7 +107,20 @@ def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Sch
         ),
         (
             {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": -1}},
-            "requires positive decay_steps.*correct its arguments",
+            "decay_steps of cosine_decay_schedule must be above 0, not -5",
+        ),
+        (
+            {"schedule": {"name": "linear_schedule", "end_value": 0, "transition_begin": -1}},
+            "transition_begin of linear_schedule must be at least 0, not -1",
+        ),
+        (
+            {"schedule": {"name": "exponential_decay", "decay_rate": 0}},
+            "decay_rate of exponential_decay must be another number, not 0",
+        ),
+        ({"optimizer_arguments": {"b1": True}}, "b1 of adam must be a number, not true"),
+        (
+            {"optimizer_arguments": {"nesterov": 0.9}},
+            "nesterov of adam must be true or false, not 0.9",
         ),
     ],
 )
