@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -246,10 +247,34 @@ def _call(
     lacking = [k for k, p in known.items() if p.default is p.empty and k not in arguments]
     if lacking:
         raise UserError(f"{where}: {name} needs {' and '.join(lacking)}; add what is missing")
+    for key, value in arguments.items():
+        if key not in beside and (wrong := _wrong(known[key], value)):
+            raise UserError(f"{where}: {key} of {name} must be {wrong}, not {_written(value)}")
     try:
         return make(**arguments)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{where}: {name}: {error}; correct its arguments in the config") from error
+
+
+def _wrong(parameter: inspect.Parameter, value: Any) -> str | None:
+    """What an argument must be, if it is not; Optax passes over some of these in silence."""
+    flag, kind = isinstance(value, bool), str(parameter.annotation)
+    if isinstance(parameter.default, bool) and not flag:
+        return "true or false"
+    if flag and ("float" in kind or "int" in kind):
+        return "a number"
+    if value is None or flag:
+        return None
+    if parameter.name in ("decay_steps", "transition_steps") and value <= 0:
+        return "above 0"
+    if parameter.name in ("warmup_steps", "transition_begin") and value < 0:
+        return "at least 0"
+    return "another number" if parameter.name == "decay_rate" and value == 0 else None
+
+
+def _written(value: Any) -> str:
+    """A value as the config writes it."""
+    return json.dumps(value, default=str)
 
 
 def _spans(known: Collection[str], where: str) -> list[str]:

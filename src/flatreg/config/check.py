@@ -26,6 +26,8 @@ from flatreg.config.study import (
 )
 from flatreg.errors import UserError, nearest
 
+# Tables of the paper, table_NAME, that are not of a data set.
+OTHER_TABLES = ("variance", "forensics")
 # The largest number in single precision, in which everything is trained.
 LARGEST_NUMBER = 3.4028234e38
 
@@ -203,6 +205,7 @@ def check_study(config: Config) -> None:
         UserError: the first mistake, by key path.
     """
     check_places(config["paths"])
+    _check_analysis(config["analysis"])
     for name, protocol in config["protocols"].items():
         where = f"config: protocols.{name}"
         plain = protocol["extends"] is None
@@ -211,6 +214,11 @@ def check_study(config: Config) -> None:
             own = f"{where}.datasets.{dataset}.lambdas"
             _check_lambdas(training["lambdas"], own, with_plain=plain)
             _check_training(config, training, f"{where}.datasets.{dataset}")
+            if dataset in OTHER_TABLES:
+                raise UserError(
+                    f"{where}.datasets.{dataset}: the paper has a table of this name already;"
+                    " rename it, and give its `source`"
+                )
         if not plain:
             check_targets(config, name)
     _check_surface(config)
@@ -222,6 +230,15 @@ def check_study(config: Config) -> None:
                 f"config: verify.runs[{number}]: the study has no run {run['protocol']}/"
                 f"{run['dataset']}/lambda-{run['lambda']}/seed-{run['seed']}; choose another"
             )
+
+
+def _check_analysis(analysis: Config) -> None:
+    """Check that the power is one that some effect has: without any, it is alpha."""
+    if analysis["power"] <= analysis["alpha"]:
+        raise UserError(
+            f"config: analysis.power: must be above alpha, {analysis['alpha']}, not"
+            f" {analysis['power']}: so often a test finds an effect where there is none"
+        )
 
 
 def _check_surface(config: Config) -> None:

@@ -13,6 +13,7 @@ from flatreg.errors import UserError
 OWN = (
     *("Snakefile", "Makefile", "config.yaml", "claims.yaml", "pyproject.toml", "README.md"),
     *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", ".gitignore", ".git"),
+    ".snakemake-workflow-catalog.yml",
     *(".ci", ".snakemake", ".venv", "bench", "docs", "envs", "profiles", "src", "tests"),
     *("workflow", "results/reference"),
     # Beside these, the paper and its generated parts have their place.
@@ -63,7 +64,7 @@ def _check_written(name: str, path: str) -> None:
         raise UserError(f"{where} has parts that change nothing; write {plain!r}")
     if path.startswith("-"):
         raise UserError(f"{where} would be taken for a flag; begin it with a letter")
-    if max(len(part.encode()) for part in PurePath(path).parts) > _LONGEST_NAME:
+    if any(len(part.encode()) > _LONGEST_NAME for part in PurePath(path).parts):
         raise UserError(f"config: paths.{name}: a name in it is too long for a disk; shorten it")
     if name == "pdf" and not path.endswith(".pdf"):
         raise UserError(f"{where} does not end in .pdf; add that")
