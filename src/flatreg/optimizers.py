@@ -157,12 +157,14 @@ TRIED_RATE, TRIED_DECAY = np.float32(0.01), np.float32(1e-4)
 
 
 def check_optimizer(settings: OptimizerSettings) -> None:
-    """Take a few steps, as a training does.
+    """Take a few steps, as a training does, unless all arguments are Optax's own.
 
     Raises:
         UserError: optax refuses the arguments, or its steps give no number.
     """
     optimizer = build(settings, TRIED_RATE, TRIED_DECAY)
+    if not settings.optimizer_arguments:
+        return
     where = f"optimizer_arguments: {settings.optimizer}"
     try:
         params = _trial(optimizer)
@@ -191,12 +193,16 @@ def _trial(optimizer: optax.GradientTransformation) -> Any:
 
 
 def check_schedule(settings: ScheduleSettings, steps_per_epoch: int) -> None:
-    """Compute the rates of some steps, the first and last of the run among them.
+    """Compute the rates of some steps, unless the schedule has no arguments of its own.
+
+    The first and the last step of the run are among them.
 
     Raises:
         UserError: optax refuses the arguments, or a rate is negative or no number.
     """
     schedule, name = build_schedule(settings, steps_per_epoch), settings.schedule["name"]
+    if len(settings.schedule) == 1:
+        return
     last = settings.epochs * steps_per_epoch - 1
     steps = np.unique(np.linspace(0, last, TRIED_RATES).astype(int))
     try:

@@ -127,6 +127,7 @@ MISTAKES = [
     (f"{CELL}.penalty.probes", 10**6, "penalty.probes: must be at most 10000, not 1000000"),
     (f"{CELL}.model.hidden", [10**9], "model.hidden[0]: must be at most 100000"),
     (f"{CELL}.model.hidden", [1] * 101, "model.hidden: must have at most 100 entries, not 101"),
+    ("measure.sharpness_radii", [0.1, 0.10000001], "0.1 and 0.10000001 are both 0.1 in the tables"),
     ("analysis.power", 0.05, "analysis.power: must be above alpha, 0.05, not 0.05"),
     ("paths.pdf", "paper", "paths.pdf: 'paper' does not end in .pdf; add that"),
     (

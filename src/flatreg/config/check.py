@@ -206,6 +206,8 @@ def check_study(config: Config) -> None:
     """
     check_places(config["paths"])
     _check_analysis(config["analysis"])
+    for name in ("sharpness_radii", "adaptive_radii"):
+        _check_radii(config["measure"][name], f"config: measure.{name}")
     for name, protocol in config["protocols"].items():
         where = f"config: protocols.{name}"
         plain = protocol["extends"] is None
@@ -239,6 +241,18 @@ def _check_analysis(analysis: Config) -> None:
             f"config: analysis.power: must be above alpha, {analysis['alpha']}, not"
             f" {analysis['power']}: so often a test finds an effect where there is none"
         )
+
+
+def _check_radii(radii: list[float], where: str) -> None:
+    """Check that measures at these radii have names of their own, as in the tables."""
+    names: dict[str, float] = {}
+    for radius in radii:
+        name = f"{radius:g}"
+        if name in names:
+            raise UserError(
+                f"{where}: {names[name]} and {radius} are both {name} in the tables; keep one"
+            )
+        names[name] = radius
 
 
 def _check_surface(config: Config) -> None:
