@@ -103,7 +103,7 @@ def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Sch
         ),
         (
             {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": None}},
-            "decay_epochs: None is no number of epochs; write one",
+            "decay_epochs must be a number of epochs, not null",
         ),
         (
             {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": -1}},
@@ -116,6 +116,10 @@ def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Sch
         (
             {"schedule": {"name": "exponential_decay", "decay_rate": 0}},
             "decay_rate of exponential_decay must be another number, not 0",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": 1e30}},
+            "decay_steps of cosine_decay_schedule must be at most 2147483647, not 49",
         ),
         ({"optimizer_arguments": {"b1": True}}, "b1 of adam must be a number, not true"),
         (

@@ -140,20 +140,22 @@ def _in_steps(
         if not key.endswith("_epochs") or span not in parameters:
             arguments[key] = value
             continue
-        if value is None or not value * steps_per_epoch < MOST_STEPS:
-            raise UserError(f"schedule.{key}: {value} is no number of epochs; write one")
+        if value is None or isinstance(value, bool):
+            raise UserError(f"schedule: {key} must be a number of epochs, not {_written(value)}")
         arguments[span] = round(value * steps_per_epoch)
     return arguments
 
 
 # ── What a config may ask for ─────────────────────────────────────────────────
 
-# Steps are counted in 32 bits on the device, and the rates of a run are held in memory.
-MOST_STEPS = 100_000_000
+# Whole numbers are held in 32 bits on the device.
+LARGEST_WHOLE = 2**31 - 1
 # Steps at which a schedule is tried, and steps that an optimizer takes for trial.
 TRIED_RATES, TRIED_STEPS = 33, 3
 # Rates with which it is tried, since those of the config may be of a search.
 TRIED_RATE, TRIED_DECAY = np.float32(0.01), np.float32(1e-4)
+# What runs once is compiled quickly.
+UNOPTIMIZED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def check_optimizer(settings: OptimizerSettings) -> None:
@@ -185,7 +187,7 @@ def _trial(optimizer: optax.GradientTransformation) -> Any:
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=UNOPTIMIZED)
     def run(params: Any) -> Any:
         return jax.lax.fori_loop(0, TRIED_STEPS, step, (params, optimizer.init(params)))[0]
 
@@ -206,6 +208,7 @@ def check_schedule(settings: ScheduleSettings, steps_per_epoch: int) -> None:
     last = settings.epochs * steps_per_epoch - 1
     steps = np.unique(np.linspace(0, last, TRIED_RATES).astype(int))
     try:
+        jax.eval_shape(schedule, jax.ShapeDtypeStruct((), np.int32))
         # Without a program for all of them, which would take longer to compile.
         rates = np.array([float(schedule(int(step))) for step in steps])
     except Exception as error:  # as of an optimizer
@@ -271,6 +274,8 @@ def _wrong(parameter: inspect.Parameter, value: Any) -> str | None:
         return "a number"
     if value is None or flag:
         return None
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        return f"at most {LARGEST_WHOLE}"
     if parameter.name in ("decay_steps", "transition_steps") and value <= 0:
         return "above 0"
     if parameter.name in ("warmup_steps", "transition_begin") and value < 0:

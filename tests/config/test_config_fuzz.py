@@ -216,7 +216,7 @@ SETTABLE = [
     if path[0] in ("data", "measure", "analysis", "checkpoint", "verify")
     or path[-1] in ("epochs", "probes", "interval", "clip_norm", "distribution", "scaling")
     if right_values(schema) is not None and path[:2] != ("verify", "runs")
-    if path[-1] not in BOUND_TO_OTHERS
+    if path[-1] not in BOUND_TO_OTHERS and "radii" not in str(path)
 ]
 
 

@@ -25,8 +25,7 @@ _FIELDS = (
 )
 # Of a training on data whose size is not known.
 _SOME_STEPS = 100
-# For the import of JAX: GPUs are for jobs, and what runs once is compiled quickly.
-_FOR_TRIALS = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+_PLATFORMS = "JAX_PLATFORMS"
 
 
 def check_optimizers(config: Config, before: Path | None = None) -> None:
@@ -101,12 +100,12 @@ def _kind(cell: CellSettings) -> str:
 
 @contextmanager
 def _importing_jax() -> Iterator[None]:
-    """Import JAX with the variables of `_FOR_TRIALS`, if it is not imported yet."""
-    before = dict(os.environ)
-    os.environ.update(_FOR_TRIALS)
+    """Import JAX, if it is not imported yet, for the CPU alone: GPUs are for jobs."""
+    before = os.environ.get(_PLATFORMS)
+    os.environ[_PLATFORMS] = "cpu"
     try:
         yield
     finally:
-        for name in _FOR_TRIALS:
-            os.environ.pop(name)
-            os.environ.update({name: before[name]} if name in before else {})
+        del os.environ[_PLATFORMS]
+        if before is not None:
+            os.environ[_PLATFORMS] = before
