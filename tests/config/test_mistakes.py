@@ -159,7 +159,7 @@ OVERLAYS = {
     ),
     "protocols: {tuned: {datasets: {cifar100: {penalty: {estimator: exact}}}}}": (
         "config: protocols.tuned.datasets.cifar100.penalty.estimator: exact needs one dense layer,"
-        " as of a logistic regression, which mlp has not; write `auto`"
+        " as of a logistic regression, which mlp lacks; write `auto`"
     ),
     "protocols: {tuned: {datasets: {breast_cancer: {validation_fraction: 0.999}}}}": (
         "config: protocols.tuned.datasets.breast_cancer.validation_fraction: 0.999 of 455 examples"

@@ -53,7 +53,7 @@ def check_penalty(config: Config, training: Config, where: str) -> None:
     need, layers = ESTIMATORS.get(name, {}).get("NEEDS"), MODELS[model].get("LAYERS")
     if need and layers is not None and need not in layers:
         raise UserError(
-            f"{where}.estimator: {name} needs {_NEEDS[need]}, which {model} has not; write `auto`"
+            f"{where}.estimator: {name} needs {_NEEDS[need]}, which {model} lacks; write `auto`"
         )
     if name == "cross_batch" and training["batch"] < 2:
         raise UserError(
