@@ -16,11 +16,6 @@ if not os.path.isdir(workflow.current_basedir.get_path_or_uri(secret_free=True))
 
 
 include: "workflow/rules/place.smk"
-
-
-configfile: nearest_file("config.yaml")
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/blocks.smk"

@@ -85,11 +85,81 @@ def test_schedules_count_in_epochs(schedule: dict[str, Any], expected: optax.Sch
     [
         ({"optimizer": "adamm"}, "optimizer 'adamm' is not in optax"),
         ({"schedule": {"name": "cosine"}}, "schedule 'cosine' is not in optax"),
-        ({"optimizer_arguments": {"momentum": 1}}, r"adam: .*momentum.*; correct its arguments"),
-        ({"schedule": {"name": "exponential_decay"}}, "exponential_decay: .*decay_rate"),
+        ({"optimizer_arguments": {"momentum": 1}}, "adam has no argument 'momentum'; known are b1"),
+        ({"optimizer_arguments": {"epps": 1}}, "adam has no argument 'epps'; did you mean eps"),
+        ({"optimizer_arguments": {"learning_rate": 1}}, "learning_rate has a field of its own"),
+        ({"schedule": {"name": "exponential_decay"}}, "exponential_decay needs decay_rate; add"),
+        (
+            {"schedule": {"name": "warmup_constant_schedule", "warmup_epoch": 1, "init_value": 0}},
+            "has no argument 'warmup_epoch'; did you mean warmup_epochs",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "init_value": 1}},
+            "init_value of cosine_decay_schedule is the learning_rate; write it there",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": 1, "decay_steps": 9}},
+            "decay_steps is given in epochs too; keep one",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": None}},
+            "decay_epochs must be a number of epochs, not null",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": -1}},
+            "decay_steps of cosine_decay_schedule must be above 0, not -5",
+        ),
+        (
+            {"schedule": {"name": "linear_schedule", "end_value": 0, "transition_begin": -1}},
+            "transition_begin of linear_schedule must be at least 0, not -1",
+        ),
+        (
+            {"schedule": {"name": "exponential_decay", "decay_rate": 0}},
+            "decay_rate of exponential_decay must be another number, not 0",
+        ),
+        (
+            {"schedule": {"name": "cosine_decay_schedule", "decay_epochs": 1e30}},
+            "decay_steps of cosine_decay_schedule must be at most 2147483647, not 49",
+        ),
+        ({"optimizer_arguments": {"b1": True}}, "b1 of adam must be a number, not true"),
+        (
+            {"optimizer_arguments": {"nesterov": 0.9}},
+            "nesterov of adam must be true or false, not 0.9",
+        ),
     ],
 )
 def test_bad_names_and_arguments_are_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         update(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arguments", "message"),
+    [
+        ("adam", {"b1": None}, "adam takes no step .*; correct its arguments"),
+        ("adam", {"b2": 1}, "adam gives no number after 3 steps; correct its arguments"),
+        ("adam", {"mu_dtype": 0.5}, "adam.*; correct its arguments"),
+    ],
+)
+def test_an_optimizer_that_takes_no_step_is_one_line(
+    optimizer: str, arguments: dict[str, Any], message: str
+) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer, optimizer_arguments=arguments)
+    with pytest.raises(UserError, match=message) as caught:
+        optimizers.check_optimizer(settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"name": "exponential_decay", "decay_rate": -0.5}, "gives the learning rate nan at step"),
+        ({"name": "linear_schedule", "end_value": -1}, "gives the learning rate -0.* at step"),
+        ({"name": "cosine_decay_schedule", "alpha": None}, "correct its arguments"),
+    ],
+)
+def test_a_schedule_without_a_rate_is_one_line(schedule: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        optimizers.check_schedule(replace(SETTINGS, schedule=schedule), steps_per_epoch=5)
     assert "\n" not in str(caught.value)

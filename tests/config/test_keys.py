@@ -66,7 +66,7 @@ def value_at(resolved: dict[str, Any], where: str) -> Any:
 
 
 # Where a training field can be changed so that the config stays valid.
-HOST = {"search": "digits", "reading": "posts", "source": "breast_cancer"}
+HOST = {"search": "digits", "inputs": "digits", "reading": "posts", "source": "breast_cancer"}
 
 
 @pytest.mark.parametrize("where", [path for path, _ in leaves(TRAINING) if path not in NAMES_RUNS])

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from flatreg import config
+from flatreg.config.check import OTHER_TABLES
 from flatreg.disk.files import check_writable
 from flatreg.errors import UserError
-from tests.config.small import CELL, changed, load, message, study
+from flatreg.paper import tables as paper_tables
+from tests.config.small import CELL, ROOT, SCHEMA_PATH, changed, load, message, study
 
 NAN, INF = float("nan"), float("inf")
 MISTAKES = [
@@ -112,6 +114,29 @@ MISTAKES = [
     ),
     ("protocols.stated.datasets.posts.inputs", "unit", "write `raw`"),
     (f"{CELL}.source", 7, "7 is unknown"),
+    (f"{CELL}.learning_rate", 1e39, "must be a number or null, not 1e+39"),
+    (f"{CELL}.learning_rate", 10**400, "must be a number or null, not 1000"),
+    (f"{CELL}.learning_rate", -INF, "must be a number or null, not -Infinity"),
+    (f"{CELL}.learning_rate", True, "must be a number or null, not true"),
+    ("protocols.stated.lambdas", ["0", "1e39"], "lambda '1e39' is beyond single precision"),
+    ("protocols.stated.lambdas", ["0", "0." + "1" * 40], "is too long for the name of a file; use"),
+    ("protocols.stated.seeds", [4294967296], "must be at most 4294967295, not 4294967296"),
+    ("protocols.stated.seeds", [True], "must be a whole number, not true"),
+    (f"protocols.{'a' * 61}", {}, "is too long for the name of a file; use at most 60"),
+    (f"{CELL}.penalty.interval", 2**31, "must be at most 2147483647, not 2147483648"),
+    (f"{CELL}.penalty.probes", 10**6, "penalty.probes: must be at most 10000, not 1000000"),
+    (f"{CELL}.model.hidden", [10**9], "model.hidden[0]: must be at most 100000"),
+    (f"{CELL}.model.hidden", [1] * 101, "model.hidden: must have at most 100 entries, not 101"),
+    ("measure.sharpness_radii", [0.1, 0.10000001], "0.1 and 0.10000001 are both 0.1 in the tables"),
+    ("analysis.power", 0.05, "analysis.power: must be above alpha, 0.05, not 0.05"),
+    ("paths.pdf", "paper", "paths.pdf: 'paper' does not end in .pdf; add that"),
+    (
+        "measure",
+        {"max_probes": "50"},
+        'measure.max_probes: must be a whole number, not "50"; write it without quotes, and in a'
+        " config file: of `--config 'a={b: c}'` Snakemake takes c for text",
+    ),
+    ("measure", {"max_probes:50": ""}, '"max_probes:50"; YAML wants a space after a colon'),
     (f"{CELL}.model", "x" * 500, 'must be a section of keys, not "xxx'),
 ]
 
@@ -121,6 +146,67 @@ def test_a_mistake_is_one_line_that_says_where_and_what(where, value, words):
     line = message(changed(where, value))
     assert line.startswith("config: ")
     assert words in line
+
+
+OVERLAYS = {
+    "protocols: {tuned: {training: {optimizer_arguments: {momentun: 0.9}}}}": (
+        "config: protocols.tuned.datasets.cifar100.optimizer_arguments: sgd has no argument"
+        " 'momentun'; did you mean momentum?"
+    ),
+    "protocols: {tuned: {training: {schedule: {name: exponential_decay}}}}": (
+        "config: protocols.tuned.datasets.cifar100.schedule: exponential_decay needs decay_rate;"
+        " add what is missing"
+    ),
+    "protocols: {tuned: {datasets: {cifar100: {penalty: {estimator: exact}}}}}": (
+        "config: protocols.tuned.datasets.cifar100.penalty.estimator: exact needs one dense layer,"
+        " as of a logistic regression, which mlp lacks; write `auto`"
+    ),
+    "protocols: {tuned: {datasets: {breast_cancer: {validation_fraction: 0.999}}}}": (
+        "config: protocols.tuned.datasets.breast_cancer.validation_fraction: 0.999 of 455 examples"
+        " leaves 0 for training, fewer than the 2 classes; choose a smaller one"
+    ),
+    "protocols: {as_reported: {datasets: {cifar100: {test_examples: 1000000}}}}": (
+        "config: protocols.as_reported.datasets.cifar100.test_examples: cifar100 has 10000 test"
+        " examples, not 1000000; take fewer"
+    ),
+    "paths: {results: paper, generated: paper}": (
+        "config: paths.results: 'paper' would write into the project's own files (paper/main.tex);"
+        " name a folder apart from them"
+    ),
+    "lanes: 4\nlanes: 5": "{} line 2: 'lanes' is there twice; keep one",
+    "lanes: \0": "{} is not text; save it in UTF-8, or name another file",
+}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_of_the_study_is_told_in_one_line(overlay, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "overlay.yaml"
+    path.write_text(overlay, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        config.check_optimizers(config.read([ROOT / "config.yaml", path], SCHEMA_PATH))
+    assert str(caught.value).replace(f"{path}:", "{}").replace(str(path), "{}") == OVERLAYS[overlay]
+
+
+def test_a_data_set_is_not_named_like_a_table_of_the_paper():
+    assert {f"table_{name}" for name in OTHER_TABLES} == {
+        name for name in paper_tables.TABLES if name.startswith("table_")
+    }
+    entry = study()["protocols"]["stated"]["datasets"]["digits"] | {"source": "digits"}
+    assert message(changed("protocols.stated.datasets.variance", entry)) == (
+        "config: protocols.stated.datasets.variance: the paper has a table of this name already;"
+        " rename it, and give its `source`"
+    )
+
+
+def test_surfaces_are_of_a_protocol_with_plain_training():
+    given = study()
+    other = {"extends": "stated", "lambdas": ["0.1"], "datasets": {}}
+    given["protocols"]["other"] = other
+    assert message(changed("surface.protocol", "other", given)) == (
+        'config: surface.protocol: other/breast_cancer has no lambda "0" to compare with; choose a'
+        " protocol that has"
+    )
 
 
 @pytest.mark.parametrize("base", ["auto", "gram"])
@@ -154,21 +240,6 @@ def _refusal(given: dict[Any, Any]) -> UserError:
     with pytest.raises(UserError) as caught:
         load(given)
     return caught.value
-
-
-@pytest.mark.parametrize(
-    ("where", "value", "words"),
-    [
-        ("optimizer_arguments", {"beta": 1}, "beta"),
-        ("schedule", {"name": "exponential_decay"}, "decay_rate"),
-        ("schedule", {"name": "cosine_decay_schedule", "decay_speed": 1}, "decay_speed"),
-    ],
-)
-def test_arguments_that_optax_refuses_are_told_with_their_data_set(where, value, words):
-    resolved = load(changed(f"{CELL}.{where}", value))
-    with pytest.raises(UserError, match=words) as caught:
-        config.check_optimizers(resolved)
-    assert str(caught.value).startswith(f"config: {CELL}: ")
 
 
 def test_results_that_cannot_be_made_are_refused(tmp_path):

@@ -77,6 +77,17 @@ def test_a_claim_is_read_with_its_defaults(tmp_path: Path) -> None:
         ({"test": "correlation"}, "gain.target: is missing"),
         ({"test": "mean"}, "gain.against: leave it out, for test mean"),
         ({"target": "loss_gap"}, "gain.target: is for correlations only"),
+        ({"metric": "status"}, "gain.metric: 'status' is unknown"),
+        ({"metric": "seed"}, "gain.metric: 'seed' is unknown"),
+        (
+            {"scale": "ratio", "margin": 1.5, "value": 0},
+            "gain.value: for a ratio give a number above 0, not 0",
+        ),
+        (
+            {"test": "trend", "lambdas": ["0"], "against": ...},
+            "gain.lambdas: a trend needs at least two lambdas; name another",
+        ),
+        ({"value": float("nan")}, "gain.value: must be a number or null, not NaN"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(
@@ -92,6 +103,7 @@ def test_a_mistake_is_one_line_with_its_place(
     ("text", "words"),
     [
         (with_claim() + with_claim().partition("\n")[2], "line 17: 'gain' is there twice"),
+        ("claims: \0", "is not text; save it in UTF-8"),
         ("claims: {}", "claims: must not be empty"),
         ("- a list", "'claims' is missing"),
         ("claims: [", "is not YAML"),
@@ -104,5 +116,9 @@ def test_a_file_that_is_no_ledger_is_one_line(tmp_path: Path, text: str, words: 
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="name a ledger"):
-        ledger.read(tmp_path / "none.yaml", SCHEMA, STUDY)
+    with pytest.raises(UserError) as caught:
+        ledger.read(tmp_path / "null", SCHEMA, STUDY)
+    assert str(caught.value) == (
+        f"{tmp_path / 'null'}: No such file or directory; name a ledger; for a study without one"
+        " write `claims: null` in a config file, or `--config claims=` on the command line"
+    )

@@ -321,7 +321,8 @@ def test_the_whole_study_is_planned(root, tmp_path):
         (stated("cifar10"), "did you mean cifar100?"),
         ({"protocols": {"stated": {"lambdas": ["0", "-1"]}}}, "is negative"),
         ({"paths": {"results": "a'; touch b; '"}}, "may hold letters"),
-        ({"paths": {"results": "Snakefile/results"}}, "is a file"),
+        ({"paths": {"results": "study.yaml/results"}}, "is a file"),
+        ({"paths": {"results": "paper"}}, "'paper' would write into the project's own files"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(fresh, study, words):
@@ -333,18 +334,40 @@ def test_a_mistake_in_the_config_is_one_line(fresh, study, words):
         if not line.startswith("Config file config.yaml is extended")
     ]
     assert len(said) == 1, said
-    assert said[0].startswith("error: config: " if "paths" not in study else "error: ")
+    assert said[0].startswith("error: config: " if words != "is a file" else "error: ")
     assert words in said[0]
 
 
-def test_arguments_that_optax_refuses_stop_a_study_before_its_first_job(fresh):
-    study = {"protocols": {"stated": {"training": {"optimizer_arguments": {"beta": 3}}}}}
-    done = fresh.snakemake(study=study)
+def told(done):
+    """What Snakemake says, but for a line about config files."""
     assert done.returncode != 0
-    assert len(re.findall(r"^error: config: .*'beta'.*$", done.stderr, re.MULTILINE)) == 1
-    assert "Traceback" not in done.stderr + done.stdout
-    assert not (fresh.folder / "results/data").exists()
-    assert fresh.plan(), "the folder is not left locked"
+    lines = (done.stdout + done.stderr).splitlines()
+    return [line for line in lines if not line.startswith("Config file config.yaml is extended")]
+
+
+def test_arguments_that_optax_refuses_are_told_though_the_study_ran_before(fresh):
+    fresh.plan()
+    before = (fresh.folder / "results/config.json").read_bytes()
+    study = {"protocols": {"stated": {"training": {"optimizer_arguments": {"epps": 3}}}}}
+    where = "error: config: protocols.stated.datasets.newsgroups20.optimizer_arguments"
+    assert told(fresh.snakemake("-n", study=study)) == [
+        f"{where}: adam has no argument 'epps'; did you mean eps?"
+    ]
+    assert (fresh.folder / "results/config.json").read_bytes() == before
+
+
+def test_a_file_that_is_no_config_is_told(tmp_path):
+    from .conftest import copy_workflow
+
+    project = copy_workflow(tmp_path)
+    project.append("study.yaml", "lanes: 4\nlanes: 5\n")
+    (said,) = told(project.snakemake("-n"))
+    assert said.startswith(f"error: {project.folder}/study.yaml: line ")
+    assert said.endswith(": 'lanes' is there twice; keep one")
+    (project.folder / "config.yaml").write_bytes(b"\xff\xfe")
+    assert told(project.snakemake("-n")) == [
+        "error: config.yaml is not text; save it in UTF-8, or name another file"
+    ]
 
 
 def test_results_that_cannot_be_written_are_one_line():

@@ -3,7 +3,7 @@
 #     third more memory (mem_mb, MB) and time (runtime, minutes) than the largest
 #     measurement on a busy two-core machine, and more with each attempt; downloads get
 #     an hour. The memory includes what Snakemake itself uses inside a cluster job.
-# Inputs: the merged config files, workflow/schemas/config.schema.json
+# Inputs: the config files, workflow/schemas/config.schema.json
 # Outputs: none
 
 import re
@@ -27,6 +27,7 @@ from flatreg.config import (
     field,
     load,
     measure_settings,
+    read_file,
     rescaled_run,
     runs,
     search_of,
@@ -57,6 +58,23 @@ BENCH = str(HOME / "bench/results/cost.json")
 FRONTIER = str(HOME / "bench/results/frontier.json")
 
 
+def check_files(paths):
+    """Read config files as Snakemake does not: of a key that is there twice it takes the last."""
+    try:
+        for path in map(Path, paths):
+            if path.exists():
+                read_file(path)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+# At a file that is not text, `configfile` would end in a traceback.
+check_files(dict.fromkeys([nearest_file("config.yaml"), *workflow.configfiles]))
+
+
+configfile: nearest_file("config.yaml")
+
+
 def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
@@ -65,6 +83,7 @@ def checked_study():
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
             ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+        check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
         sys.exit(f"error: {error}")
     return study

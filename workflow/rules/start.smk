@@ -50,7 +50,6 @@ def check_places(check):
 def begin_study():
     """Take the results for this snakemake, and put them and the config in order for its jobs."""
     check_places(check_writable)
-    check_optimizers(STUDY)
     HELD.append(locks.claim(STUDY_LOCK))
     os.environ[SUBMITTER] = locks.holder(STUDY_LOCK)
     waited = locks.wait_for_sharers(
@@ -62,7 +61,7 @@ def begin_study():
     mend_damaged(damaged_files() if waited or DAMAGED is None else DAMAGED)
     if code.commit()[0] is None:
         logger.warning(
-            "no git commit is known of this copy: its results will name none"
+            "this copy has no git repository of its own: its results will name no commit"
         )
 
 
@@ -102,8 +101,6 @@ def mend_damaged(damaged):
 
 def look_at_study():
     """Say what a run would stop at or make again, and change nothing."""
-    if not os.path.exists(CONFIG):
-        check_optimizers(STUDY)
     for path in DAMAGED or []:
         logger.warning(f"{path} is damaged: a run will make it again")
 

@@ -1,7 +1,7 @@
 """The study's config: how it is completed, checked and read."""
 
-from flatreg.config.check import check_optimizers
-from flatreg.config.complete import complete, load, merge, read
+from flatreg.config.complete import complete, load, merge, read, read_file
+from flatreg.config.optimization import check_optimizers
 from flatreg.config.records import (
     CellSettings,
     Convergence,
@@ -74,6 +74,7 @@ __all__ = [
     "measure_settings",
     "merge",
     "read",
+    "read_file",
     "rescaled_run",
     "run_key",
     "runs",

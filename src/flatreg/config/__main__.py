@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flatreg import command
-from flatreg.config.check import check_optimizers
 from flatreg.config.complete import read
+from flatreg.config.optimization import check_optimizers
 from flatreg.disk.files import write_json
 
 

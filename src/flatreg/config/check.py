@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from flatreg.config.registries import SOURCES, TARGETS, UNSPLIT_SOURCES
+from flatreg.config.penalties import check_penalty, check_targets
+from flatreg.config.places import check_places
+from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
+from flatreg.config.sizes import check_sizes
 from flatreg.config.study import (
     BASELINE,
     TEXT_SOURCES,
@@ -21,6 +25,11 @@ from flatreg.config.study import (
     settings,
 )
 from flatreg.errors import UserError, nearest
+
+# Tables of the paper, table_NAME, that are not of a data set.
+OTHER_TABLES = ("variance", "forensics")
+# The largest number in single precision, in which everything is trained.
+LARGEST_NUMBER = 3.4028234e38
 
 
 def check_keys(value: Any, where: str = "config") -> None:
@@ -41,7 +50,8 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 
 def _is_number(checker: Any, value: Any) -> bool:
-    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+    number = _is_integer(checker, value) or isinstance(value, float)
+    return number and abs(value) <= LARGEST_NUMBER
 
 
 @cache
@@ -93,7 +103,7 @@ def _path(parts: Iterable[str | int]) -> str:
 def _reason(error: Any) -> str:
     """What is wrong with a value and what is allowed, in a few words, from jsonschema's error."""
     value, limit = error.instance, error.validator_value
-    if "propertyNames" in error.absolute_schema_path:
+    if "propertyNames" in error.absolute_schema_path and error.validator != "maxLength":
         if error.validator == "enum":
             return f"unknown key {_short(value)}{nearest(value, limit)}"
         return f"{_short(value)} is not a valid name; use a-z, 0-9 and _, a letter first"
@@ -103,6 +113,8 @@ def _reason(error: Any) -> str:
         case "additionalProperties":
             known = error.schema.get("properties", {})
             unknown = next(key for key in value if key not in known)
+            if ":" in unknown:
+                return f"unknown key {_short(unknown)}; YAML wants a space after a colon"
             return f"unknown key {_short(unknown)}{nearest(unknown, known)}"
         case "required":
             missing = next(key for key in limit if key not in value)
@@ -123,6 +135,12 @@ def _reason(error: Any) -> str:
             return f"{_short(twice)} is listed twice; keep one"
         case "minItems" | "minProperties":
             return "must not be empty"
+        case "maxItems":
+            return f"must have at most {limit} entries, not {len(value)}"
+        case "maxLength":
+            return (
+                f"{_short(value)} is too long for the name of a file; use at most {limit} letters"
+            )
     bounds = {
         "minimum": "at least",
         "maximum": "at most",
@@ -148,9 +166,18 @@ def _kind(types: str | list[str]) -> str:
 def _type_hint(value: Any, types: str | list[str]) -> str:
     if types == "string" and isinstance(value, int | float):
         return f'; write it in quotes: "{value}"'
+    if "string" not in types and isinstance(value, str) and _NO_TEXT.fullmatch(value):
+        return (
+            "; write it without quotes, and in a config file: of `--config 'a={b: c}'` Snakemake"
+            " takes c for text"
+        )
     if "number" in types and isinstance(value, str) and "e" in value.lower():
         return "; YAML reads 1.0e-3 as a number, 1e-3 as text"
     return ""
+
+
+# Texts that YAML reads as a number, true, false or null.
+_NO_TEXT = re.compile(r"[-+]?[0-9]+([.][0-9]*(e[-+]?[0-9]+)?)?|true|false|null")
 
 
 def _lambda_reason(text: str) -> str:
@@ -177,6 +204,10 @@ def check_study(config: Config) -> None:
     Raises:
         UserError: the first mistake, by key path.
     """
+    check_places(config["paths"])
+    _check_analysis(config["analysis"])
+    for name in ("sharpness_radii", "adaptive_radii"):
+        _check_radii(config["measure"][name], f"config: measure.{name}")
     for name, protocol in config["protocols"].items():
         where = f"config: protocols.{name}"
         plain = protocol["extends"] is None
@@ -184,9 +215,14 @@ def check_study(config: Config) -> None:
         for dataset, training in protocol["datasets"].items():
             own = f"{where}.datasets.{dataset}.lambdas"
             _check_lambdas(training["lambdas"], own, with_plain=plain)
-            _check_training(training, f"{where}.datasets.{dataset}")
+            _check_training(config, training, f"{where}.datasets.{dataset}")
+            if dataset in OTHER_TABLES:
+                raise UserError(
+                    f"{where}.datasets.{dataset}: the paper has a table of this name already;"
+                    " rename it, and give its `source`"
+                )
         if not plain:
-            _check_targets(config, name)
+            check_targets(config, name)
     _check_surface(config)
     known = set(runs(config))
     _check_estimates(config)
@@ -198,20 +234,25 @@ def check_study(config: Config) -> None:
             )
 
 
-def _check_targets(config: Config, name: str) -> None:
-    """A protocol is compared with the one it extends, lambda by lambda: both penalize the same."""
-    protocol = config["protocols"][name]
-    base = config["protocols"][protocol["extends"]]["datasets"]
-    for dataset in protocol["datasets"].keys() & base.keys():
-        here, there = (
-            cell[dataset]["penalty"]["estimator"] for cell in (protocol["datasets"], base)
+def _check_analysis(analysis: Config) -> None:
+    """Check that the power is one that some effect has: without any, it is alpha."""
+    if analysis["power"] <= analysis["alpha"]:
+        raise UserError(
+            f"config: analysis.power: must be above alpha, {analysis['alpha']}, not"
+            f" {analysis['power']}: so often a test finds an effect where there is none"
         )
-        if TARGETS[here] != TARGETS[there]:
+
+
+def _check_radii(radii: list[float], where: str) -> None:
+    """Check that measures at these radii have names of their own, as in the tables."""
+    names: dict[str, float] = {}
+    for radius in radii:
+        name = f"{radius:g}"
+        if name in names:
             raise UserError(
-                f"config: protocols.{name}.datasets.{dataset}.penalty.estimator: {here} is of"
-                f" {TARGETS[here]}, but {name} is compared with {protocol['extends']}, whose"
-                f" {there} is of {TARGETS[there]}; choose one of {TARGETS[there]}, or extend none"
+                f"{where}: {names[name]} and {radius} are both {name} in the tables; keep one"
             )
+        names[name] = radius
 
 
 def _check_surface(config: Config) -> None:
@@ -222,6 +263,11 @@ def _check_surface(config: Config) -> None:
             "lambda": [lam for lam in training["lambdas"] if lam != BASELINE],
             "seed": training["seeds"],
         }
+        if BASELINE not in training["lambdas"]:
+            raise UserError(
+                f"config: surface.protocol: {surface['protocol']}/{dataset} has no lambda"
+                f' "{BASELINE}" to compare with; choose a protocol that has'
+            )
         for name, known in choices.items():
             if surface[name] not in known:
                 raise UserError(
@@ -252,6 +298,10 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
         value = float(lam)
         if not math.isfinite(value):
             raise UserError(f"{where}: lambda {lam!r} is not a finite number")
+        if value > LARGEST_NUMBER:
+            raise UserError(
+                f"{where}: lambda {lam!r} is beyond single precision; take a smaller one"
+            )
         if value in values:
             raise UserError(f"{where}: {values[value]!r} and {lam!r} are the same lambda; keep one")
         values[value] = lam
@@ -259,7 +309,7 @@ def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:
         raise UserError(f'{where}: lambda "{BASELINE}", the plain training, is missing; add it')
 
 
-def _check_training(training: Config, where: str) -> None:
+def _check_training(config: Config, training: Config, where: str) -> None:
     for name in ("learning_rate", "weight_decay"):
         fixed, searched = training[name] is not None, training["search"] is not None
         if fixed == searched:
@@ -283,26 +333,5 @@ def _check_training(training: Config, where: str) -> None:
         )
     if is_text and training["inputs"] != "raw":
         raise UserError(f"{where}.inputs: TF-IDF is scaled already and sparse; write `raw`")
-
-
-def check_optimizers(config: Config) -> None:
-    """Build every optimizer and schedule of the study, to check their arguments.
-
-    Raises:
-        UserError: optax refuses the arguments; the message names the data set.
-    """
-    from flatreg import optimizers
-
-    for name, protocol in config["protocols"].items():
-        for dataset in protocol["datasets"]:
-            cell = cell_settings(config, name, dataset)
-            if cell.search is not None:
-                cell = cell.with_rates(
-                    learning_rate=cell.search.learning_rate[0],
-                    weight_decay=cell.search.weight_decay[0],
-                )
-            try:
-                optimizers.build_schedule(cell, steps_per_epoch=100)
-                optimizers.build(cell, cell.learning_rate, cell.weight_decay)
-            except UserError as error:
-                raise UserError(f"config: protocols.{name}.datasets.{dataset}: {error}") from error
+    check_sizes(config, training, where)
+    check_penalty(config, training, where)

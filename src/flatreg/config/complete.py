@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from flatreg.config.check import EVERYWHERE, PROTOCOLS, STUDY, check_keys, check_schema, check_study
 from flatreg.config.registries import definitions
 from flatreg.config.study import Config
 from flatreg.disk.files import read_json
+from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
 
 
@@ -57,7 +55,7 @@ def read(paths: list[Path], schema_path: Path) -> Config:
     """
     merged: Config = {}
     for path in paths:
-        merged = merge(merged, _read_yaml(path))
+        merged = merge(merged, read_file(path))
     return load(merged, read_json(schema_path))
 
 
@@ -90,14 +88,13 @@ def merge(below: Config, above: Config) -> Config:
     return merged
 
 
-def _read_yaml(path: Path) -> Config:
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; name a config file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+def read_file(path: Path) -> Config:
+    """The content of one config file; `-` is standard input.
+
+    Raises:
+        UserError: the file is missing, is not YAML, has a key twice, or holds no sections.
+    """
+    content = read_yaml(path, "name a config file")
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a mapping of keys; start from config.yaml")
     return content

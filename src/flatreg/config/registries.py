@@ -11,10 +11,9 @@ from flatreg import code
 
 SOURCES = code.members("data.sources")
 MODELS = code.members("models")
+ESTIMATORS = code.members("penalty.estimators")
 # What each estimator estimates. "auto" takes one of tr(H_b^2).
-TARGETS = {"auto": "tr(H_b^2)"} | {
-    name: facts["TARGET"] for name, facts in code.members("penalty.estimators").items()
-}
+TARGETS = {"auto": "tr(H_b^2)"} | {name: facts["TARGET"] for name, facts in ESTIMATORS.items()}
 
 TEXT_SOURCES = tuple(name for name, facts in SOURCES.items() if facts["READINGS"])
 # Sources without a test split of their own.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import NamedTuple
 
 from flatreg import config, tables
 from flatreg.config import Config, Run
+from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
 
 # Quantities of a run that are not columns of metrics.csv.
 DERIVED = ("seconds_per_step", "accuracy_gap", "loss_gap", "estimate_ratio")
 # Tests whose claim may name several lambdas.
 _SEVERAL = ("trend", "paired")
+# Snakemake takes `null` on its command line for text.
+NO_LEDGER = (
+    "name a ledger; for a study without one write `claims: null` in a config file, or"
+    " `--config claims=` on the command line"
+)
 
 
 class Claim(NamedTuple):
@@ -38,24 +42,6 @@ class Claim(NamedTuple):
     protocols: list[str]
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """A YAML loader that refuses duplicate keys; PyYAML silently keeps the last one."""
-
-
-def _mapping(loader: _OnceLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    names = [loader.construct_object(key) for key, _ in node.value]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            line = node.value[number][0].start_mark.line + 1
-            raise UserError(f"line {line}: {name!r} is there twice; keep one")
-    return dict(
-        zip(names, (loader.construct_object(v, deep=True) for _, v in node.value), strict=True)
-    )
-
-
-_OnceLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def read(path: Path, schema: Config, study: Config) -> list[Claim]:
     """All claims of a ledger, each checked against the study.
 
@@ -67,17 +53,7 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
     Raises:
         UserError: the first mistake, with its place.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
-    except OSError as error:
-        raise UserError(
-            f"{path}: {error.strerror}; name a ledger (config: claims), or write"
-            " `claims: null` in a file for --configfile"
-        ) from error
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, NO_LEDGER)
     completed = config.complete(content if isinstance(content, dict) else {}, schema, str(path))
     claims = [Claim(name, **fields) for name, fields in completed["claims"].items()]
     for claim in claims:
@@ -92,13 +68,15 @@ def _check(claim: Claim, study: Config, where: str) -> None:
         UserError: the claim names something that the study lacks, or lacks what its test needs.
     """
     correlated = claim.test.endswith("correlation")
-    known = [*tables.METRICS_TABLE.columns, *DERIVED]
+    known = [*_numbers(), *DERIVED]
     if claim.metric not in known:
         raise UserError(
             f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"
         )
     if claim.scale == "ratio" and claim.margin <= 1:
         raise UserError(f"{where}.margin: for a ratio give a factor above 1, not {claim.margin}")
+    if claim.scale == "ratio" and claim.value is not None and claim.value <= 0:
+        raise UserError(f"{where}.value: for a ratio give a number above 0, not {claim.value}")
     if correlated != (claim.target is not None):
         problem = "is missing" if correlated else "is for correlations only"
         raise UserError(f"{where}.target: {problem}")
@@ -112,8 +90,17 @@ def _check(claim: Claim, study: Config, where: str) -> None:
         claim.test not in _SEVERAL or (claim.test == "paired" and claim.expected != "equal")
     ):
         raise UserError(f"{where}.lambdas: name one lambda, this test does not take several")
+    if claim.test == "trend" and len(claim.lambdas or []) < 2:
+        raise UserError(f"{where}.lambdas: a trend needs at least two lambdas; name another")
     for protocol in claim.protocols:
         _check_cells(claim, protocol, study, where)
+
+
+def _numbers() -> list[str]:
+    """The columns of metrics.csv that hold measured numbers."""
+    columns = tables.METRICS_TABLE.columns.items()
+    numbers = ("Int64", "float64")
+    return [name for name, column in columns if str(column.dtype) in numbers and name != "seed"]
 
 
 def _check_cells(claim: Claim, protocol: str, study: Config, where: str) -> None:

@@ -1,8 +1,10 @@
 """The study's models, in Flax, one module per model, and their loss.
 
 A new model is a new module in this folder, with one `flax.linen.Module` and with `FIELDS`, the JSON
-schema of its fields in the config. Two classes share one logit with a sigmoid; more classes have
-one logit each, with a softmax.
+schema of its fields in the config. `LAYERS` says what it has of what estimators may need: a dense
+first layer on the input ("dense_first"), no layer but that ("dense_only"), dense layers and
+piecewise linear activations alone ("dense_chain"); without it, that is found out at a training. Two
+classes share one logit with a sigmoid; more classes have one logit each, with a softmax.
 """
 
 from __future__ import annotations

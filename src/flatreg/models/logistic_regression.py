@@ -7,6 +7,7 @@ import jax
 
 # No fields in the config besides `name` and `outputs`.
 FIELDS: dict[str, dict[str, object]] = {}
+LAYERS = ("dense_first", "dense_only", "dense_chain")
 
 
 class LogisticRegression(nn.Module):

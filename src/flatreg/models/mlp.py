@@ -12,8 +12,9 @@ FIELDS = {
     "hidden": {
         "description": "Width of each hidden layer (mlp).",
         "type": "array",
-        "items": {"type": "integer", "minimum": 1},
+        "items": {"type": "integer", "minimum": 1, "maximum": 100000},
         "minItems": 1,
+        "maxItems": 100,
     },
     "dropout": {
         "description": "Dropout rate after each hidden layer (mlp).",
@@ -22,6 +23,7 @@ FIELDS = {
         "exclusiveMaximum": 1,
     },
 }
+LAYERS = ("dense_first", "dense_chain")
 
 
 class MLP(nn.Module):

@@ -5,6 +5,12 @@ A new source is a new module in this folder with `read(settings) -> Prepared`, w
 
     READINGS        readings of a text ("whole", "stripped"); empty for all other data
     STANDARD_SPLIT  whether the data have a test split; if not, the config sets one
+
+With two more, mistakes that only the data show are told before any are read:
+
+    CLASS_SIZES     how many classes have so many examples, of "train" and "test", or of "all" data
+                    that have no test split
+    MAXIMUM         largest value that a pixel can have, None for data that are not pictures
 """
 
 from __future__ import annotations

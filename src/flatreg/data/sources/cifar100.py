@@ -22,6 +22,10 @@ from flatreg.data.prepared import About, Prepared, of_table
 # Only texts have readings.
 READINGS = ()
 STANDARD_SPLIT = True
+# How many classes have so many examples, and the largest value of a pixel: the config is checked
+# against them before anything is read.
+CLASS_SIZES = {"train": {500: 100}, "test": {100: 100}}
+MAXIMUM = 255.0
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
 FOLDER = "cifar-100-binary"
@@ -85,7 +89,7 @@ def read_source(source: tfds_cache.Source) -> Prepared:
         licence="none stated",
         citation="Krizhevsky 2009, Learning multiple layers of features from tiny images",
         class_names=tuple(cache.builder.info.features["label"].names),
-        maximum=255.0,
+        maximum=MAXIMUM,
     )
     return of_table(about, splits)
 

@@ -25,6 +25,7 @@ from flatreg.penalty.first_layer import FirstLayer, taken_gram
 from flatreg.penalty.subset import Where
 
 TARGET = "tr(H_b^2)"
+NEEDS = "dense_only"
 
 
 def exact(layer: FirstLayer, *, where: Where | None = None) -> Estimator:

@@ -26,6 +26,7 @@ from flatreg.penalty.manual_axes import axes_of_loss, vary
 from flatreg.penalty.subset import Taken, Where, partition
 
 TARGET = "tr(H_b^2)"
+NEEDS = "dense_first"
 
 # Rows of which the longest is up to ten times as long as the shortest are all raised alike.
 _MOST = 100

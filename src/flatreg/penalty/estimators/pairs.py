@@ -57,6 +57,7 @@ from flatreg.penalty.subset import Where
 
 # Of `target="batch"` and `curvature="hessian"`.
 TARGET = "tr(H_b^2)"
+NEEDS = "dense_chain"
 
 _TARGETS = ("batch", "loss")
 _CURVATURES = ("hessian", "gauss_newton")
