@@ -38,7 +38,7 @@ SMALL = STUDY | {
     },
 }
 DATA = "results/data/breast_cancer.npz"
-NO_COMMIT = "no git commit is known of this copy"
+NO_COMMIT = "this copy has no git repository of its own"
 
 
 @pytest.fixture(scope="module")
