@@ -74,13 +74,15 @@ def build(
     """
     name = settings.optimizer
     make = _named(optax, name, "optimizer")
-    arguments = dict(settings.optimizer_arguments)
+    known, given = inspect.signature(make).parameters, settings.optimizer_arguments
+    # An overlay takes arguments of another optimizer away by null.
+    arguments = {key: value for key, value in given.items() if value is not None or key in known}
     for key in sorted(arguments.keys() & set(BESIDE)):
         raise UserError(f"optimizer_arguments: {key} has a field of its own; write it there")
     parts = []
     if settings.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(settings.clip_norm))
-    if "weight_decay" in inspect.signature(make).parameters:
+    if "weight_decay" in known:
         arguments["weight_decay"] = weight_decay
     elif settings.weight_decay > 0:
         parts.append(optax.add_decayed_weights(weight_decay))
@@ -252,7 +254,10 @@ def _call(
     known = inspect.signature(make).parameters
     for key in sorted(arguments.keys() - known.keys()):
         others = [*(other for other in known if other not in beside), *_spans(known, where)]
-        raise UserError(f"{where}: {name} has no argument {key!r}{nearest(key, others)}")
+        hint = nearest(key, others)
+        if "did you mean" not in hint:
+            hint += "; take an inherited one away with null"
+        raise UserError(f"{where}: {name} has no argument {key!r}{hint}")
     lacking = [k for k, p in known.items() if p.default is p.empty and k not in arguments]
     if lacking:
         raise UserError(f"{where}: {name} needs {' and '.join(lacking)}; add what is missing")
