@@ -77,6 +77,15 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         check_places(PLACES | {"results": str(tmp_path / "link/results")})
 
 
+@pytest.mark.parametrize("name", ["results", ".snakemake"])
+def test_the_projects_own_places_may_be_links(name: str, tmp_path: Path) -> None:
+    """They may lead nowhere, which is told later."""
+    (tmp_path / name).symlink_to("/scratch/purged")
+    check_places(PLACES, tmp_path)
+    with pytest.raises(UserError, match="own files"):
+        check_places(PLACES | {"results": str(tmp_path / "src")}, tmp_path)
+
+
 def test_a_completed_config_is_checked() -> None:
     given = study() | {"paths": PLACES | {"results": "bench"}}
     with pytest.raises(UserError, match=r"paths\.results: 'bench' would write into"):

@@ -14,11 +14,13 @@ OWN = (
     *("Snakefile", "Makefile", "config.yaml", "claims.yaml", "pyproject.toml", "README.md"),
     *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", ".gitignore", ".git"),
     ".snakemake-workflow-catalog.yml",
-    *(".ci", ".snakemake", ".venv", "bench", "docs", "envs", "profiles", "src", "tests"),
+    *(".ci", ".snakemake", ".venv", "bench", "config", "docs", "envs", "profiles", "src", "tests"),
     *("workflow", "results/reference"),
     # Beside these, the paper and its generated parts have their place.
     *("paper/main.tex", "paper/references.bib", "paper/original.json"),
 )
+# Of these, what a study's results may lie beside.
+BESIDE = ("results/reference",)
 # Folders that nothing but the study's results is in: data, runs, tables and so on.
 RESULTS_HAVE = (
     *("benchmarks", "checkpoints", "compiled", "data", "features", "figures", "logs"),
@@ -42,9 +44,9 @@ def check_places(paths: dict[str, str], home: Path | None = None) -> None:
     for name, path in paths.items():
         _check_written(name, path)
     places = {name: _place(Path(path)) for name, path in paths.items()}
-    own = [_place(home / name) for name in OWN] if (home := home or _home()) else []
+    own = {name: _place(home / name) for name in OWN} if (home := home or _home()) else {}
     for name, place in places.items():
-        _check_apart(name, paths[name], place, own, home)
+        _check_apart(name, paths[name], place, own)
     _check_clashes(paths, places)
 
 
@@ -70,20 +72,16 @@ def _check_written(name: str, path: str) -> None:
         raise UserError(f"{where} does not end in .pdf; add that")
 
 
-def _check_apart(name: str, path: str, place: Path, own: list[Path], home: Path | None) -> None:
+def _check_apart(name: str, path: str, place: Path, own: dict[str, Path]) -> None:
     """Check that a place is neither in nor above the project's own files."""
-    for other in own:
-        if place.is_relative_to(other) or _is_above(place, other, home):
+    for other, theirs in own.items():
+        # The folder `results` holds the reference, beside which a study has its place.
+        above = theirs.is_relative_to(place) and not (other in BESIDE and place == theirs.parent)
+        if place.is_relative_to(theirs) or above:
             raise UserError(
                 f"config: paths.{name}: {path!r} would write into the project's own files"
-                f" ({other.relative_to(_place(home))}); name a folder apart from them"
+                f" ({other}); name a folder apart from them"
             )
-
-
-def _is_above(place: Path, other: Path, home: Path) -> bool:
-    """Whether a place holds some of the project's own files; `results` holds its reference."""
-    inside = other.relative_to(_place(home)).parts[0] == "results"
-    return other.is_relative_to(place) and not (inside and place == other.parent)
 
 
 def _check_clashes(paths: dict[str, str], places: dict[str, Path]) -> None:
