@@ -33,6 +33,7 @@ MISTAKES = [
     ("surface.lambda", "0", "has no lambda"),
     ("surface.lambda", "0.10", "has no lambda"),
     ("surface.seed", 7, "has no seed 7 to show"),
+    ("surface.points_2d", 20, "must be odd, so that the solution is one of the points, not 20"),
     ("surface", None, "'surface' is missing"),
     ("checkpoint.every_epochs", 0, "must be at least 1"),
     ("checkpoint.every_seconds", -1, "must be at least 0"),

@@ -257,6 +257,11 @@ def _check_radii(radii: list[float], where: str) -> None:
 
 def _check_surface(config: Config) -> None:
     surface = config["surface"]
+    if surface["points_2d"] % 2 == 0:
+        raise UserError(
+            "config: surface.points_2d: must be odd, so that the solution is one of the points,"
+            f" not {surface['points_2d']}"
+        )
     protocol = entry(config["protocols"], surface["protocol"], "config: surface.protocol:")
     for dataset, training in protocol["datasets"].items():
         choices = {
