@@ -19,17 +19,30 @@ CACHE_VARIABLES = {"TFDS_DATA_DIR": "tfds", "SCIKIT_LEARN_DATA": "scikit_learn"}
 def pytest_configure() -> None:
     """Hold the environment, and point the data libraries at a copy of the data, if there is one.
 
-    A test's commands would say what they leave out. The copy lies beside the repository. Variables
-    that the user has set are kept but made absolute, because tests change folders.
+    The copy lies beside the repository. Variables that the user has set are kept but made absolute,
+    because tests change folders.
     """
-    held = surroundings.held(os.environ)
-    os.environ.clear()
-    os.environ.update(held)
+    hold_environment()
     for variable, folder in CACHE_VARIABLES.items():
         if os.environ.get(variable):
             os.environ[variable] = str(Path(os.environ[variable]).resolve())
         elif (CACHES / folder).is_dir():
             os.environ[variable] = str(CACHES / folder)
+
+
+def hold_environment() -> None:
+    """Leave out what the commands that tests start would leave out, and name."""
+    held = surroundings.held(os.environ)
+    os.environ.clear()
+    os.environ.update(held)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Hold the environment again after a test: training in this process sets variables of XLA."""
+    result = yield
+    hold_environment()
+    return result
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -176,14 +176,6 @@ def write_font(path: Path) -> None:
         font.save(path)
 
 
-@pytest.mark.parametrize("case", VARIABLES)
-def test_a_variable(demo: Demo, home: Path, case: str) -> None:
-    variables = {k: text.replace("{home}", str(home)) for k, text in VARIABLES[case].items()}
-    if "LOCPATH" in variables:
-        make_locale(Path(variables["LOCPATH"]), variables["LC_ALL"])
-    assert_same_bytes(demo, environment=variables)
-
-
 def make_locale(folder: Path, name: str) -> None:
     """Compile a locale, which few machines have installed."""
     folder.mkdir()
@@ -193,7 +185,7 @@ def make_locale(folder: Path, name: str) -> None:
         pytest.skip("this machine has no sources of locales")
 
 
-# ── Files in the working folder, limits, another user ─────────────────────────
+# ── Files in the working folder, limits, programs and libraries ─────────────────────────
 
 FILES = {
     "matplotlibrc": "axes.grid: True\nlines.linewidth: 9\nbackend: TkAgg\n",
@@ -204,12 +196,6 @@ FILES = {
     "article.cls": "\\errmessage{mine}",
     "jupyter_nbconvert_config.py": "c.HTMLExporter.exclude_input = True",
 }
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_in_the_working_folder(demo: Demo, name: str) -> None:
-    (demo.folder / name).write_text(FILES[name])
-    assert_same_bytes(demo)
 
 
 LIMITS: dict[str, Callable[[], object]] = {
@@ -223,25 +209,55 @@ LIMITS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("case", LIMITS)
-def test_a_limit(demo: Demo, case: str) -> None:
-    assert_same_bytes(demo, preexec_fn=LIMITS[case])
+def set_variables(case: str, demo: Demo, home: Path) -> dict[str, Any]:
+    """Options with which the demo starts under the variables of a case."""
+    variables = {k: text.replace("{home}", str(home)) for k, text in VARIABLES[case].items()}
+    if "LOCPATH" in variables:
+        make_locale(Path(variables["LOCPATH"]), variables["LC_ALL"])
+    return {"environment": variables}
 
 
-def test_another_python_comes_first(demo: Demo, tmp_path: Path) -> None:
-    other = tmp_path / "bin/python"
+def write_file(name: str, demo: Demo, home: Path) -> dict[str, Any]:
+    """Put a file into the working folder."""
+    (demo.folder / name).write_text(FILES[name])
+    return {}
+
+
+def limit(case: str, demo: Demo, home: Path) -> dict[str, Any]:
+    """Options with which the demo starts under a limit."""
+    return {"preexec_fn": LIMITS[case]}
+
+
+def put_first(name: str, demo: Demo, home: Path) -> dict[str, Any]:
+    """Let another program of a name come first in PATH."""
+    other = home / "bin" / name
     other.parent.mkdir()
     other.write_text("#!/bin/sh\necho the wrong one\nexit 1\n")
     other.chmod(0o755)
-    assert_same_bytes(demo, environment={"PATH": f"{other.parent}:{os.environ['PATH']}"})
+    return {"environment": {"PATH": f"{other.parent}:{os.environ['PATH']}"}}
 
 
-def test_a_library_is_preloaded(demo: Demo, tmp_path: Path) -> None:
-    """It may change numbers, so the facts of a run name it."""
+def preload(name: str, demo: Demo, home: Path) -> dict[str, Any]:
+    """Let a library of the user's come before the system's."""
     system = next(Path("/").glob("lib*/*/libm.so.6"))
-    mine = shutil.copy(system, tmp_path / "libmine.so")
-    facts = assert_same_bytes(demo, environment={"LD_PRELOAD": str(mine)})
-    assert facts["other_libraries"] == ["libmine.so"]
+    return {"environment": {"LD_PRELOAD": str(shutil.copy(system, home / name))}}
+
+
+CASES = [
+    *((set_variables, case) for case in VARIABLES),
+    *((write_file, name) for name in FILES),
+    *((limit, case) for case in LIMITS),
+    (put_first, "python"),
+    (preload, "libmine.so"),
+]
+
+
+@pytest.mark.parametrize(("begin", "case"), CASES, ids=[f"{f.__name__}-{x}" for f, x in CASES])
+def test_results_have_the_same_bytes(
+    demo: Demo, home: Path, begin: Callable[..., dict[str, Any]], case: str
+) -> None:
+    facts = assert_same_bytes(demo, **begin(case, demo, home))
+    assert facts["other_libraries"] == ([case] if begin is preload else [])
 
 
 def test_a_command_that_is_typed(demo: Demo, tmp_path: Path) -> None:
