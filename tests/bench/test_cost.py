@@ -11,6 +11,8 @@ from bench import jax_steps, networks
 from bench.networks import Shape
 from bench.turns import ratios, take_turns
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SMALL = Shape(inputs=6, hidden=(4, 3), outputs=3, batch=5, probes=5)
 
 
