@@ -11,7 +11,7 @@ snakemake "$@"
 
 # The report shows results and captions. It is slow to make, so only if one of
 # them is newer.
-if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f -newer "$report" | head -n 1)" ]; then
+if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f ! -name "*.lock" -newer "$report" | head -n 1)" ]; then
     mkdir -p "$results/logs"
     snakemake "$@" --report "$report" >"$results/logs/report.log" 2>&1 || {
         tail -n 20 "$results/logs/report.log" >&2

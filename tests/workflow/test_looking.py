@@ -141,3 +141,14 @@ def test_a_link_that_leads_nowhere_is_named(made: Project, link: str, command: s
     line = f"error: {place} is a link to /scratch/purged, which is missing; "
     assert [said for said in done.stderr.splitlines() if said.startswith(line)], done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_with_nothing_to_do_writes_no_config_again(made: Project) -> None:
+    """Else a report would seem older than what it shows."""
+    target = "results/data/breast_cancer.npz"
+    snakemake(made, target)
+    before = seen(made.folder)
+    done = snakemake(made, target)
+    assert done.returncode == 0, done.stderr
+    changed = {path for path, facts in seen(made.folder).items() if facts != before.get(path)}
+    assert changed <= {"results/.lock", "results/.jobs.lock"}, changed

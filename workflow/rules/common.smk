@@ -38,7 +38,13 @@ from flatreg.config import (
 )
 from flatreg.data import prepare
 from flatreg.disk import finished, intact, locks
-from flatreg.disk.files import check_place, check_writable, read_json, write_json
+from flatreg.disk.files import (
+    check_place,
+    check_writable,
+    json_text,
+    read_json,
+    write_text,
+)
 from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures

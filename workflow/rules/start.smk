@@ -47,6 +47,13 @@ def check_places(check):
         check(Path(path))
 
 
+def update_json(path, value):
+    """Write a JSON file; one with this content keeps its time, and the report stays as it is."""
+    text = json_text(value)
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)
+
+
 def begin_study():
     """Take the results for this snakemake, and put them and the config in order for its jobs."""
     check_places(check_writable)
@@ -55,8 +62,8 @@ def begin_study():
     waited = locks.wait_for_sharers(
         JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
     )
-    write_json(Path(CONFIG), STUDY)
-    write_json(Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()})
+    update_json(Path(CONFIG), STUDY)
+    update_json(Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()})
     mend_clock()
     mend_damaged(damaged_files() if waited or DAMAGED is None else DAMAGED)
     if code.commit()[0] is None:
