@@ -16,7 +16,7 @@ import pytest
 from flatreg import processor, surroundings
 
 # What the tests' own environment may hold.
-PLAIN = {"HOME": "/home/a", "PATH": "/bin", "LANG": "C", "CUDA_VISIBLE_DEVICES": "1"}
+PLAIN = {"HOME": tempfile.gettempdir(), "PATH": "/bin", "LANG": "C", "CUDA_VISIBLE_DEVICES": "1"}
 KERNELS = {"OPENBLAS_CORETYPE": "Haswell"} if "avx2" in processor.features() else {}
 ADDED = KERNELS | {"PYTHONUTF8": "1"}
 
@@ -93,11 +93,14 @@ def test_a_start_up_file_that_reaches_numbers_is_told(
     assert "Traceback" not in done.stderr
 
 
-def test_an_account_without_a_home_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_without_a_home_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "HOME" not in surroundings.held({}), "the system knows one"
+    assert surroundings.held({"HOME": str(tmp_path)})["HOME"] == str(tmp_path)
+    assert surroundings.held({"HOME": "/proc/nowhere"})["HOME"] == tempfile.gettempdir()
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
     assert surroundings.held({})["HOME"] == tempfile.gettempdir()
-    assert surroundings.held({"HOME": "/home/a"})["HOME"] == "/home/a"
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")

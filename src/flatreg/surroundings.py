@@ -54,8 +54,9 @@ BEGUN, NAMES = "FLATREG_BEGAN_AGAIN", "FLATREG_LEFT_OUT"
 def held(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables with which a command computes the same numbers on every user's account.
 
-    Text is UTF-8 in every language. An account without a home, as in a container, gets the folder
-    of temporary files: Jupyter does not start without one.
+    Text is UTF-8 in every language. An account without a home that it may write to, as in a
+    container, gets the folder of temporary files: Jupyter does not start without one, and notebooks
+    show what Matplotlib says of it.
 
     JAX uses OpenBLAS for decompositions. OpenBLAS has kernels for each kind of processor, which
     round differently. Wherever they can run, the AVX2 kernels are selected, so that a run rounds
@@ -162,10 +163,9 @@ def _said(names: list[str]) -> str:
 
 
 def _has_home(environment: Mapping[str, str]) -> bool:
-    if "HOME" in environment:
-        return True
+    """Whether an account has a home in which settings and caches can be kept."""
     try:
-        return bool(pwd.getpwuid(os.getuid()).pw_dir)
+        return os.access(environment.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir, os.W_OK)
     except KeyError:
         return False
 
