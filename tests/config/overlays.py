@@ -322,17 +322,16 @@ def _short(settings: Settings) -> Settings:
     return settings if settings.epochs <= 50 else replace(settings, epochs=50)
 
 
+def _at_most(settings: Any, limits: dict[str, int]) -> Any:
+    """Settings with some numbers cut to what takes little time."""
+    return replace(settings, **{k: min(getattr(settings, k), most) for k, most in limits.items()})
+
+
 def measured(study: Config, solution: Solution) -> None:
     """Curvature, sharpness, surfaces and estimates of a model."""
-    settings = config.measure_settings(study)
-    settings = replace(
-        settings,
-        examples=min(settings.examples, 64),
-        max_probes=min(settings.max_probes, 4),
-        block_probes=min(settings.block_probes, 4),
-        lanczos_steps=min(settings.lanczos_steps, 3),
-        lanczos_repeats=min(settings.lanczos_repeats, 2),
-    )
+    limits = {"examples": 64, "max_probes": 4, "block_probes": 4}
+    limits |= {"lanczos_steps": 3, "lanczos_repeats": 2}
+    settings = _at_most(config.measure_settings(study), limits)
     x, y = measured_examples(solution.data, settings)["train"]
     key = probe_key(settings.subset_seed, "train", solution.run.seed)
     lanes = [Lane(solution.params, x, y, key)]
@@ -347,13 +346,8 @@ def measured(study: Config, solution: Solution) -> None:
 
 
 def _surfaces(study: Config, solution: Solution) -> None:
-    settings = config.surface_settings(study)
-    settings = replace(
-        settings,
-        examples=min(settings.examples, 64),
-        points_1d=min(settings.points_1d, 3),
-        points_2d=min(settings.points_2d, 3),
-    )
+    limits = {"examples": 64, "points_1d": 3, "points_2d": 3}
+    settings = _at_most(config.surface_settings(study), limits)
     both = {"plain": solution.params, "penalized": solution.params}
     surface.surfaces(solution.data, solution.model, both, settings, 0)
 
