@@ -44,6 +44,7 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "patience": 3,
         "outputs": 1,
         "test_examples": 20,
+        "points_2d": 23,
         "varies": ["order"],
         "sharpness_radii": [0.2],
         "adaptive_radii": [0.2],
