@@ -10,8 +10,8 @@ report=$results/report.html
 snakemake "$@"
 
 # The report shows results and captions. It is slow to make, so only if one of
-# them is newer.
-if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f ! -name "*.lock" -newer "$report" | head -n 1)" ]; then
+# them is newer. Names with a dot are of locks and plans.
+if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f ! -name ".*" -newer "$report" | head -n 1)" ]; then
     mkdir -p "$results/logs"
     snakemake "$@" --report "$report" >"$results/logs/report.log" 2>&1 || {
         tail -n 20 "$results/logs/report.log" >&2

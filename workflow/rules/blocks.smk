@@ -1,14 +1,14 @@
 # Purpose: divide the runs into blocks. A job takes a block, whose runs share a process, the data and
 #     compiled programs. A run that is in no block, such as one whose file is asked for by name, has
 #     a job of its own.
-# Inputs: which files of the runs exist and are intact; blocks.json, in a cluster's job
+# Inputs: which files of the runs exist and are intact; .blocks.json, in a cluster's job
 # Outputs: none
 
 import logging
 from base64 import urlsafe_b64decode
 from collections import Counter
 
-PLAN = f"{RESULTS}/blocks.json"
+PLAN = f"{RESULTS}/.blocks.json"
 # The files that training, and measuring, writes for a run.
 FILES_OF = {
     "train": ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"],

@@ -5,7 +5,7 @@
 #     themselves. Make damaged files again. Delete outputs kept for a re-run once the study is
 #     complete.
 # Inputs: the merged config files, as Snakemake holds them; all results that have checksums
-# Outputs: config.json, blocks.json
+# Outputs: config.json, .blocks.json
 #
 # All rules take config.json as ancient(): their params hold the fields that they depend on. No rule
 # makes config.json, because Snakemake re-runs nothing below a job whose output is only used as
