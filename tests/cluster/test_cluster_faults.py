@@ -103,10 +103,16 @@ def begin_long(project: Project, *options: str) -> subprocess.Popen[str]:
 
 
 def give_a_minute(project: Project, process: subprocess.Popen[str]) -> tuple[str, dict[Path, int]]:
-    """Reduce a training job's time limit to a minute; return its id and the epochs done so far."""
+    """Leave a training job a minute, give or take half; return its id and the epochs done so far.
+
+    A limit is in whole minutes, and counts from the begin of the job.
+    """
     job = wait_for_training(project, process)
     before = epochs_done(project)
-    project.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    said = project.cluster.run("scontrol", "show", "job", job)
+    hours, minutes, seconds = map(int, re.search(r" RunTime=(\d+):(\d+):(\d+)", said).groups())
+    limit = 60 * hours + minutes + (seconds + 30) // 60 + 1
+    project.cluster.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
     return job, before
 
 
@@ -170,7 +176,7 @@ def test_jobs_run_out_of_time(
 ) -> None:
     """A job that is signalled 90 s ahead, as the profile asks, stops itself; another is killed.
 
-    With only one minute left, the first job is signalled at once.
+    With so little time left, the first job is signalled at once.
     """
     told, untold = project, copy()
     # --default-resources takes all words up to the next option, so it replaces the profile's.
