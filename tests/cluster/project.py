@@ -20,17 +20,8 @@ DEMO = "profiles/demo/study.yaml"
 
 # Results that are not computed from the tables of the runs.
 INPUTS_OF_TABLES = (
-    *(
-        "config.json",
-        ".lock",
-        ".jobs.lock",
-        ".blocks.json",
-        "data",
-        "selection",
-        "compiled",
-        "runs",
-    ),
-    *("tables", "logs", "benchmarks"),
+    *("config.json", ".lock", ".jobs.lock", ".blocks.json"),
+    *("data", "selection", "compiled", "runs", "tables", "logs", "benchmarks"),
 )
 # Seconds between queries of a job's state; the default of 40 s spares a shared cluster.
 OFTEN = "2"
