@@ -159,12 +159,12 @@ OVERLAYS = {
         " add what is missing"
     ),
     "protocols: {literal: {datasets: {cifar100: {penalty: {estimator: exact}}}}}": (
-        "config: protocols.literal.datasets.cifar100.penalty.estimator: exact needs one dense layer,"
-        " as of a logistic regression, which mlp lacks; write `auto`"
+        "config: protocols.literal.datasets.cifar100.penalty.estimator: exact needs one dense"
+        " layer, as of a logistic regression, which mlp lacks; write `auto`"
     ),
     "protocols: {literal: {datasets: {breast_cancer: {validation_fraction: 0.999}}}}": (
-        "config: protocols.literal.datasets.breast_cancer.validation_fraction: 0.999 of 455 examples"
-        " leaves 0 for training, fewer than the 2 classes; choose a smaller one"
+        "config: protocols.literal.datasets.breast_cancer.validation_fraction: 0.999 of 455"
+        " examples leaves 0 for training, fewer than the 2 classes; choose a smaller one"
     ),
     "protocols: {as_reported: {datasets: {cifar100: {test_examples: 1000000}}}}": (
         "config: protocols.as_reported.datasets.cifar100.test_examples: cifar100 has 10000 test"
