@@ -41,7 +41,7 @@ def test_the_deciding_protocols_vary_their_splits_and_search_each_lambda():
 def test_the_curves_of_dose_and_response_have_enough_strengths_and_seeds():
     every_step = config.read([ROOT / "config.yaml"], SCHEMA_PATH)["protocols"]["every_step"]
     for dataset, training in every_step["datasets"].items():
-        assert sum(float(lam) > 0 for lam in training["lambdas"]) >= 9, dataset
+        assert sum(float(lam) > 0 for lam in training["lambdas"]) >= 8, dataset
         assert len(training["seeds"]) >= (30 if dataset == "breast_cancer" else 10)
 
 
