@@ -88,7 +88,7 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study, Path(BENCH))
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -131,6 +131,7 @@ EVIDENCE_ROWS = {
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
