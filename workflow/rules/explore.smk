@@ -1,6 +1,6 @@
 # Purpose: show all evidence on one page that needs no server, and explore each data set in a
 #     notebook executed from one template.
-# Inputs: config.json, tables/{metrics,epochs,times,estimates,flatness}.csv,
+# Inputs: config.json, tables/{metrics,epochs,estimates,flatness}.csv,
 #     tables/{claims,claim_runs}.csv if the study has a ledger, surfaces/{dataset}.npz, data and
 #     manifests, parameters of runs
 # Outputs: explore.html, notebooks/{dataset}.ipynb and .html
@@ -21,7 +21,6 @@ rule write_explore_page:
         config=ancient(written_config),
         metrics=TABLE.format(name="metrics"),
         epochs=TABLE.format(name="epochs"),
-        times=TABLE.format(name="times"),
         estimates=TABLE.format(name="estimates"),
         flatness=TABLE.format(name="flatness"),
         claims=TABLE.format(name="claims") if LEDGER else [],
@@ -56,8 +55,8 @@ rule write_explore_page:
         ),
     shell:
         "python -m flatreg.explore.page --config {input.config:q} --metrics {input.metrics:q}"
-        " --epochs {input.epochs:q} --times {input.times:q} --estimates {input.estimates:q}"
-        " --flatness {input.flatness:q} {params.ledger:q} --surfaces {input.surfaces:q}"
+        " --epochs {input.epochs:q} --estimates {input.estimates:q} --flatness {input.flatness:q}"
+        " {params.ledger:q} --surfaces {input.surfaces:q}"
         " --out {output.page:q} &> {log:q}"
 
 

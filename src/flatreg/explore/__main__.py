@@ -46,10 +46,7 @@ def files_of(folder: Path) -> Files:
         config=folder / "config.json",
         surfaces=sorted((folder / "surfaces").glob("*.npz")),
         **{name: path if path.exists() else None for name, path in ledger.items()},
-        **{
-            name: tables / f"{name}.csv"
-            for name in ("metrics", "epochs", "times", "estimates", "flatness")
-        },
+        **{name: tables / f"{name}.csv" for name in ("metrics", "epochs", "estimates", "flatness")},
     )
 
 

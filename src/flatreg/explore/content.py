@@ -50,7 +50,6 @@ RUN_METRICS = {
     "tr_h": "tr(H), training examples",
     "lambda_max": "largest eigenvalue of H, training examples",
     "parameter_norm": "norm of the parameters",
-    "seconds_per_step": "seconds a training step",
     "estimate_ratio": "estimates of tr(H²) over the closed form",
 }
 CURVES = {

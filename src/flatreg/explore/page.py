@@ -30,7 +30,6 @@ class Files(NamedTuple):
     config: Path
     metrics: Path
     epochs: Path
-    times: Path
     estimates: Path
     flatness: Path
     claims: Path | None
@@ -46,7 +45,6 @@ def page(files: Files) -> str:
     """
     runs = derived.of_runs(
         tables.read(files.metrics, tables.METRICS_TABLE),
-        tables.read(files.times, tables.TIMES_TABLE),
         tables.read(files.estimates, ESTIMATES_TABLE),
     )
     evidence = content.gather(
@@ -77,7 +75,7 @@ def read_ledger(
 
 def _parse() -> argparse.Namespace:
     parser = command.Parser(__spec__, __doc__)
-    for name in ("config", "metrics", "epochs", "times", "estimates", "flatness"):
+    for name in ("config", "metrics", "epochs", "estimates", "flatness"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--claims", type=Path, help="claims.csv, if the study has a ledger")
     parser.add_argument("--claim-runs", type=Path, help="claim_runs.csv, together with --claims")
