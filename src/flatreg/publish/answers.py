@@ -26,6 +26,8 @@ EQUAL_LOSS = "equal_loss"
 BENCH = "bench"
 # What the comparison at equal training loss can show; see `outcome`.
 OUTCOMES = ("most", "some", "none shown", "sharper", "not flatter", "not measured")
+# The ends of intervals that decide between them: of both ratios of tr(H^2) to plain training's.
+ENDS = ("last_tr_h2_ratio_high", "tr_h2_ratio_low", "tr_h2_ratio_high")
 NO_QUESTIONS = "name a file; for a study without a short answer write `questions: null` in a config"
 
 
@@ -306,10 +308,10 @@ def _at_equal_loss(part: Part, evidence: Evidence) -> Finding:
     row = _equal_loss_row(place, evidence.equal_loss)
     words = _words(part, outcome(row), f"equal_loss {' '.join(place.values())}")
     shown = {
-        "at equal loss": ("equal_ratio", "equal_low", "equal_high"),
-        "at the end": ("last_ratio", "last_low", "last_high"),
+        "at equal loss": "tr_h2_ratio",
+        "at the end": "last_tr_h2_ratio",
     }
-    numbers = ", ".join(f"{_times(row, names)} {when}" for when, names in shown.items())
+    numbers = ", ".join(f"{_times(row, name)} {when}" for when, name in shown.items())
     runs = evidence.metrics
     same = (runs[list(place)] == pd.Series(place)).all(axis=1)
     strength = strength_in_words(runs.loc[same, "strength"])
@@ -325,8 +327,8 @@ def _equal_loss_row(place: dict[str, str], table: pd.DataFrame | None) -> pd.Ser
     return rows.iloc[0]
 
 
-def _times(row: pd.Series, names: tuple[str, str, str]) -> str:
-    value, low, high = (row[name] for name in names)
+def _times(row: pd.Series, name: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if not np.isfinite(value):
         return "not measured"
     interval = f" [{ratio(low)}, {ratio(high)}]" if np.isfinite(low) else ""
@@ -336,17 +338,17 @@ def _times(row: pd.Series, names: tuple[str, str, str]) -> str:
 def outcome(row: pd.Series) -> str:
     """How much of a flattening is lower fit, one of `OUTCOMES`.
 
-    Both ratios are of tr(H^2) to that at lambda 0: at the end of training, and where both trainings
-    have the same training loss. Fit accounts for the share 1 - log(equal) / log(end).
+    Args:
+        row: of EQUAL_LOSS_TABLE, whose ratios are of tr(H^2) to that at lambda 0: after the last
+            epoch, and where both trainings have the same training loss.
     """
-    names = ("last_ratio", "last_high", "equal_ratio", "equal_low", "equal_high")
-    last, last_high, equal, low, high = (row[name] for name in names)
-    if not np.all(np.isfinite([last, last_high, equal, low, high])):
+    last, low, high = (row[name] for name in ENDS)
+    if not np.all(np.isfinite([last, low, high])):
         return "not measured"
-    if last_high >= 1:
+    if last >= 1:
         return "not flatter"
     if low > 1:
         return "sharper"
     if high >= 1:
         return "none shown"
-    return "most" if np.log(equal) > np.log(last) / 2 else "some"
+    return "most" if row["remaining"] < 0.5 else "some"
