@@ -19,6 +19,7 @@ from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError
 from flatreg.tables.evidence import VERDICTS
 from flatreg.tables.registry import read_named
+from flatreg.tables.results import CELL
 
 # The table of the comparison at equal training loss; a study need not have it.
 EQUAL_LOSS = "equal_loss"
@@ -47,6 +48,12 @@ class Part(NamedTuple):
     claim: str | None = None
     protocol: str | None = None
     equal_loss: dict[str, str] | None = None
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Protocol, data set and lambda of a comparison at equal loss."""
+        protocol, dataset, lam = ((self.equal_loss or {})[name] for name in CELL)
+        return protocol, dataset, lam
 
 
 class Question(NamedTuple):
@@ -122,10 +129,44 @@ def _check(part: Part, where: str) -> None:
     """Check that a part has one source of numbers, and answers to what this can come to."""
     if (part.claim is None) == (part.equal_loss is None):
         raise UserError(f"{where}: give a part either a claim or equal_loss")
+    if part.equal_loss is not None and set(part.equal_loss) != set(CELL):
+        raise UserError(f"{where}: equal_loss needs {', '.join(CELL)}, and no more")
     known = VERDICTS if part.claim is not None else OUTCOMES
     for name in part.answers:
         if name not in known:
             raise UserError(f"{where}: {name!r} is none of {', '.join(known)}")
+
+
+def check(
+    path: Path,
+    questions: list[Question],
+    tried: dict[str, list[str]],
+    cells: list[tuple[str, str, str]],
+) -> None:
+    """Check questions against a study, before it has any evidence.
+
+    Args:
+        path: of the questions.
+        questions: of `read_questions`.
+        tried: the protocols of each claim of the ledger.
+        cells: protocol, data set and lambda of each cell of the study.
+
+    Raises:
+        UserError: a question is about a claim or a cell that the study lacks.
+    """
+    for part in (part for question in questions for part in question.parts):
+        if part.equal_loss is not None:
+            known = part.cell in cells
+            lacks = f"the study has no cell {' '.join(part.cell)}"
+        else:
+            known = part.protocol in [None, *tried.get(str(part.claim), [])]
+            known = known and part.claim in tried
+            under = "" if part.protocol is None else f" under {part.protocol}"
+            lacks = f"the ledger has no claim {part.claim}{under}"
+        if not known:
+            raise UserError(
+                f"{path}: {lacks}; correct it, or write `questions: null` in a config file"
+            )
 
 
 # ── Evidence ─────────────────────────────────────────────────────────────────
@@ -304,27 +345,25 @@ def _told(lam: str | None, strength: str | None, protocol: str, n: int, diverged
 
 
 def _at_equal_loss(part: Part, evidence: Evidence) -> Finding:
-    place = part.equal_loss or {}
-    row = _equal_loss_row(place, evidence.equal_loss)
-    words = _words(part, outcome(row), f"equal_loss {' '.join(place.values())}")
-    shown = {
-        "at equal loss": "tr_h2_ratio",
-        "at the end": "last_tr_h2_ratio",
-    }
-    numbers = ", ".join(f"{_times(row, name)} {when}" for when, name in shown.items())
-    runs = evidence.metrics
-    same = (runs[list(place)] == pd.Series(place)).all(axis=1)
-    strength = strength_in_words(runs.loc[same, "strength"])
+    rows = evidence.equal_loss
+    rows = None if rows is None else of_cell(rows, part.cell)
+    if rows is None or rows.empty:
+        named = " ".join(part.cell)
+        raise UserError(f"questions: equal_loss.csv has no row {named}; name one of its cells")
+    row = rows.iloc[0]
+    words = _words(part, outcome(row), f"equal_loss {' '.join(part.cell)}")
+    numbers = (
+        f"{_times(row, 'tr_h2_ratio')} at equal loss, {_times(row, 'last_tr_h2_ratio')} at the end"
+    )
+    runs = of_cell(evidence.metrics, part.cell)
+    strength = strength_in_words(runs["strength"])
     where = _told(row["lambda"], strength, row["protocol"], row["n"], 0)
     return Finding(words, f"{part.measured}: {numbers}", where)
 
 
-def _equal_loss_row(place: dict[str, str], table: pd.DataFrame | None) -> pd.Series:
-    rows = table if table is None else table[(table[list(place)] == pd.Series(place)).all(axis=1)]
-    if rows is None or rows.empty:
-        named = " ".join(place.values())
-        raise UserError(f"questions: equal_loss.csv has no row {named}; name one of its cells")
-    return rows.iloc[0]
+def of_cell(rows: pd.DataFrame, cell: tuple[str, str, str]) -> pd.DataFrame:
+    """The rows of a table that are of one cell."""
+    return rows[(rows[CELL] == cell).all(axis=1)]
 
 
 def _times(row: pd.Series, name: str) -> str:
