@@ -56,15 +56,40 @@ FIGURES = {
         "training.",
     ),
     "flatness_and_accuracy": Row(
-        function="evidence.draw_flatness_and_accuracy",
+        function="dose.draw_flatness_and_accuracy",
         inputs=("metrics",),
         protocols="surface",
         settings=("surface.protocol",),
         category="Evidence",
         label="accuracy against flatness",
-        caption="Test accuracy against tr(H^2) on training examples, every run a dot. If flatter "
-        "models were more accurate, the dots would fall from left to right, and so would the dots "
-        "of each lambda.",
+        caption="Test accuracy against tr(H^2) on training examples, both after the last epoch; "
+        "every run is a dot, and darker is stronger: the ratio of the penalty's gradient to the "
+        "loss's. Crosses are plain training. If flatter models were more accurate, the dots would "
+        "fall from left to right.",
+    ),
+    "dose_response": Row(
+        function="dose.draw_dose_response",
+        inputs=("metrics",),
+        protocols="all",
+        settings=("surface.protocol", "protocols"),
+        category="Evidence",
+        label="effect against strength",
+        caption="Test accuracy, and tr(H^2) over that of plain training with the same seed, "
+        "against the penalty's strength: the ratio of its gradient to the loss's, with lambda on "
+        "top. Every run is a dot, lines join medians, grey is plain training, a dagger marks "
+        "lambdas with runs that diverged.",
+    ),
+    "intermittence": Row(
+        function="dose.draw_intermittence",
+        inputs=("metrics",),
+        protocols="all",
+        settings=("surface.protocol", "protocols"),
+        category="Evidence",
+        label="every step or every tenth",
+        caption="The penalty in every step and in every tenth at the same mean weight, with and "
+        "without a clip, all with the rates of plain training: test accuracy and tr(H^2) over that "
+        "of plain training after the last epoch. Every run is a dot, strokes are means, a dagger "
+        "counts runs that diverged.",
     ),
     "correlations": Row(
         function="evidence.draw_correlations",
