@@ -141,7 +141,9 @@ def ratio_margin_test(
     )
 
 
-def correlation_margin_test(values: np.ndarray, margin: float, alpha: float) -> MarginTest:
+def correlation_margin_test(
+    values: np.ndarray, margin: float, alpha: float, *, overlap: float = 0.0
+) -> MarginTest:
     """Test the mean of correlations [n], n from 0, against a margin around 0.
 
     Args:
@@ -149,6 +151,7 @@ def correlation_margin_test(values: np.ndarray, margin: float, alpha: float) -> 
             beyond 1, which pseudo-values can have, counts as 1.
         margin: between 0 and 1.
         alpha: the interval covers 1 - alpha.
+        overlap: as in `margin_test`.
 
     Raises:
         ValueError: the margin is not between 0 and 1.
@@ -162,7 +165,7 @@ def correlation_margin_test(values: np.ndarray, margin: float, alpha: float) -> 
     if agree(values, 1.0):
         return _by_signs(summary._replace(sd=0.0), margin)
     mean = float(np.clip(summary.estimate, -_NEAR_ONE, _NEAR_ONE))
-    error = standard_error(summary.sd, len(values)) / (1 - mean**2)
+    error = standard_error(summary.sd, len(values), overlap) / (1 - mean**2)
     test = _tested(
         summary._replace(estimate=float(np.arctanh(mean))), float(np.arctanh(margin)), alpha, error
     )
