@@ -15,6 +15,7 @@ from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
 from flatreg.config.sizes import check_sizes
 from flatreg.config.study import (
     BASELINE,
+    LARGEST_NUMBER,
     TEXT_SOURCES,
     Config,
     Run,
@@ -28,8 +29,6 @@ from flatreg.errors import UserError, nearest
 
 # Tables of the paper, table_NAME, that are not of a data set.
 OTHER_TABLES = ("variance", "forensics")
-# The largest number in single precision, in which everything is trained.
-LARGEST_NUMBER = 3.4028234e38
 
 
 def check_keys(value: Any, where: str = "config") -> None:
