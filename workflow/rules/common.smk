@@ -97,7 +97,8 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            claims = ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            schema = read_json(Path(LEDGER_SCHEMA))
+            claims = ledger.read(path, schema, study, Path(BENCH))
             check_questions(study, claims)
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
@@ -144,6 +145,7 @@ EVIDENCE_ROWS = {
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
