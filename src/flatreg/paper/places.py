@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ class Place(NamedTuple):
     written: str
 
 
+# Where an interval can lie beside a number; unknown: there is no interval.
+DIRECTIONS = [ABOVE, BELOW, AROUND, UNKNOWN] = ["above", "below", "around", "unknown"]
 # Every kind of place by the first word of its pattern.
 KINDS: dict[str, Place] = {}
 
@@ -76,6 +79,34 @@ def look_up(name: str, cited: Sources) -> Fact:
     if kind not in KINDS:
         raise UserError(f"{kind!r} is not a kind of place")
     return KINDS[kind].look_up(cited, *parts)
+
+
+def words(name: str) -> list[str]:
+    """The words that a place can hold, for text that depends on it.
+
+    Raises:
+        UserError: the place does not hold one of a few words.
+    """
+    kind, *parts = name.split("/")
+    if kind == "direction":
+        return DIRECTIONS
+    if kind == "claim" and parts[-1] == "verdict":
+        return VERDICTS
+    raise UserError(f"{name}: text can depend on the verdict of a claim or on a direction")
+
+
+@place("direction/NEUTRAL/LOW/HIGH/PLACE")
+def of_direction(cited: Sources, neutral: str, low: str, high: str, *path: str) -> Fact:
+    """Where the interval from column LOW to HIGH of a place lies: above NEUTRAL, below, around."""
+    ends = [look_up("/".join([*path, column]), cited) for column in (low, high)]
+    bottom, top = (float(end.value) for end in ends)
+    if math.isnan(bottom) or math.isnan(top):
+        word = UNKNOWN
+    else:
+        word = ABOVE if bottom > float(neutral) else BELOW if top < float(neutral) else AROUND
+    return ends[0]._replace(
+        value=word, statistic=f"where the interval lies beside {neutral}: {ends[0].statistic}"
+    )
 
 
 @place("config/KEY/...")
