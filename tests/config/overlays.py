@@ -157,7 +157,8 @@ SECTIONS: tuple[Callable[[random.Random], Config], ...] = (
     lambda rng: {"convergence": drawn_value(rng, TRAINING["convergence"])},
 )
 SINGLE = (
-    *("batch", "epochs", "validation_fraction", "validation_seed", "test_examples", "inputs"),
+    *("batch", "epochs", "validation_fraction", "validation_seed", "train_examples"),
+    *("test_examples", "inputs"),
     *("varies", "selection", "clip_norm", "precision", "seeds"),
 )
 

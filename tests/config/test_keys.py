@@ -43,6 +43,7 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "clip_norm": 2.5,
         "patience": 3,
         "outputs": 1,
+        "train_examples": 200,
         "test_examples": 20,
         "points_2d": 23,
         "varies": ["order"],

@@ -32,6 +32,8 @@ class Penalty:
         distribution: of a probe's entries, "rademacher" or "normal".
         interval: number of mini-batches per penalized one (k).
         scaling: "per_application" (lambda / B on each k-th step) or "interval_fold" (k times that).
+        warmup: share of all steps over which the weight rises linearly from 0.
+        decoupled: whether its gradient stays outside the optimizer, as weight decay does in AdamW.
     """
 
     estimator: str
@@ -39,6 +41,8 @@ class Penalty:
     distribution: str
     interval: int
     scaling: str
+    warmup: float
+    decoupled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,7 @@ class CellSettings:
         dataset: its name in the protocol.
         source: where the data come from.
         reading: of a text, "whole" or "stripped"; None for data that are not text.
+        train_examples: number of training examples to use, validation included; None for all.
         test_examples: number of test examples to use; None for all.
         inputs: scaling of the inputs, "raw", "unit" or "standardized".
         model: `name` and attributes of the network.
@@ -121,6 +126,7 @@ class CellSettings:
     dataset: str
     source: str
     reading: str | None
+    train_examples: int | None
     test_examples: int | None
     inputs: str
     model: Model
