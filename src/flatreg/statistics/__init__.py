@@ -6,9 +6,10 @@ it differs from what its name promises. Functions that draw random numbers take 
     samples         mean, spread and interval of one sample
     two_samples     Student's, Welch's and paired t-tests, Hedges' g
     one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
+    margin          a mean, ratio or correlation against a margin, overlapping splits included
     equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
-    multiplicity    Holm's adjustment
+    multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
     spread          comparison of two standard deviations
     trend           tests of Page and of Jonckheere and Terpstra
@@ -28,7 +29,13 @@ from flatreg.statistics.equivalence import (
     equivalence_paired,
     equivalence_welch,
 )
-from flatreg.statistics.multiplicity import holm
+from flatreg.statistics.margin import (
+    MarginTest,
+    correlation_margin_test,
+    margin_test,
+    ratio_margin_test,
+)
+from flatreg.statistics.multiplicity import holm, shaffer
 from flatreg.statistics.one_sample import (
     MeanComparison,
     compare_mean,
@@ -37,21 +44,43 @@ from flatreg.statistics.one_sample import (
     hedges_g_paired,
 )
 from flatreg.statistics.power import (
+    Design,
+    detectable,
     detectable_effect,
     detectable_mean,
     equivalence_power,
+    power_above,
+    power_not_above,
+    power_within,
     propose_runs,
+    seeds_needed,
 )
 from flatreg.statistics.samples import Summary, agree, summarize
-from flatreg.statistics.spread import SpreadComparison, compare_spread, standard_deviation
-from flatreg.statistics.trend import Trend, jonckheere_terpstra, page_trend, rank_correlations
+from flatreg.statistics.spread import (
+    SpreadComparison,
+    compare_spread,
+    spread_margin_test,
+    spread_power,
+    standard_deviation,
+)
+from flatreg.statistics.trend import (
+    PageTest,
+    Trend,
+    jonckheere_terpstra,
+    page_test,
+    page_trend,
+    rank_correlations,
+)
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [
     "Comparison",
+    "Design",
     "Equivalence",
     "Interval",
+    "MarginTest",
     "MeanComparison",
+    "PageTest",
     "SpreadComparison",
     "Summary",
     "Trend",
@@ -63,6 +92,8 @@ __all__ = [
     "compare_paired",
     "compare_ratio",
     "compare_spread",
+    "correlation_margin_test",
+    "detectable",
     "detectable_effect",
     "detectable_mean",
     "equivalence_of_mean",
@@ -75,11 +106,21 @@ __all__ = [
     "holm",
     "interquartile_mean",
     "jonckheere_terpstra",
+    "margin_test",
+    "page_test",
     "page_trend",
+    "power_above",
+    "power_not_above",
+    "power_within",
     "probability_of_improvement",
     "propose_runs",
     "rank_correlations",
+    "ratio_margin_test",
     "sampling_sd",
+    "seeds_needed",
+    "shaffer",
+    "spread_margin_test",
+    "spread_power",
     "standard_deviation",
     "summarize",
 ]
