@@ -27,7 +27,6 @@ from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE
 def judge_ledger(
     study: Config,
     metrics: pd.DataFrame,
-    times: pd.DataFrame,
     estimates: pd.DataFrame,
     ledger_paths: list[Path],
     schema_paths: list[Path],
@@ -37,7 +36,6 @@ def judge_ledger(
     Args:
         study: completed config.
         metrics: the table metrics.csv.
-        times: the table times.csv.
         estimates: the table estimates.csv.
         ledger_paths: the ledger (YAML), one file.
         schema_paths: its JSON schema, one file.
@@ -47,7 +45,7 @@ def judge_ledger(
     """
     (path,), (schema,) = ledger_paths, schema_paths
     claims = ledger.read(path, read_json(schema), study)
-    runs = derived.of_runs(metrics, times, estimates)
+    runs = derived.of_runs(metrics, estimates)
     return judge(claims, runs, study), behind(claims, runs)
 
 

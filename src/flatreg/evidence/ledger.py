@@ -11,7 +11,7 @@ from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
 
 # Quantities of a run that are not columns of metrics.csv.
-DERIVED = ("seconds_per_step", "accuracy_gap", "loss_gap", "estimate_ratio")
+DERIVED = ("accuracy_gap", "loss_gap", "estimate_ratio")
 # Tests whose claim may name several lambdas.
 _SEVERAL = ("trend", "paired")
 # Snakemake takes `null` on its command line for text.

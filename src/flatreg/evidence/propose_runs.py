@@ -27,14 +27,13 @@ from flatreg.tables.evidence import ESTIMATES_TABLE
 def main() -> None:
     """Print one row per claim: seeds and spread of the pilot, and the proposed number of seeds."""
     parser = command.Parser(__spec__, __doc__)
-    parser.add_inputs("config", "ledger", "schema", "metrics", "times")
+    parser.add_inputs("config", "ledger", "schema", "metrics")
     parser.add_argument("--pilot", type=int, required=True, help="seeds below this are the pilot")
     arguments = parser.parse_args()
     study = read_json(arguments.config)
     claims = ledger.read(arguments.ledger, read_json(arguments.schema), study)
     runs = derived.of_runs(
         tables.read(arguments.metrics, tables.METRICS_TABLE),
-        tables.read(arguments.times, tables.TIMES_TABLE),
         pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)),
     )
     levels = Levels(study["analysis"]["alpha"], study["analysis"]["power"])

@@ -1,4 +1,4 @@
-"""Quantities derived from the tables: gaps and times of runs, sizes of test sets, cost ratios."""
+"""Quantities derived from the tables: gaps of runs, sizes of test sets."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from pathlib import Path
 import pandas as pd
 
 from flatreg import tables
-from flatreg.config import BASELINE, Config
+from flatreg.config import Config
 from flatreg.disk.files import AGAIN, read_json
 from flatreg.errors import UserError
 
 
-def of_runs(metrics: pd.DataFrame, times: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
+def of_runs(metrics: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
     """All quantities of all runs, one row per run.
 
     Args:
         metrics: the table metrics.csv.
-        times: the table times.csv.
         estimates: the table estimates.csv.
 
     Returns:
-        `of_metrics` with the columns `seconds_per_step` (s) and `estimate_ratio` added.
+        `of_metrics` with the column `estimate_ratio` added.
     """
-    steps = times["steps"].where(times["steps"] > 0).astype(float)
-    seconds = times[tables.RUN].assign(seconds_per_step=times["train_seconds"] / steps)
-    runs = metrics.merge(seconds, on=tables.RUN, how="left")
-    return of_metrics(runs.merge(estimates[["key", "estimate_ratio"]], on="key", how="left"))
+    return of_metrics(metrics.merge(estimates[["key", "estimate_ratio"]], on="key", how="left"))
 
 
 def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -80,22 +76,3 @@ def of_test_set(study: Config, protocol: str, dataset: str, examples: dict[str, 
     settings = study["protocols"][protocol]["datasets"][dataset]
     own = settings.get("test_examples")
     return examples.get(settings["source"]) if own is None else own
-
-
-def cost_ratios(times: pd.DataFrame) -> pd.DataFrame:
-    """Median seconds per step of each cell with lambda above 0, over that at lambda 0.
-
-    Returns:
-        Columns protocol, dataset, lambda, ratio; cells without steps, or whose baseline has none,
-        are left out.
-    """
-    finished = times[times["steps"] > 0]
-    per_step = (finished["train_seconds"] / finished["steps"].astype(float)).rename("ratio")
-    cells = pd.concat([finished[tables.CELL], per_step], axis=1)
-    cells = cells.groupby(tables.CELL, sort=False, as_index=False).median()
-    plain = cells[cells["lambda"] == BASELINE].set_index(["protocol", "dataset"])["ratio"]
-    cells = cells[cells["lambda"] != BASELINE].join(
-        plain.rename("plain"), on=["protocol", "dataset"]
-    )
-    cells["ratio"] /= cells.pop("plain")
-    return cells.dropna().reset_index(drop=True)

@@ -128,7 +128,7 @@ ROWS = {
     "claims": Row(
         rule="judge_claims",
         function="judge.judge_ledger",
-        inputs=("metrics", "times", "estimates", "ledger", "schema"),
+        inputs=("metrics", "estimates", "ledger", "schema"),
         tables={
             "claims": Table(
                 evidence.CLAIMS_TABLE,
