@@ -19,7 +19,7 @@ from flatreg.paper.provenance import Item
 
 # Commands whose digits are not printed.
 _UNPRINTED = re.compile(
-    r"\\(?:val|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
+    r"\\(?:val|est|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
     r"|\\pick\{[^}]*\}\{[^}]*\}"
     r"|\\(?:label|ref|eqref|cite\w*|input|when|resulttable)\*?\{[^}]*\}"
     r"|\\(?:begin\{tabular\}|includegraphics)(?:\[[^\]]*\])?\{.*\}"

@@ -1,9 +1,10 @@
 r"""The numbers in the paper's text.
 
 The text cites a number by its place: `\val{PLACE}` or `\val[FORMAT]{PLACE}`, where FORMAT is a
-format of Python's `format`, or `percent`. This command looks up each place and writes its number as
-a macro. A place that does not exist is an error that names file and line. `--help` lists all
-kinds of places.
+format of Python's `format`, `percent`, or `points` (percentage points, with a sign).
+`\est[FORMAT]{PLACE}` prints the columns estimate, low and high of a place. This command looks up
+each place and writes its number as a macro. A place that does not exist is an error that names file
+and line. `--help` lists all kinds of places.
 
 Text inside `\when{NAME}{...}` is printed only if the study has the part NAME: a data set, a
 protocol, a claim or a table of the evidence. Text inside `\pick{PLACE}{WORD, WORD}{...}` is printed
@@ -31,13 +32,15 @@ from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
-# What matters of a text: `\when{NAME}{`, `\pick{PLACE}{WORDS}{`, `\val[FORMAT]{PLACE}`, and braces
-# that are not escaped.
+# What matters of a text: `\when{NAME}{`, `\pick{PLACE}{WORDS}{`, `\val[FORMAT]{PLACE}`,
+# `\est[FORMAT]{PLACE}`, and braces that are not escaped.
 _TOKEN = re.compile(
     r"\\when\{(?P<part>[^}]*)\}\{"
     r"|\\pick\{(?P<picked>[^}]*)\}\{(?P<words>[^}]*)\}\{"
-    r"|\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
+    r"|\\(?P<command>val|est)(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
 )
+# What a command prints of its place.
+COLUMNS = {"val": [""], "est": ["/estimate", "/low", "/high"]}
 _DIRECTIONS = {1: "raised", -1: "lowered"}
 
 
@@ -116,7 +119,8 @@ def citations(text: str) -> Iterator[Reference | Pick]:
         for token in _TOKEN.finditer(latex.without_comment(line)):
             outer = tuple(name for name, _ in guards)
             if token["place"] is not None:
-                yield Reference(row, token["place"], token["format"] or "", outer)
+                for column in COLUMNS[token["command"]]:
+                    yield Reference(row, token["place"] + column, token["format"] or "", outer)
             elif token["part"] is not None:
                 depth += 1
                 guards.append((token["part"], depth))
@@ -241,6 +245,8 @@ def _write(value: Any, pattern: str) -> str:
         return latex.MISSING
     if pattern == "percent":
         return latex.escape(format(value, ".0%"))
+    if pattern == "points":
+        return latex.number(100 * value, "+.2f")
     if pattern == "," or (isinstance(value, Integral) and not pattern):
         return latex.number(value, ",").replace(",", "{,}")
     return latex.number(float(value), pattern or ".3g")

@@ -18,8 +18,10 @@ from flatreg.tables.evidence import (
     CALIBRATION_TABLE,
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
+    EQUAL_LOSS_TABLE,
     OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
+    SAMPLE_SIZE_FITS_TABLE,
     TEST_SETS_TABLE,
     VARIANCE_TABLE,
     VERDICTS,
@@ -222,6 +224,14 @@ def of_detectable(cited: Sources, protocol: str, dataset: str) -> Fact:
     return Fact(float(family["detectable"].max()), statistic, _keys(runs), files)
 
 
+@place("hours/WHAT", written=".1f")
+def of_hours(cited: Sources, what: str) -> Fact:
+    """The time of all runs by a column of times.csv without its `_seconds`, such as train."""
+    seconds = cited.times[f"{what}_seconds"].sum()
+    statistic = f"hours of all runs: {_described(tables.TIMES_TABLE, f'{what}_seconds')}"
+    return Fact(seconds / 3600, statistic, _keys(cited.metrics), _files(cited, "times"))
+
+
 @place("verdict/PROTOCOL/DATASET/METRIC")
 def of_verdict(cited: Sources, protocol: str, dataset: str, metric: str) -> Fact:
     """Difference, adjusted p and sample sizes, for each lambda above 0."""
@@ -344,6 +354,27 @@ def of_variance(cited: Sources, dataset: str, metric: str, cause: str, column: s
     described = _described(VARIANCE_TABLE, column)
     statistic = f"{metric}, {len(runs)} runs, {cause} varied: {described}"
     return Fact(row[column], statistic, _keys(runs), _files(cited, "variance", "metrics"))
+
+
+@place("fit/PROTOCOL/DATASET/LAMBDA/COLUMN")
+def of_fit(cited: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
+    """The fit of tr(H^2) to the number of examples on which it is measured, over a cell."""
+    cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
+    value = _row(cited, "sample_size_fits", **cell)[column]
+    statistic = f"tr(H^2) on n examples as a + b/n: {_described(SAMPLE_SIZE_FITS_TABLE, column)}"
+    runs = _select(_table(cited, "sample_sizes"), **cell).drop_duplicates("key")
+    return Fact(value, statistic, _keys(runs), _files(cited, "sample_size_fits", "sample_sizes"))
+
+
+@place("equal_loss/PROTOCOL/DATASET/LAMBDA/COLUMN")
+def of_equal_loss(cited: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
+    """A cell beside lambda 0, at equal training loss and after the last epoch."""
+    cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
+    value = _row(cited, "equal_loss", **cell)[column]
+    statistic = f"lambda {lam} beside 0, by seed: {_described(EQUAL_LOSS_TABLE, column)}"
+    runs = _select(cited.metrics, protocol=protocol, dataset=dataset)
+    runs = runs[runs["lambda"].isin([lam, BASELINE])]
+    return Fact(value, statistic, _keys(runs), _files(cited, "equal_loss", "metrics"))
 
 
 @place("correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN")
