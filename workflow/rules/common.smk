@@ -116,7 +116,8 @@ CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
-SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
+SEARCH = "selection/{protocol}/{dataset}/lambda-{lam}"
+SELECTION = f"{RESULTS}/{SEARCH}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
@@ -275,10 +276,10 @@ def data_file(run):
 
 def selection_file(run):
     """The search result that sets a run's learning rate and weight decay, if there is a search."""
-    protocol = search_of(STUDY, run.protocol, run.dataset)
-    if protocol is None:
+    search = search_of(STUDY, *run[:3])
+    if search is None:
         return []
-    return SELECTION.format(protocol=protocol, dataset=run.dataset)
+    return SELECTION.format(dataset=run.dataset, **vars(search))
 
 
 def named_run(wildcards):

@@ -1,38 +1,39 @@
 # Purpose: train every run of the study.
 # Inputs: data/{source}.npz or features/{source}-{reading}.npz
-# Outputs: selection/{protocol}/{dataset}.json where a protocol searches,
+# Outputs: selection/{protocol}/{dataset}/lambda-{lambda}.json where a protocol searches,
 #     runs/{protocol}/{dataset}/lambda-{lambda}/seed-{seed}/: metrics.json epochs.csv
 #     params.npz last.npz timing.json facts.json
 
 
 rule select_rates:
-    """Choose learning rate and weight decay on the validation split at lambda 0."""
+    """Choose learning rate and weight decay on the validation split at one lambda."""
     input:
         config=ancient(written_config),
         data=data_file,
     output:
         selection=SELECTION,
     log:
-        f"{LOGS}/selection/{{protocol}}/{{dataset}}.log",
+        f"{LOGS}/{SEARCH}.log",
     benchmark:
-        f"{BENCHMARKS}/selection/{{protocol}}/{{dataset}}.tsv"
+        f"{BENCHMARKS}/{SEARCH}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
         mem_mb=growing(2500),
-        runtime=growing(8),
+        runtime=growing(30),
         gpu=0,
     params:
         library=library_of_runs(lambda wildcards: [wildcards], "train.select"),
         compiled=COMPILED,
-        key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset)),
+        key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset), w.lam),
         checkpoints=CHECKPOINTS,
     shell:
         "python -m flatreg.train.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
-        " --data {input.data:q} --checkpoints {params.checkpoints:q} --threads {threads}"
-        " --gpus {resources.gpu} --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
+        " --lambda {wildcards.lam:q} --data {input.data:q} --checkpoints {params.checkpoints:q}"
+        " --threads {threads} --gpus {resources.gpu} --compiled {params.compiled:q}"
+        " --out {output.selection:q} &> {log:q}"
 
 
 # `train_model` trains one run; each block of runs has a rule without wildcards, which is preferred.
