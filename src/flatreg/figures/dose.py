@@ -119,7 +119,7 @@ def draw_dose_response(study: Config, metrics: pd.DataFrame) -> Figure:
         upper, lower = panels[:, column]
         own = placed(runs_of(metrics, protocol, dataset))
         plain = own[own["lambda"] == BASELINE]
-        _draw_plain(upper, plain, own["place"].min() / 10)
+        _draw_plain(upper, plain, _left_of(own["place"]))
         for axes, metric, series in [
             (upper, "test_accuracy", last),
             (lower, "tr_h2", [kept, *last[::-1]]),
@@ -200,6 +200,7 @@ def _draw_series(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
 
 def _show_diverged(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
     """A dagger at the place of each lambda with diverged runs, and how many there are in all."""
+    runs = runs[runs["lambda"] != BASELINE]
     diverged = runs[runs["status"] == tables.DIVERGED]
     if diverged.empty:
         return
@@ -218,6 +219,11 @@ def _show_diverged(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
     )
     words = f"{len(diverged)} of {len(runs)} diverged"
     axes.text(0.03, height, words, color=color, fontsize=6, transform=axes.transAxes)
+
+
+def _left_of(places: pd.Series) -> float:
+    """A place left of all lambdas; anywhere if none has one."""
+    return float(places.min() / 10) if places.notna().any() else 1.0
 
 
 def _draw_plain(axes: Axes, runs: pd.DataFrame, place: float) -> None:
@@ -261,7 +267,7 @@ def _apart(places: pd.Series, least: float = 0.22) -> pd.Series:
 def draw_intermittence(study: Config, metrics: pd.DataFrame) -> Figure:
     """The penalty in every step and in every k-th, at one mean weight, with and without clip."""
     base = study["surface"]["protocol"]
-    arms = arms_of(study, base)
+    arms = {n: arm for n, arm in arms_of(study, base).items() if n in set(metrics["protocol"])}
     runs = metrics[metrics["protocol"].isin(arms)]
     datasets = [d for d in dict.fromkeys(runs["dataset"]) if _has_arms(runs, d)]
     if not datasets:
