@@ -97,7 +97,8 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            claims = ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            schema = read_json(Path(LEDGER_SCHEMA))
+            claims = ledger.read(path, schema, study, Path(BENCH))
             check_questions(study, claims)
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
@@ -128,7 +129,8 @@ CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
-SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
+SEARCH = "selection/{protocol}/{dataset}/lambda-{lam}"
+SELECTION = f"{RESULTS}/{SEARCH}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
@@ -143,6 +145,7 @@ EVIDENCE_ROWS = {
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
@@ -168,7 +171,7 @@ FILES = {
 CITED = {
     **{
         name: TABLE.format(name=name)
-        for name in ["metrics", "summary", "tests", "times", *MADE]
+        for name in ["metrics", "summary", "tests", *MADE]
         if name not in evidence.WORKINGS
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},
@@ -287,10 +290,10 @@ def data_file(run):
 
 def selection_file(run):
     """The search result that sets a run's learning rate and weight decay, if there is a search."""
-    protocol = search_of(STUDY, run.protocol, run.dataset)
-    if protocol is None:
+    search = search_of(STUDY, *run[:3])
+    if search is None:
         return []
-    return SELECTION.format(protocol=protocol, dataset=run.dataset)
+    return SELECTION.format(dataset=run.dataset, **vars(search))
 
 
 def named_run(wildcards):

@@ -168,16 +168,6 @@ def of_tests(
     return Fact(value, statistic, _keys(runs), _files(cited, "tests", "metrics"))
 
 
-@place("cost/PROTOCOL/DATASET/LAMBDA", written=".1f")
-def of_cost(cited: Sources, protocol: str, dataset: str, lam: str) -> Fact:
-    """The time of a step relative to that at lambda 0."""
-    value = lookup(cited.ratios, (protocol, dataset, lam))
-    runs = _select(cited.metrics, protocol=protocol, dataset=dataset)
-    runs = runs[runs["lambda"].isin([lam, BASELINE]) & (runs["steps"] > 0)]
-    statistic = f"median seconds a step at lambda {lam} over that at lambda {BASELINE}"
-    return Fact(value, statistic, _keys(runs), _files(cited, "times", "metrics"))
-
-
 @place("count/[PROTOCOL/[DATASET/]]WHAT", written=",")
 def of_count(cited: Sources, *path: str) -> Fact:
     """The number of runs, or diverged runs, of the study or of one protocol (and data set)."""

@@ -6,7 +6,8 @@ it differs from what its name promises. Functions that draw random numbers take 
     samples         mean, spread and interval of one sample
     two_samples     Student's, Welch's and paired t-tests, Hedges' g
     one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
-    margin          a mean, ratio or correlation against a margin, overlapping splits included
+    margin          a mean or a ratio against a margin, overlapping splits included
+    correlations    the mean of correlations against 0 and against a margin
     equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's and Shaffer's adjustments
@@ -22,6 +23,11 @@ from __future__ import annotations
 from flatreg.statistics.accuracy import accuracy_interval, sampling_sd
 from flatreg.statistics.aggregate import interquartile_mean, probability_of_improvement
 from flatreg.statistics.bootstrap import Interval, bca_interval
+from flatreg.statistics.correlations import (
+    MeanCorrelation,
+    correlation_margin_test,
+    mean_correlation,
+)
 from flatreg.statistics.equivalence import (
     Equivalence,
     equivalence_of_mean,
@@ -29,12 +35,7 @@ from flatreg.statistics.equivalence import (
     equivalence_paired,
     equivalence_welch,
 )
-from flatreg.statistics.margin import (
-    MarginTest,
-    correlation_margin_test,
-    margin_test,
-    ratio_margin_test,
-)
+from flatreg.statistics.margin import MarginTest, margin_test, ratio_margin_test
 from flatreg.statistics.multiplicity import holm, shaffer
 from flatreg.statistics.one_sample import (
     MeanComparison,
@@ -80,6 +81,7 @@ __all__ = [
     "Interval",
     "MarginTest",
     "MeanComparison",
+    "MeanCorrelation",
     "PageTest",
     "SpreadComparison",
     "Summary",
@@ -107,6 +109,7 @@ __all__ = [
     "interquartile_mean",
     "jonckheere_terpstra",
     "margin_test",
+    "mean_correlation",
     "page_test",
     "page_trend",
     "power_above",

@@ -23,7 +23,7 @@ from flatreg.data.splits import Split, Splits
 from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
 from flatreg.train import batches, evaluation, steps
 from flatreg.train.batches import Batches
-from flatreg.train.evaluation import Held
+from flatreg.train.evaluation import Evaluation, Held
 from flatreg.train.program import Program
 from flatreg.train.steps import Carry, Fixed, Params, Streams, Sums
 
@@ -40,6 +40,7 @@ EPOCH_COLUMNS = (
     "test_accuracy",
     "penalty",
     "tr_h2_training",
+    "strength",
     "gradient_norm",
     "tr_h2",
     "tr_h2_stderr",
@@ -101,13 +102,13 @@ class Measured(NamedTuple):
     """What is measured after an epoch.
 
     Attributes:
-        validation: mean loss (nats) and accuracy.
-        test: the same.
+        validation: of the validation split.
+        test: of the test split.
         tr_h2: and its standard error.
     """
 
-    validation: tuple[float, float]
-    test: tuple[float, float]
+    validation: Evaluation
+    test: Evaluation
     tr_h2: tuple[float, float]
 
 
@@ -119,10 +120,10 @@ class Trainer(NamedTuple):
         settings: of the run.
         placed: its data, shared with other trainings.
         batches: of its training split.
-        weight: of the penalty in the loss.
+        weights: of the penalty in the loss of every step [steps].
         rates: learning rate of every step [steps].
         streams: keys of its random numbers.
-        evaluate: loss and accuracy over a split, by the split's name.
+        evaluate: of a split by its name, with some parameters.
         probes: `probes(epoch) -> key` of the probes with which tr(H^2) is measured.
     """
 
@@ -130,10 +131,10 @@ class Trainer(NamedTuple):
     settings: Settings
     placed: Placed
     batches: Batches
-    weight: float
+    weights: np.ndarray
     rates: np.ndarray
     streams: Streams
-    evaluate: dict[str, Callable[[Params], tuple[float, float]]]
+    evaluate: dict[str, Callable[[Params], Evaluation]]
     probes: Callable[[int], jax.Array]
 
     @property
@@ -196,7 +197,7 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
         settings=settings,
         placed=placed,
         batches=batches.of_split(train, orders, placed.examples),
-        weight=penalty_weight(settings),
+        weights=penalty_weights(settings, settings.epochs * program.steps_per_epoch),
         rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
         evaluate={
@@ -206,14 +207,24 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
     )
 
 
-def penalty_weight(settings: Settings) -> float:
-    """The weight of tr(H^2) in the loss of a penalized step of a run."""
-    return penalty.scale(
+def penalty_weights(settings: Settings, steps: int) -> np.ndarray:
+    """The weight of tr(H^2) in the loss of each step of a run, if it has the penalty: [steps].
+
+    It rises linearly from 0, is full at the last step of the warm-up, and stays so.
+    """
+    full = penalty.scale(
         float(settings.lam),
         batch=settings.batch,
         interval=settings.penalty.interval,
         scaling=settings.penalty.scaling,
     )
+    warmup = max(1, warmup_steps(settings, steps))
+    return full * np.minimum(np.arange(1, steps + 1) / warmup, 1)
+
+
+def warmup_steps(settings: Settings, steps: int) -> int:
+    """The number of steps, of all those of a run, over which the penalty's weight rises."""
+    return round(settings.penalty.warmup * steps)
 
 
 def stream(seed: int, purpose: str) -> jax.Array:
@@ -260,12 +271,13 @@ def arguments(trainer: Trainer, state: State, plan: Any) -> tuple[Fixed, Carry]:
     """The arguments of the steps of the epoch after `state`, with the plan of its batches."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
     first = state.epoch * count
+    own = slice(first, first + count)
     fixed = Fixed(
         examples=trainer.batches.examples,
         plan=plan,
-        rates=trainer.rates[first : first + count].astype(np.float32),
+        rates=trainer.rates[own].astype(np.float32),
+        weights=trainer.weights[own].astype(np.float32),
         first=np.int32(first),
-        weight=np.float32(trainer.weight),
         decay=np.float32(settings.weight_decay),
         streams=trainer.streams,
     )
@@ -310,25 +322,29 @@ def after_epoch(
 def _describe_epoch(trainer: Trainer, sums: Sums, measured: Measured, *, epoch: int) -> Row:
     """The row of an epoch, with `EPOCH_COLUMNS`; None where a quantity does not exist."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
-    (validation_loss, validation_accuracy), (_, test_accuracy) = measured.validation, measured.test
-    tr_h2, tr_h2_stderr = measured.tr_h2
+    validation, (tr_h2, tr_h2_stderr) = measured.validation, measured.tr_h2
     penalized = int(sums.penalized)
-    training_tr_h2 = float(sums.tr_h2) / penalized if penalized else None
     return {
         "epoch": epoch,
         "step": int(sums.step),
         "learning_rate": float(trainer.rates[int(sums.step) - 1]),
-        "train_loss": float(sums.loss) / count,
+        "train_loss": _mean(sums.loss, count),
         "train_accuracy": float(sums.correct) / (count * settings.batch),
-        "validation_loss": finite(validation_loss),
-        "validation_accuracy": validation_accuracy,
-        "test_accuracy": finite(test_accuracy),
-        "penalty": None if training_tr_h2 is None else training_tr_h2 * trainer.weight,
-        "tr_h2_training": training_tr_h2,
-        "gradient_norm": float(sums.gradient_norm) / count,
+        "validation_loss": finite(validation.loss),
+        "validation_accuracy": validation.accuracy,
+        "test_accuracy": finite(measured.test.accuracy),
+        "penalty": _mean(sums.penalty, penalized),
+        "tr_h2_training": _mean(sums.tr_h2, penalized),
+        "strength": _mean(sums.strength, penalized),
+        "gradient_norm": _mean(sums.gradient_norm, count),
         "tr_h2": finite(tr_h2),
         "tr_h2_stderr": finite(tr_h2_stderr),
     }
+
+
+def _mean(total: jax.Array, count: int) -> float | None:
+    """The mean of so many numbers; None of none, and where their sum is beyond float32."""
+    return finite(float(total) / count) if count else None
 
 
 def finite(value: float) -> float | None:
