@@ -20,6 +20,7 @@ from flatreg.config import (
     Run,
     cell_key,
     cell_settings,
+    cells,
     check_optimizers,
     data_settings,
     digest,
