@@ -58,8 +58,7 @@ from flatreg.statistics.power import (
 )
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import (
-    SpreadComparison,
-    compare_spread,
+    brown_forsythe_p,
     spread_margin_test,
     spread_power,
     standard_deviation,
@@ -76,16 +75,15 @@ __all__ = [
     "MeanComparison",
     "MeanCorrelation",
     "PageTest",
-    "SpreadComparison",
     "Summary",
     "accuracy_interval",
     "agree",
     "bca_interval",
+    "brown_forsythe_p",
     "compare",
     "compare_mean",
     "compare_paired",
     "compare_ratio",
-    "compare_spread",
     "correlation_margin_test",
     "detectable",
     "detectable_effect",

@@ -72,7 +72,7 @@ class MarginTest(NamedTuple):
     @property
     def p_within(self) -> float:
         """Small if the effect is within the margin (two one-sided tests)."""
-        return float(np.maximum(self.p_not_above, self.p_not_below))
+        return max(self.p_not_above, self.p_not_below)
 
     def nulls(self) -> tuple[float, float, float]:
         """P of the nulls that the effect is below, within and above the margin.
@@ -80,9 +80,10 @@ class MarginTest(NamedTuple):
         Exactly one of the three is true. Each one-sided p is doubled: a null is rejected at alpha
         exactly if the two-sided 1 - alpha interval has no value in common with it.
         """
-        within = np.minimum(self.p_above, self.p_below)
-        doubled = 2 * np.array([self.p_not_below, within, self.p_not_above])
-        below, inside, above = np.minimum(doubled, 1.0).tolist()
+        within = min(self.p_above, self.p_below)
+        below, inside, above = (
+            min(2 * p, 1.0) for p in (self.p_not_below, within, self.p_not_above)
+        )
         return below, inside, above
 
 
@@ -165,9 +166,11 @@ def too_few(values: np.ndarray, margin: float) -> MarginTest | None:
 
 def describe(values: np.ndarray) -> MarginTest:
     """What describes the values, without the tests."""
+    n, mean = len(values), float(np.mean(values))
+    centred = values - mean
+    sd = float(np.sqrt(centred @ centred / (n - 1)))
     largest = float(values[np.argmax(np.abs(values))])
-    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
-    return MarginTest(len(values), mean, NAN, NAN, sd, largest, *[NAN] * 4, None)
+    return MarginTest(n, mean, NAN, NAN, sd, largest, *[NAN] * 4, None)
 
 
 def tested(summary: MarginTest, margin: float, alpha: float, error: float) -> MarginTest:
