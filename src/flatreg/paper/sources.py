@@ -13,7 +13,7 @@ from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.tables import registry
 
-FLAGS = ("config", "metrics", "summary", "tests", "original", "bench", "frontier")
+FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench", "frontier")
 # Tables of the evidence that may be cited; a study may do without some.
 EVIDENCE = {n: t for n, t in registry.EVIDENCE.items() if n not in registry.WORKINGS}
 
@@ -26,6 +26,7 @@ class Sources(NamedTuple):
         metrics: one row per run.
         summary: one row per cell and metric, by (protocol, dataset, lambda, metric).
         tests: likewise, for every lambda above 0.
+        times: seconds of each run.
         manifests: manifests by source.
         original: rows by lambda, by data set.
         bench: results of `make bench`.
@@ -38,6 +39,7 @@ class Sources(NamedTuple):
     metrics: pd.DataFrame
     summary: pd.DataFrame
     tests: pd.DataFrame
+    times: pd.DataFrame
     manifests: dict[str, dict[str, Any]]
     original: dict[str, dict[str, dict[str, float]]]
     bench: dict[str, Any]
@@ -73,6 +75,7 @@ def read(arguments: argparse.Namespace) -> Sources:
         metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
         summary=summary.set_index(by_metric).sort_index(),
         tests=tests.set_index(by_metric).sort_index(),
+        times=tables.read(arguments.times, tables.TIMES_TABLE),
         manifests={source: manifest for source, (_, manifest) in manifests.items()},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
         bench=read_json(arguments.bench),

@@ -34,11 +34,21 @@ class ResultMetric(NamedTuple):
     written: str
 
 
+_ACCURACY = ResultMetric("last_test_accuracy", "test accuracy after the last epoch", ".4f")
+_FLATNESS = ResultMetric("last_tr_h2", "tr(H²) after the last epoch, training examples", ".3g")
 RESULT_METRICS = (
-    ResultMetric("last_test_accuracy", "test accuracy after the last epoch", ".4f"),
+    _ACCURACY,
     ResultMetric("test_accuracy", "test accuracy of the kept parameters", ".4f"),
-    ResultMetric("last_tr_h2", "tr(H²) after the last epoch, training examples", ".3g"),
+    _FLATNESS,
     ResultMetric("tr_h2", "tr(H²) of the kept parameters, training examples", ".3g"),
+)
+
+# The protocols of the page on Adam, beside SGD, by what a column is called.
+OPTIMIZERS = {"every_step": "SGD", "adam": "Adam", "adam_decoupled": "Adam, decoupled"}
+OPTIMIZER_METRICS = (
+    _ACCURACY,
+    _FLATNESS,
+    ResultMetric("strength", "strength of the penalty, |w ∇tr(H²)| / |∇L|", ".2g"),
 )
 
 # The file of the questions, relative to the root.
@@ -86,13 +96,12 @@ def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
     """
     evidence = read_evidence(reference)
     summary = tables.read(reference / "summary.csv", tables.SUMMARY_TABLE)
-    adam = tables.read(reference / "adam/summary.csv", tables.SUMMARY_TABLE)
     main_protocols = config.main_protocols(read_json(reference / "config.json"))
     return {
         "answers": short_answer(answer_all(read_questions(questions), evidence)),
         "claims": claims(evidence.claims),
         "results": results(of_protocols(summary, main_protocols)),
-        "adam": results(adam),
+        "adam": under_adam(evidence.claims, of_protocols(summary, list(OPTIMIZERS))),
         "cost": benches.cost(read_json(bench / "cost.json")),
         "frontier": benches.frontier(read_json(bench / "frontier.json")),
         "blas": benches.blas(read_json(bench / "blas.json")),
@@ -172,11 +181,14 @@ def _family(deciding: pd.DataFrame, family: str) -> str:
     """The claims of one family, below the counts of their verdicts."""
     counts = deciding["verdict"].value_counts()
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+    return f"**{labels.FAMILIES[family]}** ({tally})\n\n{_claims(deciding)}"
+
+
+def _claims(tried: pd.DataFrame) -> str:
+    """A table with one row per row of the ledger."""
     head = ["claim", "tried under", "we find [95 % interval]", "verdict"]
-    rows = [f"| {' | '.join(_claim(row))} |" for _, row in deciding.iterrows()]
-    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows]
-    title = f"**{labels.FAMILIES[family]}** ({tally})"
-    return "\n".join([title, "", *lines]) + "\n"
+    rows = [f"| {' | '.join(_claim(row))} |" for _, row in tried.iterrows()]
+    return "\n".join([f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows]) + "\n"
 
 
 def _claim(row: pd.Series) -> list[str]:
@@ -218,24 +230,59 @@ def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame
 
 def results(summary: pd.DataFrame) -> str:
     """A table per protocol and metric: one row per lambda, one column per data set."""
-    shown = [metric for metric in RESULT_METRICS if metric.name in set(summary["metric"])]
+    names = {name: labels.dataset(name) for name in summary["dataset"]}
     return "\n".join(
         f"**`{protocol}`: {metric.title}**\n\n"
-        f"{_table(cells[cells['metric'] == metric.name], metric.written)}"
+        f"{_table(cells[cells['metric'] == metric.name], metric.written, 'dataset', names)}"
         for protocol, cells in summary.groupby("protocol", sort=False)
-        for metric in shown
+        for metric in _known(RESULT_METRICS, summary)
     )
 
 
-def _table(cells: pd.DataFrame, written: str) -> str:
-    """Rows by lambda, columns by data set; a data set's column says how many seeds it has."""
-    seeds = (cells["n"] + cells["diverged"]).groupby(cells["dataset"], sort=False).max()
-    head = ["λ", *(f"{labels.dataset(name)}, {n} seeds" for name, n in seeds.items())]
+def under_adam(ledger: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """What the ledger finds under Adam, then its cells beside those of SGD.
+
+    Args:
+        ledger: CLAIMS_TABLE.
+        summary: the rows of the protocols of `OPTIMIZERS`.
+    """
+    tried = ledger[ledger["protocol"].isin(["adam", "adam_decoupled"])]
+    return f"{_claims(tried)}\n{_by_optimizer(summary)}"
+
+
+def _by_optimizer(summary: pd.DataFrame) -> str:
+    """A table per data set and metric: one row per lambda of Adam, one column per optimizer."""
+    adam = summary[summary["protocol"] == "adam"]
+    there = summary[summary["lambda"].isin(adam["lambda"])]
+    return "\n".join(
+        f"**{labels.dataset(dataset)}: {metric.title}**\n\n"
+        f"{_table(cells[cells['metric'] == metric.name], metric.written, 'protocol', OPTIMIZERS)}"
+        for dataset, cells in there.groupby("dataset", sort=False)
+        if dataset in set(adam["dataset"])
+        for metric in _known(OPTIMIZER_METRICS, summary)
+    )
+
+
+def _known(metrics: tuple[ResultMetric, ...], summary: pd.DataFrame) -> list[ResultMetric]:
+    return [metric for metric in metrics if metric.name in set(summary["metric"])]
+
+
+def _table(cells: pd.DataFrame, written: str, column: str, names: dict[str, str]) -> str:
+    """Rows by lambda; a column per data set or protocol, which says how many seeds it has.
+
+    Args:
+        cells: rows of one metric.
+        written: format of the numbers.
+        column: whose values have a column each, dataset or protocol.
+        names: what these are called.
+    """
+    seeds = (cells["n"] + cells["diverged"]).groupby(cells[column], sort=False).max()
+    head = ["λ", *(f"{names[name]}, {n} seeds" for name, n in seeds.items())]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for lam in sorted(cells["lambda"].unique(), key=float):
         row = cells[cells["lambda"] == lam]
-        by_dataset = {cell["dataset"]: cell for _, cell in row.iterrows()}
-        values = [_value(by_dataset.get(name), written) for name in seeds.index]
+        by_name = {cell[column]: cell for _, cell in row.iterrows()}
+        values = [_value(by_name.get(name), written) for name in seeds.index]
         lines.append(f"| {' | '.join([lam, *values])} |")
     return "\n".join(lines) + "\n"
 

@@ -171,9 +171,9 @@ def with_selection(settings: Settings, selected: Path | None) -> Settings:
     """The settings with the learning rate and weight decay of a search's result.
 
     Raises:
-        UserError: the run needs the result of a search, and there is none.
+        UserError: the run needs the result of a search, and there is none or that of another.
     """
-    if settings.search is None:
+    if settings.search_of is None:
         return settings
     if selected is None:
         raise UserError(
@@ -181,7 +181,17 @@ def with_selection(settings: Settings, selected: Path | None) -> Settings:
             "give the search's result with --selected"
         )
     check_checksum(selected)
-    return settings.with_rates(**read_json(selected)["selected"])
+    result, wanted = read_json(selected), config.as_dict(settings.search_of)
+    if result["search"] != wanted:
+        raise UserError(
+            f"{selected} is the search of {_words(result['search'])}, not of {_words(wanted)};"
+            " give that with --selected"
+        )
+    return settings.with_rates(**result["selected"])
+
+
+def _words(search: dict[str, str]) -> str:
+    return f"{search['protocol']} at lambda {search['lambda']}"
 
 
 @contextmanager

@@ -120,6 +120,9 @@ def search(trials: Trials, wanted: Search) -> Result:
     Returns:
         The selected point, whether it learned, the edges on which it lies after all, how often the
         grid was extended to each side, and all points that were tried.
+
+    Raises:
+        UserError: every point diverged, without a penalty.
     """
     grid = Grid(tuple(sorted(wanted.learning_rate)), tuple(sorted(wanted.weight_decay)))
     extensions: Counter[Direction] = Counter()
@@ -136,7 +139,7 @@ def search(trials: Trials, wanted: Search) -> Result:
             extensions[edge] += 1
             _say(f"the best point has the {edge} of the grid: extended to {_end(grid, edge):g}")
     if best is None:
-        raise UserError("every point of the search diverged; put smaller learning rates in it")
+        best = trials.if_none_trains(min(tried))
     for edge in edges:
         _say(f"the best point still has the {edge} of the grid, after all extensions")
     if not tried[best]["learned"]:
@@ -218,6 +221,20 @@ class Trials:
             point: over_seeds(point, [results[_name(t)] for t in some]) for point, some in by_point
         }
 
+    def if_none_trains(self, smallest: Point) -> Point:
+        """The point to take if every point diverged: collapse is what so large a lambda does.
+
+        Args:
+            smallest: the point with the smallest rates.
+
+        Raises:
+            UserError: it is no penalty that makes them diverge.
+        """
+        if not self._settings.penalized:
+            raise UserError("every point of the search diverged; put smaller learning rates in it")
+        _say("every point diverged: the smallest rates are taken")
+        return smallest
+
     def _train(self, trainings: list[Settings]) -> Iterator[tuple[Settings, State]]:
         """Train with as few programs as can be; yield the last state of each as it ends."""
         # Points with and without weight decay have programs of their own.
@@ -274,7 +291,7 @@ class Trials:
         try:
             return read_sealed(path)
         except UserError as error:
-            _say(f"trying this point again ({error})")
+            _say(f"trying this training again ({error})")
             return None
 
     def _file(self, name: str) -> Path:
