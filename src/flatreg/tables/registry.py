@@ -125,6 +125,21 @@ ROWS = {
         options={"seed": (0, "of all random draws")},
         local=False,
     ),
+    "false_outcomes": Row(
+        rule="count_false_outcomes",
+        function="false_outcomes.simulate",
+        inputs=("ledger", "schema", "bench"),
+        tables={
+            "false_outcomes": Table(
+                evidence.FALSE_OUTCOMES_TABLE,
+                "false outcomes of the ledger",
+                "How often simulated families of claims get an outcome that excludes the truth.",
+            )
+        },
+        settings=("analysis", "calibration", "protocols"),
+        options={"seed": (0, "of all random draws")},
+        local=False,
+    ),
     "claims": Row(
         rule="judge_claims",
         function="judge.judge_ledger",
