@@ -2,7 +2,7 @@
 # Inputs: data/{source}.npz or features/{source}-{reading}.npz
 # Outputs: selection/{protocol}/{dataset}/lambda-{lambda}.json where a protocol searches,
 #     runs/{protocol}/{dataset}/lambda-{lambda}/seed-{seed}/: metrics.json epochs.csv
-#     params.npz timing.json facts.json
+#     params.npz last.npz timing.json facts.json
 
 
 rule select_rates:
@@ -51,6 +51,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
             metrics=run_files("metrics.json", block.runs),
             epochs=run_files("epochs.csv", block.runs),
             params=run_files("params.npz", block.runs),
+            last=run_files("last.npz", block.runs),
             timing=run_files("timing.json", block.runs),
             facts=run_files("facts.json", block.runs),
         log:

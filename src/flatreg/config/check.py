@@ -16,6 +16,7 @@ from flatreg.config.searches import check_search
 from flatreg.config.sizes import check_sizes
 from flatreg.config.study import (
     BASELINE,
+    LARGEST_NUMBER,
     TEXT_SOURCES,
     Config,
     Run,
@@ -29,8 +30,6 @@ from flatreg.errors import UserError, nearest
 
 # Tables of the paper, table_NAME, that are not of a data set.
 OTHER_TABLES = ("variance", "forensics")
-# The largest number in single precision, in which everything is trained.
-LARGEST_NUMBER = 3.4028234e38
 
 
 def check_keys(value: Any, where: str = "config") -> None:

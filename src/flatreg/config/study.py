@@ -22,6 +22,8 @@ from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
 BASELINE = "0"
+# The largest number in single precision, in which everything is trained.
+LARGEST_NUMBER = 3.4028234e38
 
 
 class Run(NamedTuple):

@@ -25,6 +25,7 @@ from flatreg.figures.style import (
     DASHES,
     MARKERS,
     WIDTH,
+    lambda_label,
     runs_of,
     scale_by_range,
     share_legend,
@@ -117,20 +118,21 @@ def draw_dose_response(study: Config, metrics: pd.DataFrame) -> Figure:
     for column, dataset in enumerate(datasets):
         upper, lower = panels[:, column]
         own = placed(runs_of(metrics, protocol, dataset))
-        _draw_plain(upper, own)
+        plain = own[own["lambda"] == BASELINE]
+        _draw_plain(upper, plain, _left_of(own["place"]))
         for axes, metric, series in [
             (upper, "test_accuracy", last),
             (lower, "tr_h2", [kept, *last[::-1]]),
         ]:
             for one in series:
                 runs = placed(runs_of(metrics, one.protocol, dataset))
-                _draw_series(axes, responses(runs, one.epoch + metric), one)
+                _draw_series(axes, responses(runs, plain, one.epoch + metric), one)
                 if metric == "test_accuracy":
                     _show_diverged(axes, runs, one)
         lower.axhline(1, color="grey", linewidth=0.6)
         lower.set_xscale("log")
         lower.xaxis.set_minor_formatter(NullFormatter())
-        scale_by_range(lower, _values(own, "last_tr_h2"))
+        scale_by_range(lower, responses(own, plain, "last_tr_h2")[["value"]])
         _add_lambdas(upper, own)
         upper.set_title(labels.dataset(dataset, "\n"))
     panels[0, 0].set_ylabel(ACCURACY)
@@ -140,19 +142,17 @@ def draw_dose_response(study: Config, metrics: pd.DataFrame) -> Figure:
     return figure
 
 
-def responses(runs: pd.DataFrame, column: str) -> pd.DataFrame:
+def responses(runs: pd.DataFrame, plain: pd.DataFrame, column: str) -> pd.DataFrame:
     """Runs with a penalty, with `value`: accuracy as it is, tr(H^2) over the same seed's plain one.
 
     Args:
         runs: of one data set of one protocol.
+        plain: plain training's runs on that data set, one per seed.
         column: of metrics.csv.
     """
     values = runs[column].where(runs["status"] != tables.DIVERGED)
     if column.endswith("tr_h2"):
-        plain = values[runs["lambda"] == BASELINE].set_axis(
-            runs.loc[runs["lambda"] == BASELINE, "seed"]
-        )
-        values = values / runs["seed"].map(plain)
+        values = values / runs["seed"].map(plain.set_index("seed")[column])
     return runs.assign(value=values)[runs["lambda"] != BASELINE]
 
 
@@ -200,6 +200,7 @@ def _draw_series(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
 
 def _show_diverged(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
     """A dagger at the place of each lambda with diverged runs, and how many there are in all."""
+    runs = runs[runs["lambda"] != BASELINE]
     diverged = runs[runs["status"] == tables.DIVERGED]
     if diverged.empty:
         return
@@ -220,20 +221,24 @@ def _show_diverged(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
     axes.text(0.03, height, words, color=color, fontsize=6, transform=axes.transAxes)
 
 
-def _draw_plain(axes: Axes, runs: pd.DataFrame) -> None:
+def _left_of(places: pd.Series) -> float:
+    """A place left of all lambdas; anywhere if none has one."""
+    return float(places.min() / 10) if places.notna().any() else 1.0
+
+
+def _draw_plain(axes: Axes, runs: pd.DataFrame, place: float) -> None:
     """Plain training, which has no strength: a cross per run left of all lambdas, and the mean."""
-    plain = runs.loc[runs["lambda"] == BASELINE, "last_test_accuracy"].dropna()
-    place = runs["place"].min() / 10
+    values = runs["last_test_accuracy"].dropna()
     axes.plot(
-        np.full(len(plain), place),
-        plain,
+        np.full(len(values), place),
+        values,
         linestyle="",
         marker="x",
         color="grey",
         markeredgewidth=0.7,
         label="plain training",
     )
-    axes.axhline(plain.mean(), color="grey", linewidth=0.6)
+    axes.axhline(values.mean(), color="grey", linewidth=0.6)
 
 
 def _add_lambdas(axes: Axes, runs: pd.DataFrame) -> None:
@@ -241,7 +246,7 @@ def _add_lambdas(axes: Axes, runs: pd.DataFrame) -> None:
     places = runs[runs["lambda"] != BASELINE].groupby("lambda")["place"].first().dropna()
     shown = _apart(places.sort_values())
     top = axes.secondary_xaxis("top")
-    top.set_xticks(shown.to_numpy(), [_power(lam) for lam in shown.index], fontsize=6)
+    top.set_xticks(shown.to_numpy(), [lambda_label(lam) for lam in shown.index], fontsize=6)
     top.xaxis.set_minor_locator(NullLocator())
     top.set_xlabel(r"$\lambda$", labelpad=1, fontsize=7)
 
@@ -256,23 +261,13 @@ def _apart(places: pd.Series, least: float = 0.22) -> pd.Series:
     return places[kept]
 
 
-def _power(lam: str) -> str:
-    """A lambda as a power of ten where it is a large or small one."""
-    value = float(lam)
-    exponent = int(np.floor(np.log10(value)))
-    if -2 <= exponent <= 2:
-        return labels.short(f"{value:g}")
-    factor = value / 10.0**exponent
-    sign = "" if np.isclose(factor, 1) else rf"{factor:g}\cdot"
-    return rf"${sign}10^{{{exponent}}}$"
-
-
 # ── Intermittence ────────────────────────────────────────────────────────────
 
 
 def draw_intermittence(study: Config, metrics: pd.DataFrame) -> Figure:
     """The penalty in every step and in every k-th, at one mean weight, with and without clip."""
-    arms = arms_of(study, study["surface"]["protocol"])
+    base = study["surface"]["protocol"]
+    arms = {n: arm for n, arm in arms_of(study, base).items() if n in set(metrics["protocol"])}
     runs = metrics[metrics["protocol"].isin(arms)]
     datasets = [d for d in dict.fromkeys(runs["dataset"]) if _has_arms(runs, d)]
     if not datasets:
@@ -282,19 +277,22 @@ def draw_intermittence(study: Config, metrics: pd.DataFrame) -> Figure:
     )
     for column, dataset in enumerate(datasets):
         own = runs[runs["dataset"] == dataset]
+        plain = runs_of(metrics, base, dataset)
+        plain = plain[plain["lambda"] == BASELINE]
         lambdas = _shared_lambdas(own)
         for row, (metric, name) in enumerate(
             [("last_test_accuracy", ACCURACY), ("last_tr_h2", RELATIVE)]
         ):
             axes = panels[row, column]
             for number, (protocol, arm) in enumerate(arms.items()):
-                arm_runs = responses(own[own["protocol"] == protocol], metric)
+                arm_runs = responses(own[own["protocol"] == protocol], plain, metric)
                 _draw_arm(axes, arm_runs, lambdas, number, len(arms), arm)
             if column == 0:
                 axes.set_ylabel(name)
         panels[1, column].axhline(1, color="grey", linewidth=0.6)
-        scale_by_range(panels[1, column], _values(own, "last_tr_h2"))
-        panels[1, column].set_xticks(range(len(lambdas)), [_power(lam) for lam in lambdas])
+        shown = responses(own[own["lambda"].isin(lambdas)], plain, "last_tr_h2")
+        scale_by_range(panels[1, column], shown[["value"]])
+        panels[1, column].set_xticks(range(len(lambdas)), [lambda_label(lam) for lam in lambdas])
         panels[1, column].set_xlim(-0.5, len(lambdas) - 0.5)
         panels[1, column].set_xlabel(r"$\lambda$")
         panels[0, column].set_title(labels.dataset(dataset, "\n"))
@@ -333,12 +331,6 @@ def _draw_arm(
                 fontsize=6.5,
                 color=COLORS[number],
             )
-
-
-def _values(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The responses of each protocol of some runs, as a frame of one column."""
-    by_protocol = [responses(group, metric) for _, group in runs.groupby("protocol")]
-    return pd.concat(by_protocol)[["value"]]
 
 
 def _has_arms(runs: pd.DataFrame, dataset: str) -> bool:
@@ -384,12 +376,18 @@ def arms_of(study: Config, protocol: str) -> dict[str, str]:
 
 
 def _family(study: Config, protocol: str) -> list[str]:
-    """The protocols that extend one with rates fixed and otherwise the same training."""
+    """The protocols that extend one, at any remove, with the same training at fixed rates."""
     return [
         name
-        for name, other in study["protocols"].items()
-        if other["extends"] == protocol and _alike(study, name, protocol)
+        for name in study["protocols"]
+        if _extends(study, name, protocol) and _alike(study, name, protocol)
     ]
+
+
+def _extends(study: Config, name: str, protocol: str) -> bool:
+    """Whether a protocol extends another, directly or through others."""
+    base = study["protocols"][name]["extends"]
+    return base is not None and (base == protocol or _extends(study, base, protocol))
 
 
 def _alike(study: Config, name: str, base: str) -> bool:

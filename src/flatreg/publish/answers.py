@@ -363,7 +363,8 @@ def _at_equal_loss(part: Part, evidence: Evidence) -> Finding:
 
 def of_cell(rows: pd.DataFrame, cell: tuple[str, str, str]) -> pd.DataFrame:
     """The rows of a table that are of one cell."""
-    return rows[(rows[CELL] == cell).all(axis=1)]
+    same = [rows[name] == value for name, value in zip(CELL, cell, strict=True)]
+    return rows[np.logical_and.reduce(same)]
 
 
 def _times(row: pd.Series, name: str) -> str:

@@ -6,13 +6,14 @@ it differs from what its name promises. Functions that draw random numbers take 
     samples         mean, spread and interval of one sample
     two_samples     Student's, Welch's and paired t-tests, Hedges' g
     one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
-    margin          a mean, ratio or correlation against a margin, overlapping splits included
+    margin          a mean or a ratio against a margin, overlapping splits included
+    correlations    the mean of correlations against 0 and against a margin
     equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
     spread          comparison of two standard deviations
-    trend           tests of Page and of Jonckheere and Terpstra
+    trend           Page's test, rank correlations
     aggregate       interquartile mean, probability of improvement
     accuracy        uncertainty that comes from the finite test set
 """
@@ -22,6 +23,11 @@ from __future__ import annotations
 from flatreg.statistics.accuracy import accuracy_interval, sampling_sd
 from flatreg.statistics.aggregate import interquartile_mean, probability_of_improvement
 from flatreg.statistics.bootstrap import Interval, bca_interval
+from flatreg.statistics.correlations import (
+    MeanCorrelation,
+    correlation_margin_test,
+    mean_correlation,
+)
 from flatreg.statistics.equivalence import (
     Equivalence,
     equivalence_of_mean,
@@ -29,12 +35,7 @@ from flatreg.statistics.equivalence import (
     equivalence_paired,
     equivalence_welch,
 )
-from flatreg.statistics.margin import (
-    MarginTest,
-    correlation_margin_test,
-    margin_test,
-    ratio_margin_test,
-)
+from flatreg.statistics.margin import MarginTest, margin_test, ratio_margin_test
 from flatreg.statistics.multiplicity import holm, shaffer
 from flatreg.statistics.one_sample import (
     MeanComparison,
@@ -63,14 +64,7 @@ from flatreg.statistics.spread import (
     spread_power,
     standard_deviation,
 )
-from flatreg.statistics.trend import (
-    PageTest,
-    Trend,
-    jonckheere_terpstra,
-    page_test,
-    page_trend,
-    rank_correlations,
-)
+from flatreg.statistics.trend import PageTest, page_test, rank_correlations
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [
@@ -80,10 +74,10 @@ __all__ = [
     "Interval",
     "MarginTest",
     "MeanComparison",
+    "MeanCorrelation",
     "PageTest",
     "SpreadComparison",
     "Summary",
-    "Trend",
     "accuracy_interval",
     "agree",
     "bca_interval",
@@ -105,10 +99,9 @@ __all__ = [
     "hedges_g_paired",
     "holm",
     "interquartile_mean",
-    "jonckheere_terpstra",
     "margin_test",
+    "mean_correlation",
     "page_test",
-    "page_trend",
     "power_above",
     "power_not_above",
     "power_within",

@@ -32,7 +32,7 @@ from flatreg.statistics.margin import standard_error
 from flatreg.statistics.samples import NAN
 
 # More seeds than anyone will run: an answer that needs them is out of reach.
-MOST_SEEDS = 2**20
+MOST_SEEDS = 100_000
 
 
 class Design(NamedTuple):
@@ -121,8 +121,8 @@ def seeds_needed(
         power: of the test, below 1.
 
     Returns:
-        A whole number, or infinity: where the effect is at the margin's end or on its other side no
-        number will do, and where splits overlap the standard error has a floor.
+        A whole number, or infinity if `MOST_SEEDS` do not do: the effect is at the margin's end
+        or on its other side, or splits overlap, which gives the standard error a floor.
 
     Raises:
         ValueError: an argument is not a number or out of range.
@@ -132,9 +132,9 @@ def seeds_needed(
         raise ValueError("sd must be finite and > 0, margin > 0, alpha and power between 0 and 1")
     enough = 2
     while power_of(enough, effect, design) < power:
-        enough *= 2
-        if enough > MOST_SEEDS:
+        if enough == MOST_SEEDS:
             return float("inf")
+        enough = min(2 * enough, MOST_SEEDS)
     # The power grows with n, so the answer lies between the last two doublings.
     few = enough // 2
     while enough - few > 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from flatreg.statistics.bootstrap import bca_interval
 from flatreg.statistics.margin import MarginTest
@@ -86,10 +86,11 @@ def spread_margin_test(
     if min(n, m) < 2 or agree(treated) or agree(baseline):
         note = f"two spreads need two runs that vary on either side; runs: {n}, {m}"
         return MarginTest(n, *[NAN] * 9, note)
-    ratio, f = float(np.std(treated, ddof=1) / np.std(baseline, ddof=1)), stats.f(n - 1, m - 1)
-    low, high = ratio / np.sqrt([f.isf(alpha / 2), f.ppf(alpha / 2)])
+    ratio, df = float(np.std(treated, ddof=1) / np.std(baseline, ddof=1)), (n - 1, m - 1)
+    low, high = ratio / np.sqrt(special.fdtri(*df, [1 - alpha / 2, alpha / 2]))
     upper, lower = (ratio / margin) ** 2, (ratio * margin) ** 2
-    p_values = f.sf(upper), f.cdf(upper), f.cdf(lower), f.sf(lower)
+    above, below = special.fdtrc(*df, [upper, lower]), special.fdtr(*df, [upper, lower])
+    p_values = above[0], below[0], below[1], above[1]
     return MarginTest(n, ratio, float(low), float(high), NAN, NAN, *map(float, p_values), None)
 
 
@@ -108,8 +109,8 @@ def spread_power(n: int, m: int, ratio: float, margin: float, alpha: float) -> f
     """
     if min(n, m) < 2:
         return NAN
-    f = stats.f(n - 1, m - 1)
-    return float(f.sf(f.isf(alpha) * (margin / ratio) ** 2))
+    df = n - 1, m - 1
+    return float(special.fdtrc(*df, special.fdtri(*df, 1 - alpha) * (margin / ratio) ** 2))
 
 
 def log_sd_ratio(treated: np.ndarray, baseline: np.ndarray, axis: int) -> np.ndarray:

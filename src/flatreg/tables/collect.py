@@ -15,6 +15,8 @@ from flatreg.errors import UserError
 from flatreg.tables.evidence import FLATNESS_TABLE, REGISTERED_CLAIMS_TABLE, REGISTRATIONS_TABLE
 
 MEASURED = ("tr_h", "tr_h2", "lambda_max")
+# Of the parameters of the last epoch.
+MEASURED_LAST = ("tr_h2", "tr_h2_stderr", "lambda_max")
 
 
 def main() -> None:
@@ -68,6 +70,8 @@ def metrics_row(folder: Path) -> dict[str, Any]:
         for name in MEASURED:
             row[f"{prefix}{name}"] = measured.get(name)
             row[f"{prefix}{name}_stderr"] = measured.get(f"{name}_stderr")
+    last = curvature["last"] or {}
+    row |= {f"last_{name}": last.get(name) for name in MEASURED_LAST}
     return row | {"probes": (curvature["train"] or {}).get("probes")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,12 +34,15 @@ def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table with the columns `accuracy_gap` (training minus test accuracy) and `loss_gap`
-        (test minus training loss, nats) added. Every measured number of a diverged run is NaN.
+        (test minus training loss, nats) added, and those of the last epoch. Every measured number
+        of a diverged run is NaN.
     """
-    runs = metrics.assign(
-        accuracy_gap=metrics["train_accuracy"] - metrics["test_accuracy"],
-        loss_gap=metrics["test_loss"] - metrics["train_loss"],
-    )
+    gaps = {}
+    for last in ("", "last_"):
+        train, test = f"{last}train", f"{last}test"
+        gaps[f"{last}accuracy_gap"] = metrics[f"{train}_accuracy"] - metrics[f"{test}_accuracy"]
+        gaps[f"{last}loss_gap"] = metrics[f"{test}_loss"] - metrics[f"{train}_loss"]
+    runs = metrics.assign(**gaps)
     measured = [name for name in runs.columns if pd.api.types.is_float_dtype(runs[name])]
     runs[measured] = runs[measured].where(runs["status"] != tables.DIVERGED)
     return runs
@@ -53,13 +57,31 @@ def of_test_splits(manifests: list[Path]) -> dict[str, int]:
     Raises:
         UserError: a file is missing, or is not a manifest.
     """
-    return dict(map(_of_test_split, manifests))
+    splits = dict(map(_of_test_split, manifests))
+    return {source: split["examples"] for source, split in splits.items()}
 
 
-def _of_test_split(path: Path) -> tuple[str, int]:
+def commonest_shares(manifests: list[Path]) -> dict[str, float]:
+    """Accuracy of always naming the commonest class of the test split, of each source.
+
+    Args:
+        manifests: data/SOURCE.json.
+
+    Raises:
+        UserError: a file is missing, or is not a manifest.
+    """
+    splits = dict(map(_of_test_split, manifests))
+    return {
+        source: max(split["class_counts"].values()) / split["examples"]
+        for source, split in splits.items()
+    }
+
+
+def _of_test_split(path: Path) -> tuple[str, dict[str, Any]]:
     manifest = read_json(path)
     try:
-        return manifest["source"], manifest["splits"]["test"]["examples"]
+        split = manifest["splits"]["test"]
+        return manifest["source"], {name: split[name] for name in ("examples", "class_counts")}
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
 
