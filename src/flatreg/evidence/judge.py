@@ -197,9 +197,7 @@ def behind(claims: list[Claim], runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CLAIM_RUNS_TABLE.columns))
 
 
-def adjust(
-    nulls: list[tuple[float, float, float]], alpha: float
-) -> tuple[list[Adjusted], float]:
+def adjust(nulls: list[tuple[float, float, float]], alpha: float) -> tuple[list[Adjusted], float]:
     """Adjusted p of the three nulls of each trial of a family, and the level of a one-sided test.
 
     Args:

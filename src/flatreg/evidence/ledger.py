@@ -144,7 +144,9 @@ def _check_protocol(claim: Claim, protocol: str, study: Config, timed: Path) -> 
     against = {key: name for key, name in (claim.against or {}).items() if name is not None}
     own, other = (protocol, claim.dataset), other_cell(claim, protocol)
     _check_lambdas(own, claim.lambdas or [], study)
-    _check_lambdas(other, [against["lambda"]] if "lambda" in against else claim.lambdas or [], study)
+    _check_lambdas(
+        other, [against["lambda"]] if "lambda" in against else claim.lambdas or [], study
+    )
     for cell in (own, other):
         _check_metric(claim, cell, study)
         if claim.test in OF_THE_PENALTY:

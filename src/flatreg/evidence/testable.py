@@ -44,9 +44,7 @@ def untestable(claim: Claim, protocol: str, evidence: Evidence, alpha: float) ->
     return None
 
 
-def _unlearned(
-    claim: Claim, cell: tuple[str, str], evidence: Evidence, alpha: float
-) -> str | None:
+def _unlearned(claim: Claim, cell: tuple[str, str], evidence: Evidence, alpha: float) -> str | None:
     """Why the plain training of a cell decides nothing; None if it learned, or was not run."""
     protocol, dataset, lam = plain_cell(evidence.study, *cell)
     runs = cell_of(evidence.runs, protocol, dataset, [lam])

@@ -165,9 +165,7 @@ def _groups(claim: Claim) -> list[list[str] | None]:
 # ── Numbers per seed ──────────────────────────────────────────────────────────
 
 
-def _sample(
-    claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None
-) -> Sample:
+def _sample(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None) -> Sample:
     if claim.test == "bench":
         return _rounds(claim, protocol, evidence)
     sides = runs_of(claim._replace(lambdas=lambdas), protocol, evidence.runs)
@@ -194,7 +192,9 @@ def _rounds(claim: Claim, protocol: str, evidence: Evidence) -> Sample:
     cost, interval = bench.read(evidence.timed), interval_of(claim, protocol, evidence.study)
     ratios = bench.rounds_of(cost, claim.dataset, str(claim.way), interval)
     values = np.log(ratios) - _stated(claim)
-    return Sample(values, 1.0, 0.0, "Wilcoxon", statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p)
+    return Sample(
+        values, 1.0, 0.0, "Wilcoxon", statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p
+    )
 
 
 def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) -> Sample:
@@ -370,9 +370,7 @@ def _correlates(claim: Claim) -> bool:
     return claim.test == "trend" or claim.target is not None
 
 
-def _comparison(
-    claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None
-) -> str:
+def _comparison(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None) -> str:
     """A short description of what is compared with what."""
     names = f"lambda {', '.join(lambdas)}" if lambdas else "all lambdas"
     value = "" if claim.value is None else f" against {claim.value:g}"
