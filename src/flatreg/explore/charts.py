@@ -86,7 +86,7 @@ def cloud() -> alt.LayerChart:
     )
     strength = alt.Color(
         "strength:Q",
-        scale=alt.Scale(type="log", range=STRENGTHS, domain=["@strengths"]),
+        scale=alt.Scale(type="log", range=STRENGTHS, interpolate="rgb", domain=["@strengths"]),
         legend=alt.Legend(title="strength", gradientLength=140, format="~e", tickCount=4),
     )
     tooltip = [*_tooltip("x", "y"), alt.Tooltip("strength:Q", format=".3g")]
