@@ -20,7 +20,7 @@ from flatreg import config
 from tests.copies import ROOT
 from tests.studies import flatreg, small_study
 
-COMPARED = ("metrics.json", "epochs.csv", "params.npz")
+COMPARED = ("metrics.json", "epochs.csv", "params.npz", "last.npz")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def flip_bits(path: Path) -> None:
 
 def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken: Path) -> None:
     assert sorted(path.name for path in unbroken.iterdir()) == [
-        *["epochs.csv", "facts.json", "metrics.json", "params.npz", "timing.json"],
+        *["epochs.csv", "facts.json", "last.npz", "metrics.json", "params.npz", "timing.json"],
     ]
     metrics = json.loads((unbroken / "metrics.json").read_text())
     assert metrics["epochs"] == 14

@@ -48,7 +48,7 @@ def check_penalty(config: Config, training: Config, where: str) -> None:
     """
     if not any(float(lam) > 0 for lam in training["lambdas"]):
         return
-    _check_weights(training, where)
+    _check_weights(training, f"{where}.lambdas")
     name, model = training["penalty"]["estimator"], training["model"]["name"]
     where = f"{where}.penalty"
     need, layers = ESTIMATORS.get(name, {}).get("NEEDS"), MODELS[model].get("LAYERS")
@@ -74,7 +74,7 @@ def _check_weights(training: Config, where: str) -> None:
     for lam in training["lambdas"]:
         if float(lam) / batch * fold > LARGEST_NUMBER:
             raise UserError(
-                f"{where}.lambdas: lambda {lam!r} times {fold} over the batch of {batch} is beyond"
+                f"{where}: lambda {lam!r} times {fold} over the batch of {batch} is beyond"
                 " single precision; take a smaller one"
             )
 

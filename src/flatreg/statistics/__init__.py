@@ -13,7 +13,7 @@ it differs from what its name promises. Functions that draw random numbers take 
     multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
     spread          comparison of two standard deviations
-    trend           tests of Page and of Jonckheere and Terpstra
+    trend           Page's test, rank correlations
     aggregate       interquartile mean, probability of improvement
     accuracy        uncertainty that comes from the finite test set
 """
@@ -64,14 +64,7 @@ from flatreg.statistics.spread import (
     spread_power,
     standard_deviation,
 )
-from flatreg.statistics.trend import (
-    PageTest,
-    Trend,
-    jonckheere_terpstra,
-    page_test,
-    page_trend,
-    rank_correlations,
-)
+from flatreg.statistics.trend import PageTest, page_test, rank_correlations
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [
@@ -85,7 +78,6 @@ __all__ = [
     "PageTest",
     "SpreadComparison",
     "Summary",
-    "Trend",
     "accuracy_interval",
     "agree",
     "bca_interval",
@@ -107,11 +99,9 @@ __all__ = [
     "hedges_g_paired",
     "holm",
     "interquartile_mean",
-    "jonckheere_terpstra",
     "margin_test",
     "mean_correlation",
     "page_test",
-    "page_trend",
     "power_above",
     "power_not_above",
     "power_within",

@@ -120,7 +120,8 @@ class Trainer(NamedTuple):
         settings: of the run.
         placed: its data, shared with other trainings.
         batches: of its training split.
-        weights: of the penalty in the loss of every step [steps].
+        weight: of the penalty in the loss, after the warm-up.
+        warmup: number of steps over which the weight rises.
         rates: learning rate of every step [steps].
         streams: keys of its random numbers.
         evaluate: of a split by its name, with some parameters.
@@ -131,7 +132,8 @@ class Trainer(NamedTuple):
     settings: Settings
     placed: Placed
     batches: Batches
-    weights: np.ndarray
+    weight: float
+    warmup: int
     rates: np.ndarray
     streams: Streams
     evaluate: dict[str, Callable[[Params], Evaluation]]
@@ -197,7 +199,8 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
         settings=settings,
         placed=placed,
         batches=batches.of_split(train, orders, placed.examples),
-        weights=penalty_weights(settings, settings.epochs * program.steps_per_epoch),
+        weight=penalty_weight(settings),
+        warmup=round(settings.penalty.warmup * settings.epochs * program.steps_per_epoch),
         rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
         evaluate={
@@ -207,24 +210,19 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
     )
 
 
-def penalty_weights(settings: Settings, steps: int) -> np.ndarray:
-    """The weight of tr(H^2) in the loss of each step of a run, if it has the penalty: [steps].
-
-    It rises linearly from 0, is full at the last step of the warm-up, and stays so.
-    """
-    full = penalty.scale(
+def penalty_weight(settings: Settings) -> float:
+    """The weight of tr(H^2) in the loss of a penalized step of a run, after the warm-up."""
+    return penalty.scale(
         float(settings.lam),
         batch=settings.batch,
         interval=settings.penalty.interval,
         scaling=settings.penalty.scaling,
     )
-    warmup = max(1, warmup_steps(settings, steps))
-    return full * np.minimum(np.arange(1, steps + 1) / warmup, 1)
 
 
-def warmup_steps(settings: Settings, steps: int) -> int:
-    """The number of steps, of all those of a run, over which the penalty's weight rises."""
-    return round(settings.penalty.warmup * steps)
+def rising(numbers: np.ndarray, warmup: int) -> np.ndarray:
+    """The share of its full weight that the penalty has at some steps, by their numbers from 1."""
+    return np.minimum(numbers / warmup, 1) if warmup else np.ones(len(numbers))
 
 
 def stream(seed: int, purpose: str) -> jax.Array:
@@ -271,12 +269,12 @@ def arguments(trainer: Trainer, state: State, plan: Any) -> tuple[Fixed, Carry]:
     """The arguments of the steps of the epoch after `state`, with the plan of its batches."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
     first = state.epoch * count
-    own = slice(first, first + count)
+    share = rising(np.arange(first, first + count) + 1, trainer.warmup)
     fixed = Fixed(
         examples=trainer.batches.examples,
         plan=plan,
-        rates=trainer.rates[own].astype(np.float32),
-        weights=trainer.weights[own].astype(np.float32),
+        rates=trainer.rates[first : first + count].astype(np.float32),
+        weights=(trainer.weight * share).astype(np.float32),
         first=np.int32(first),
         decay=np.float32(settings.weight_decay),
         streams=trainer.streams,

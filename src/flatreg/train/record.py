@@ -15,7 +15,7 @@ from flatreg.disk import finished
 from flatreg.disk.files import atomic_path, sha256, write_json, write_sealed
 from flatreg.disk.runs import save_params
 from flatreg.disk.statuses import DIVERGED
-from flatreg.train.loop import EPOCH_COLUMNS, State, Trainer, finite, warmup_steps
+from flatreg.train.loop import EPOCH_COLUMNS, State, Trainer, finite
 from flatreg.train.steps import Params
 
 # What a record says of parameters: loss (nats) and accuracy on each split, calibration, their norm.
@@ -91,7 +91,7 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
         "epochs": state.epoch,
         "steps": state.rows[-1]["step"] if state.rows else 0,
         "kept_epoch": None if state.status == DIVERGED else state.kept.epoch,
-        **_final(trainer, state),
+        **final(trainer, state),
         "train_examples": len(trainer.splits.train.y),
         "test_examples": len(trainer.splits.test.y),
         "best_test_accuracy": max(tested, default=None),
@@ -112,18 +112,17 @@ def strength(trainer: Trainer, state: State) -> float | None:
     None if there are none.
     """
     interval, count = trainer.settings.penalty.interval, trainer.program.steps_per_epoch
-    warmup = warmup_steps(trainer.settings, len(trainer.weights))
     total, steps = 0.0, 0
     for row in state.rows:
         first, last = row["step"] - count, row["step"]
-        if row["strength"] is not None and first >= warmup:
+        if row["strength"] is not None and first >= trainer.warmup:
             penalized = last // interval - first // interval
             total += row["strength"] * penalized
             steps += penalized
     return total / steps if steps else None
 
 
-def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
+def final(trainer: Trainer, state: State) -> dict[str, float | None]:
     """`EVALUATED` of the kept parameters, and of those of the last epoch with `last_` before it."""
     if state.status == DIVERGED:
         kept = last = dict.fromkeys(EVALUATED)
