@@ -171,7 +171,7 @@ FILES = {
 CITED = {
     **{
         name: TABLE.format(name=name)
-        for name in ["metrics", "summary", "tests", *MADE]
+        for name in ["metrics", "summary", "tests", "times", *MADE]
         if name not in evidence.WORKINGS
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},

@@ -192,9 +192,8 @@ def _rounds(claim: Claim, protocol: str, evidence: Evidence) -> Sample:
     cost, interval = bench.read(evidence.timed), interval_of(claim, protocol, evidence.study)
     ratios = bench.rounds_of(cost, claim.dataset, str(claim.way), interval)
     values = np.log(ratios) - _stated(claim)
-    return Sample(
-        values, 1.0, 0.0, "Wilcoxon", statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p
-    )
+    p = statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p
+    return Sample(values, 1.0, check="Wilcoxon", check_p=p)
 
 
 def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) -> Sample:
@@ -287,9 +286,11 @@ def _of_sample(claim: Claim, sample: Sample, alpha: float) -> Trial:
 
 def _plan_of_correlation(test: MarginTest, margin: float, overlap: float) -> MeanPlan:
     """The plan in the unit of Fisher's z; see `flatreg.statistics.margin`."""
-    spread = test.sd / (1 - test.estimate**2) if test.sd > 0 else test.sd
-    z = float(np.arctanh(test.estimate))
-    return MeanPlan(test.n, z, spread, float(np.arctanh(margin)), overlap)
+    z_margin = float(np.arctanh(margin))
+    if not test.sd > 0:
+        return MeanPlan(test.n, test.estimate, test.sd, z_margin)
+    z, slope = float(np.arctanh(test.estimate)), 1 / (1 - test.estimate**2)
+    return MeanPlan(test.n, z, slope * test.sd, z_margin, overlap)
 
 
 def _seen(test: MarginTest, margin: float) -> str | None:
