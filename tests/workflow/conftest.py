@@ -21,6 +21,7 @@ STUDY = {
     "surface": {"protocol": "tuned", "lambda": "0.1"},
     "claims": None,
     "estimates": None,
+    "sample_sizes": {"protocol": "tuned", "lambdas": None},
     "protocols": {
         "as_reported": None,
         "every_batch": None,
