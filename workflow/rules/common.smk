@@ -121,6 +121,7 @@ RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
+EXAMPLES = f"{RESULTS}/examples/{{dataset}}.npz"
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
 # A study without a ledger has no claims to judge.
@@ -319,12 +320,16 @@ def run_folders(wildcards, input):
 
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
-    explored = [run for run in RUNS if run.dataset == wildcards.dataset]
+    explored = runs_of(wildcards)
     source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
         "manifest": f"{RESULTS}/data/{source}.json",
-        "data": data_file(explored[0]),
-        "params": run_files("params.npz", explored),
+        "examples": EXAMPLES.format(dataset=wildcards.dataset),
         "surface": [surface] if surface in SURFACES else [],
     }
+
+
+def runs_of(wildcards):
+    """All runs of a data set."""
+    return [run for run in RUNS if run.dataset == wildcards.dataset]
