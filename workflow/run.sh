@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run the study, make its HTML report, and print where the results are.
+# Run the study, make its HTML report, and print where the results are. If its runs are those of an
+# archive, compare what was made of them with what was published.
 #   workflow/run.sh RESULTS PDF [snakemake options]
 set -eu
 
@@ -21,6 +22,10 @@ if [ ! -e "$report" ] || [ -n "$(find "$results" "$pdf" workflow/report -type f 
     touch "$report"
 else
     echo "Nothing to be done: everything is up to date."
+fi
+
+if [ -e "$results/archive.json" ]; then
+    python -m flatreg.publish.confirm --config "$results/config.json"
 fi
 
 echo

@@ -22,6 +22,7 @@ from flatreg.config import (
     cell_settings,
     check_optimizers,
     data_settings,
+    decisive,
     digest,
     estimated_runs,
     field,
@@ -49,6 +50,7 @@ from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
+from flatreg.publish import archive, confirm
 from flatreg.tables import registry as evidence
 
 if (said := surroundings.hold()) and workflow.is_main_process:
@@ -98,19 +100,15 @@ def checked_study():
 STUDY = checked_study()
 LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
+# Whether the results are those of an archive: see docs/elsewhere.md.
+UNPACKED = os.path.exists(f"{RESULTS}/{archive.LIST}")
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # Every field of the config that can change a number.
-STUDY_KEY = digest(
-    {
-        k: v
-        for k, v in STUDY.items()
-        if k not in ("paths", "checkpoint", "lanes", "verify")
-    }
-)
+STUDY_KEY = digest(decisive(STUDY))
 
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
