@@ -64,7 +64,9 @@ def begin_study():
     )
     update_json(Path(CONFIG), STUDY)
     if not UNPACKED:
-        update_json(Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()})
+        update_json(
+            Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()}
+        )
     mend_clock()
     mend_damaged(damaged_files() if waited or DAMAGED is None else DAMAGED)
     if code.commit()[0] is None:

@@ -103,7 +103,7 @@ def made_files(study: Config) -> dict[str, Path]:
 
 
 def _by_name(results: Path, paths: list[Path]) -> dict[str, Path]:
-    return {path.relative_to(results).as_posix(): path for path in sorted(paths)}
+    return dict(sorted((path.relative_to(results).as_posix(), path) for path in paths))
 
 
 def commits(study: Config) -> dict[str, int]:

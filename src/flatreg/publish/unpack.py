@@ -76,10 +76,12 @@ def read_tar(path: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(path) as tar:
             for member in tar:
+                if member.isdir():
+                    continue
                 file = tar.extractfile(member)
                 if file is None:
                     raise UserError(f"{path}: {member.name} is no file; {REMEDY}")
-                contents[member.name] = file.read()
+                contents[PurePosixPath(member.name).as_posix()] = file.read()
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise UserError(
             f"{path} is no archive of a study, or is broken ({error}); {REMEDY}"
