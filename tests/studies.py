@@ -45,13 +45,13 @@ def make_up(study: Config, folder: Path, *names: str) -> None:
         names: of files of the results, besides those of each run and the pages.
     """
     results = folder / study["paths"]["results"]
+    for name in (*names, *archive.PAGES):
+        write(results / name, name)
     for run in config.runs(study):
         place = run_dir(results, *run)
         for name in (*archive.RUN_FILES, "params.npz", "last.npz"):
             write(place / name, f'{{"of": "{run}", "is": "{name}"}}')
         write(place / "facts.json", '{"commit": "0123456789abcdef"}')
-    for name in (*names, *archive.PAGES):
-        write(results / name, name)
     write(folder / study["paths"]["pdf"], "the paper")
     write_json(results / "config.json", study)
 

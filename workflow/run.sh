@@ -24,12 +24,12 @@ else
     echo "Nothing to be done: everything is up to date."
 fi
 
-if [ -e "$results/archive.json" ]; then
-    python -m flatreg.publish.confirm --config "$results/config.json"
-fi
-
 echo
 echo "paper   $pdf"
 echo "explore $results/explore.html"
 echo "report  $report"
 echo "tables  $results/tables/"
+
+if [ -e "$results/archive.json" ]; then
+    python -m flatreg.publish.confirm --config "$results/config.json"
+fi
