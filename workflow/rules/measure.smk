@@ -1,7 +1,7 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
 #     models, a network with rescaled layers, and the estimator against its closed form. Find the test
 #     examples with the largest loss.
-# Inputs: metrics.json and params.npz of runs, and their data
+# Inputs: metrics.json, params.npz and last.npz of runs, and their data
 # Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
 #     examples/{dataset}.npz, tables/: reparametrization.csv estimates.csv
 
@@ -18,6 +18,7 @@ for block in [SINGLE, *BLOCKS["measure"]]:
             data=of_job(block, data_file),
             metrics=run_files("metrics.json", block.runs),
             params=run_files("params.npz", block.runs),
+            last=run_files("last.npz", block.runs),
         output:
             curvature=run_files("curvature.json", block.runs),
             flatness=run_files("flatness.json", block.runs),

@@ -27,7 +27,7 @@ from flatreg.errors import UserError
 ASIDE = ".damaged"
 # Folders of the results whose files have checksums beside them, and the sealed records.
 CHECKED = (
-    *("data", "features", "selection/*", "tables"),
+    *("data", "features", "selection/*/*", "tables"),
     *("surfaces", "examples", "figures", "notebooks"),
 )
 SEALED = tuple(f"runs/*/*/*/*/{name}.json" for name in ("metrics", "curvature", "flatness"))

@@ -22,7 +22,7 @@ from flatreg.publish import archive, stages, unpack
 from flatreg.tables.registry import EVIDENCE, WORKINGS
 
 # Facts that differ from run to run.
-OF_ONE_RUN = ("command", "begun", "ended", "commit")
+OF_ONE_RUN = ("command", "begun", "ended", "commit", "ledger")
 
 
 def main() -> None:
