@@ -40,12 +40,13 @@ from flatreg.measure import estimates, sharpness, spectrum, surface
 from flatreg.measure.lanes import Lane
 from flatreg.measure.solution import Solution, measured_examples, probe_key
 from flatreg.tables import compare
-from flatreg.train import loop, select
+from flatreg.train import loop
 from flatreg.train.program import make_program
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text("utf-8"))
 CLAIMS = json.loads((ROOT / "workflow/schemas/claims.schema.json").read_text("utf-8"))
+BENCH = ROOT / "bench/results/cost.json"
 BASES = (("config.yaml",), ("config.yaml", "profiles/demo/study.yaml"))
 TRAINING = SCHEMA["$defs"]["dataset"]["properties"]
 
@@ -234,7 +235,7 @@ def planned(study: Config) -> Config:
     """
     completed = config.load(study, SCHEMA)
     if completed["claims"] is not None:
-        ledger.read(ROOT / completed["claims"], CLAIMS, completed)
+        ledger.read(ROOT / completed["claims"], CLAIMS, completed, BENCH)
     config.check_optimizers(completed)
     return completed
 
@@ -243,6 +244,7 @@ def planned(study: Config) -> Config:
 
 STEPS = 3
 REAL = 5
+RATES = ("learning_rate", "weight_decay")
 
 
 def changed_cells(study: Config, base: Config) -> list[tuple[str, str]]:
@@ -277,7 +279,7 @@ def do_cell(study: Config, protocol: str, dataset: str, folder: Path, *, real: b
     data = dataset_of(study, training["source"], folder)
     lambdas = sorted(training["lambdas"], key=float)
     cell = config.cell_settings(study, protocol, dataset)
-    point = {} if cell.search is None else select.grid(cell.search)[-1]
+    point = {name: getattr(cell.search, name)[-1] for name in RATES} if cell.search else {}
     seed = training["seeds"][-1]
     for lam in dict.fromkeys([lambdas[0], lambdas[-1]]):
         settings = _cheap(replace(cell.of_run(lam, seed), **point))

@@ -32,7 +32,7 @@ def results(tmp_path: Path) -> Path:
     folder = tmp_path / "results"
     write_arrays(folder / "data/digits.npz", {"x": np.arange(100)})
     write_checked_text(folder / "tables/metrics.csv", "a,b\n1,2\n")
-    write_checked_json(folder / "selection/tuned/digits.json", {"selected": {}})
+    write_checked_json(folder / "selection/literal/digits/lambda-0.json", {"selected": {}})
     write_checked_text(folder / "explore.html", "<html>")
     run = folder / RUN
     run.mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_nothing_is_wrong_with_what_was_just_written(results: Path) -> None:
     [
         "data/digits.npz",
         "tables/metrics.csv",
-        "selection/tuned/digits.json",
+        "selection/literal/digits/lambda-0.json",
         "explore.html",
         str(RUN / "metrics.json"),
         str(RUN / "curvature.json"),

@@ -22,6 +22,7 @@ from flatreg.config import (
     cell_settings,
     check_optimizers,
     data_settings,
+    decisive,
     digest,
     estimated_runs,
     field,
@@ -49,6 +50,7 @@ from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
+from flatreg.publish import answers, archive, confirm
 from flatreg.tables import registry as evidence
 
 if (said := surroundings.hold()) and workflow.is_main_process:
@@ -81,6 +83,14 @@ check_files(dict.fromkeys([nearest_file("config.yaml"), *workflow.configfiles]))
 configfile: nearest_file("config.yaml")
 
 
+def check_questions(study, claims):
+    """Check the questions of the short answer against the ledger, before anything is planned."""
+    if study["questions"] is not None:
+        path = Path(nearest_file(study["questions"]))
+        tried = {claim.name: claim.protocols for claim in claims}
+        answers.check(path, answers.read_questions(path), tried, cells(study))
+
+
 def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
@@ -88,7 +98,9 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            schema = read_json(Path(LEDGER_SCHEMA))
+            claims = ledger.read(path, schema, study, Path(BENCH))
+            check_questions(study, claims)
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -97,30 +109,30 @@ def checked_study():
 
 STUDY = checked_study()
 LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
+# Claims answer the questions.
+QUESTIONS = LEDGER and STUDY["questions"] and nearest_file(STUDY["questions"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
+# Whether the results are those of an archive: see docs/elsewhere.md.
+UNPACKED = os.path.exists(f"{RESULTS}/{archive.LIST}")
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # Every field of the config that can change a number.
-STUDY_KEY = digest(
-    {
-        k: v
-        for k, v in STUDY.items()
-        if k not in ("paths", "checkpoint", "lanes", "verify")
-    }
-)
+STUDY_KEY = digest(decisive(STUDY))
 
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
-SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
+SEARCH = "selection/{protocol}/{dataset}/lambda-{lam}"
+SELECTION = f"{RESULTS}/{SEARCH}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
+EXAMPLES = f"{RESULTS}/examples/{{dataset}}.npz"
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
 # A study without a ledger has no claims to judge.
@@ -131,6 +143,7 @@ EVIDENCE_ROWS = {
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
@@ -275,10 +288,10 @@ def data_file(run):
 
 def selection_file(run):
     """The search result that sets a run's learning rate and weight decay, if there is a search."""
-    protocol = search_of(STUDY, run.protocol, run.dataset)
-    if protocol is None:
+    search = search_of(STUDY, *run[:3])
+    if search is None:
         return []
-    return SELECTION.format(protocol=protocol, dataset=run.dataset)
+    return SELECTION.format(dataset=run.dataset, **vars(search))
 
 
 def named_run(wildcards):
@@ -319,12 +332,16 @@ def run_folders(wildcards, input):
 
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
-    explored = [run for run in RUNS if run.dataset == wildcards.dataset]
+    explored = runs_of(wildcards)
     source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
         "manifest": f"{RESULTS}/data/{source}.json",
-        "data": data_file(explored[0]),
-        "params": run_files("params.npz", explored),
+        "examples": EXAMPLES.format(dataset=wildcards.dataset),
         "surface": [surface] if surface in SURFACES else [],
     }
+
+
+def runs_of(wildcards):
+    """All runs of a data set."""
+    return [run for run in RUNS if run.dataset == wildcards.dataset]

@@ -63,14 +63,31 @@ class Search:
     """The grid from which learning rate and weight decay are chosen.
 
     Attributes:
-        learning_rate: first or peak rates to try.
-        weight_decay: decays to try.
-        seed: of the trainings of the grid.
+        learning_rate: first or peak rates to try first.
+        weight_decay: decays to try first.
+        seeds: of the trainings at each point.
+        extensions: how often the grid may be extended in one direction.
+        lam: "0" if the rates of lambda 0 are used at every lambda; None for each lambda's own.
     """
 
     learning_rate: tuple[float, ...]
     weight_decay: tuple[float, ...]
-    seed: int
+    seeds: tuple[int, ...]
+    extensions: int
+    lam: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOf:
+    """The search that gives a run its rates; its data set is that of the run.
+
+    Attributes:
+        protocol: whose trainings and grid are searched.
+        lam: lambda of these trainings.
+    """
+
+    protocol: str
+    lam: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +135,6 @@ class CellSettings:
         penalty: how it is estimated and applied.
         search: None where the config sets learning rate and weight decay.
         data: how the source is prepared.
-        search_of: the protocol whose search gives the rates; None where the config sets them.
         epoch_measure: what is measured at the end of each epoch.
     """
 
@@ -147,12 +163,11 @@ class CellSettings:
     penalty: Penalty
     search: Search | None
     data: DataSettings
-    search_of: str | None
     epoch_measure: EpochMeasure
 
-    def of_run(self, lam: str, seed: int) -> Settings:
-        """The settings of one run of these trainings."""
-        return Settings(**vars(self), lam=lam, seed=seed)
+    def of_run(self, lam: str, seed: int, search_of: SearchOf | None = None) -> Settings:
+        """The settings of one training like these; those of a search have no `search_of`."""
+        return Settings(**vars(self), lam=lam, seed=seed, search_of=search_of)
 
     def with_rates(self, *, learning_rate: float, weight_decay: float) -> Self:
         """The same settings at one point of their search."""
@@ -166,10 +181,12 @@ class Settings(CellSettings):
     Attributes:
         lam: lambda, the penalty's strength, as the config writes it.
         seed: of the causes that vary.
+        search_of: the search that gives the rates; None where the config sets them.
     """
 
     lam: str
     seed: int
+    search_of: SearchOf | None
 
     @property
     def penalized(self) -> bool:
@@ -204,6 +221,25 @@ class MeasureSettings:
     lanczos_repeats: int
     sharpness_radii: tuple[float, ...]
     adaptive_radii: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How tr(H^2) is measured on samples of several sizes.
+
+    Attributes:
+        examples: numbers of training examples in a sample.
+        pool: number of training examples that each size divides into disjoint samples.
+        whole: number of examples up to which the training split is measured as a whole.
+        probes: probes of a size, divided among its samples.
+        seed: of the choice of the pool, and of the probes.
+    """
+
+    examples: tuple[int, ...]
+    pool: int
+    whole: int
+    probes: int
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)

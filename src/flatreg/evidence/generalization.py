@@ -100,7 +100,7 @@ def scopes(runs: pd.DataFrame, protocols: list[str]) -> Iterator[tuple[str, str,
 def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> dict[str, Any]:
     known = runs.dropna(subset=[measure, target])
     whole, partial = (
-        statistics.compare_mean(correlation.pseudo_values(known, measure, target, held), 0.0, alpha)
+        statistics.mean_correlation(correlation.pseudo_values(known, measure, target, held), alpha)
         for held in (correlation.NOTHING, correlation.CELL)
     )
     return {

@@ -32,11 +32,13 @@ class Course(NamedTuple):
         begun: when (seconds since 1970).
         setup_seconds: preparing its data, before its steps were compiled.
         resumed: epoch that it went on from; 0 if it began anew.
+        ledger: of `flatreg.config.registration`; None if no claim is registered.
     """
 
     begun: float
     setup_seconds: float
     resumed: int
+    ledger: dict[str, Any] | None = None
 
 
 def write(
@@ -63,6 +65,7 @@ def write(
         "precision": trainer.settings.precision,
         "begun": course.begun,
         "ended": ended,
+        "ledger": course.ledger,
     }
     write_json(folder / "facts.json", machine.describe() | facts)
     sums = {f"{file}_sha256": sha256(folder / file) for file in finished.SUMMED}
