@@ -10,6 +10,7 @@ it differs from what its name promises. Functions that draw random numbers take 
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's adjustment
     bootstrap       BCa interval of any statistic
+    ratio           ratio of two paired means
     spread          comparison of two standard deviations
     trend           tests of Page and of Jonckheere and Terpstra
     aggregate       interquartile mean, probability of improvement
@@ -42,6 +43,7 @@ from flatreg.statistics.power import (
     equivalence_power,
     propose_runs,
 )
+from flatreg.statistics.ratio import ratio_of_means
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import SpreadComparison, compare_spread, standard_deviation
 from flatreg.statistics.trend import Trend, jonckheere_terpstra, page_trend, rank_correlations
@@ -79,6 +81,7 @@ __all__ = [
     "probability_of_improvement",
     "propose_runs",
     "rank_correlations",
+    "ratio_of_means",
     "sampling_sd",
     "standard_deviation",
     "summarize",
