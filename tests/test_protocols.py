@@ -146,23 +146,58 @@ def test_lambda_0_may_be_left_out_by_what_extends_alone() -> None:
 # ── The search of a protocol that extends another ─────────────────────────────
 
 
-def test_a_search_is_that_of_the_first_in_the_chain_with_the_same_grid() -> None:
+def searches(resolved: dict[str, Any], lam: str, *names: str) -> dict[str, tuple[str, str]]:
+    """The protocol and the lambda of the search on Breast Cancer that each protocol uses."""
+    found = {name: config.search_of(resolved, name, "breast_cancer", lam) for name in names}
+    return {name: (search.protocol, search.lam) for name, search in found.items()}
+
+
+def test_a_search_is_that_of_the_first_in_the_chain_that_searches_the_same() -> None:
     own = "search: {learning_rate: [0.3], weight_decay: [0.01]}"
     resolved = load(f"""
 protocols:
   again: {{extends: every_batch, datasets: {{digits: null}}}}
+  only: {{extends: tuned, training: {{varies: [order]}}, datasets: {{digits: null}}}}
+  clipped: {{extends: every_batch, training: {{clip_norm: 1}}, datasets: {{digits: null}}}}
   other: {{extends: tuned, datasets: {{digits: null, breast_cancer: {{{own}}}}}}}
   on_other: {{extends: other}}
 """)
-    found = {
-        name: config.search_of(resolved, name, "breast_cancer")
-        for name in ("tuned", "every_batch", "again", "other", "on_other")
+    names = ("tuned", "every_batch", "again", "only", "clipped", "other", "on_other")
+    # At lambda 0, how often there would be a penalty does not matter; a clip does.
+    assert searches(resolved, "0", *names) == {
+        **dict.fromkeys(["tuned", "every_batch", "again", "only"], ("tuned", "0")),
+        "clipped": ("clipped", "0"),
+        **dict.fromkeys(["other", "on_other"], ("other", "0")),
     }
-    assert found == {
-        **dict.fromkeys(["tuned", "every_batch", "again"], "tuned"),
-        **dict.fromkeys(["other", "on_other"], "other"),
+    assert searches(resolved, "0.1", *names) == {
+        **dict.fromkeys(["tuned", "only"], ("tuned", "0.1")),
+        **dict.fromkeys(["every_batch", "again"], ("every_batch", "0.1")),
+        "clipped": ("clipped", "0.1"),
+        **dict.fromkeys(["other", "on_other"], ("other", "0.1")),
     }
-    assert config.search_of(resolved, "every_batch", "digits") is None
+    assert config.search_of(resolved, "every_batch", "digits", "0.1") is None
+
+
+def test_the_rates_of_lambda_0_are_those_of_the_base() -> None:
+    resolved = load("""
+protocols:
+  fixed: {extends: tuned, training: &fixed {search: {lambda: "0"}}, datasets: {digits: null}}
+  fixed_batch: {extends: every_batch, training: *fixed, datasets: {digits: null}}
+  own: {extends: fixed, training: {search: {lambda: null}}}
+""")
+    names = ("fixed", "fixed_batch", "own")
+    assert searches(resolved, "0.1", *names) == {
+        **dict.fromkeys(["fixed", "fixed_batch"], ("tuned", "0")),
+        "own": ("tuned", "0.1"),
+    }
+
+
+def test_each_run_names_its_search() -> None:
+    resolved = load()
+    run = Run("every_batch", "breast_cancer", "0.1", 1)
+    search = config.SearchOf(protocol="every_batch", lam="0.1")
+    assert config.settings(resolved, run).search_of == search
+    assert config.settings(resolved, run._replace(dataset="digits", seed=5)).search_of is None
 
 
 def test_a_data_set_that_the_base_lacks_has_a_search_of_its_own() -> None:
@@ -178,7 +213,35 @@ protocols:
   tuned: {datasets: {breast_cancer: null}}
   every_batch: {datasets: {breast_cancer: null}}
 """
-    assert config.search_of(load(added), "long", "breast_cancer") == "long"
+    assert searches(load(added), "1", "long") == {"long": ("long", "1")}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "search", "words"),
+    [
+        ("tuned", "{seeds: [7, 1]}", "breast_cancer.search.seeds: 1 is a seed of the study's runs"),
+        ("tuned", "{seeds: []}", "search.seeds: must not be empty"),
+        ("tuned", "{seeds: null, seed: 7}", 'search: unknown key "seed"; did you mean seeds?'),
+        ("tuned", '{lambda: "0"}', 'search.lambda: "0" is for a protocol beside the one with'),
+        ("every_batch", '{lambda: "0.1"}', 'search.lambda: "0.1" is unknown; known are null, "0"'),
+        ("every_batch", "{lambda: 0}", "search.lambda: 0 is unknown"),
+        ("tuned", "{weight_decay: [0, 0.1]}", "search.weight_decay: a grid with 0 has no ratio"),
+        ("tuned", "{learning_rate: [0, 0.1]}", "learning_rate[0]: must be above 0, not 0"),
+        ("tuned", "{learning_rate: [-1, 0.1]}", "learning_rate[0]: must be above 0, not -1"),
+        ("tuned", "{extensions: -1}", "search.extensions: must be at least 0, not -1"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_refused(protocol: str, search: str, words: str) -> None:
+    line = refusal(
+        f"protocols: {{{protocol}: {{datasets: {{breast_cancer: {{search: {search}}}}}}}}}"
+    )
+    assert words in line
+
+
+def test_a_grid_with_0_is_searched_if_it_need_not_be_extended() -> None:
+    search = "{weight_decay: [0, 0.1], extensions: 0}"
+    resolved = load(f"protocols: {{tuned: {{datasets: {{breast_cancer: {{search: {search}}}}}}}}}")
+    assert config.cell_settings(resolved, "tuned", "breast_cancer").search.weight_decay == (0, 0.1)
 
 
 # ── What is refused ───────────────────────────────────────────────────────────
@@ -245,6 +308,10 @@ def test_a_seed_fixes_training_and_no_split_where_nothing_is_said() -> None:
         ("{varies: order}", "must be a list"),
         ("{test_examples: 0}", "test_examples: must be at least 1"),
         ("{test_examples: 0.5}", "must be a whole number or null"),
+        ("{train_examples: 0}", "train_examples: must be at least 1"),
+        ("{penalty: {warmup: 1.5}}", "penalty.warmup: must be at most 1, not 1.5"),
+        ("{penalty: {warmup: -0.1}}", "penalty.warmup: must be at least 0"),
+        ("{penalty: {decoupled: adam}}", "penalty.decoupled: must be true or false"),
         ("{model: {outputs: 0}}", "model.outputs: must be at least 1"),
     ],
 )
@@ -273,6 +340,7 @@ def test_the_protocols_of_the_study_are_laid_over_as_they_say() -> None:
             continue
         source = name.removeprefix("only_")
         for dataset in protocol["datasets"]:
-            ours, theirs = (config.cell_settings(resolved, p, dataset) for p in (name, "tuned"))
+            base = protocol["extends"]
+            ours, theirs = (config.cell_settings(resolved, p, dataset) for p in (name, base))
             assert ours.varies == (source,)
-            assert replace(ours, protocol="tuned", varies=theirs.varies) == theirs
+            assert replace(ours, protocol=base, varies=theirs.varies) == theirs

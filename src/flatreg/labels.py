@@ -13,6 +13,14 @@ DATASETS = {
     "newsgroups20_stripped": "20 Newsgroups, stripped",
 }
 
+# The families of claims in the order in which they are shown.
+FAMILIES = {
+    "primary": "Primary claims of the original",
+    "secondary": "Other claims of the original",
+    "asked": "Asked by us: the original does not say it",
+    "bookkeeping": "Bookkeeping: numbers that the original reports",
+}
+
 
 class Title(NamedTuple):
     """What a measure of flatness is called; its radius, if it has one, follows."""

@@ -40,7 +40,7 @@ from flatreg.measure import estimates, sharpness, spectrum, surface
 from flatreg.measure.lanes import Lane
 from flatreg.measure.solution import Solution, measured_examples, probe_key
 from flatreg.tables import compare
-from flatreg.train import loop, select
+from flatreg.train import loop
 from flatreg.train.program import make_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +157,8 @@ SECTIONS: tuple[Callable[[random.Random], Config], ...] = (
     lambda rng: {"convergence": drawn_value(rng, TRAINING["convergence"])},
 )
 SINGLE = (
-    *("batch", "epochs", "validation_fraction", "validation_seed", "test_examples", "inputs"),
+    *("batch", "epochs", "validation_fraction", "validation_seed", "train_examples"),
+    *("test_examples", "inputs"),
     *("varies", "selection", "clip_norm", "precision", "seeds"),
 )
 
@@ -242,6 +243,7 @@ def planned(study: Config) -> Config:
 
 STEPS = 3
 REAL = 5
+RATES = ("learning_rate", "weight_decay")
 
 
 def changed_cells(study: Config, base: Config) -> list[tuple[str, str]]:
@@ -276,7 +278,7 @@ def do_cell(study: Config, protocol: str, dataset: str, folder: Path, *, real: b
     data = dataset_of(study, training["source"], folder)
     lambdas = sorted(training["lambdas"], key=float)
     cell = config.cell_settings(study, protocol, dataset)
-    point = {} if cell.search is None else select.grid(cell.search)[-1]
+    point = {name: getattr(cell.search, name)[-1] for name in RATES} if cell.search else {}
     seed = training["seeds"][-1]
     for lam in dict.fromkeys([lambdas[0], lambdas[-1]]):
         settings = _cheap(replace(cell.of_run(lam, seed), **point))

@@ -56,6 +56,8 @@ def test_own_fields_win_over_shared_ones_and_defaults_fill_the_rest():
         "distribution": "rademacher",
         "interval": 4,
         "scaling": "per_application",
+        "warmup": 0,
+        "decoupled": False,
     }
     assert penalties["digits"]["interval"] == 3
 

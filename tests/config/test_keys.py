@@ -43,6 +43,7 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "clip_norm": 2.5,
         "patience": 3,
         "outputs": 1,
+        "train_examples": 200,
         "test_examples": 20,
         "points_2d": 23,
         "varies": ["order"],
@@ -50,6 +51,7 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "adaptive_radii": [0.2],
         "extends": "stated",
         "claims": "other.yaml",
+        "questions": "other.yaml",
     }
     if name in special:
         return special[name]
@@ -124,7 +126,7 @@ def test_no_field_of_the_schema_is_forgotten():
             continue
         if where in ("surface.protocol", "surface.lambda", "surface.seed"):
             continue  # other runs' files are the rule's inputs then
-        if where == "claims" or where.startswith(("estimates.", "sample_sizes.")):
+        if where in ("claims", "questions") or where.startswith(("estimates.", "sample_sizes.")):
             continue  # the ledger, and other runs' files, are the rule's inputs then
         value = other_value(where.split(".")[-1], field, value_at(resolved, where))
         other = load(changed(where, value))
@@ -153,13 +155,16 @@ def test_a_key_is_the_same_in_every_process():
     assert found.stdout.strip() == config.digest({"a": None, "b": [1, 0.5]})
 
 
-def test_a_search_does_not_depend_on_penalty_and_measurement():
-    def keys(given):
-        return config.selection_key(config.cell_settings(load(given), "stated", "digits"))
+def test_a_search_depends_on_its_lambda_and_at_0_on_no_penalty():
+    def key(given, lam):
+        return config.selection_key(config.cell_settings(load(given), "stated", "digits"), lam)
 
     where = "protocols.stated.datasets.digits"
-    assert keys(study()) == keys(changed(f"{where}.penalty", {"probes": 9}))
-    assert keys(study()) == keys(changed("measure.epoch_probes", 9))
-    assert keys(study()) == keys(changed("protocols.stated.lambdas", ["0", "3", "0.1"]))
-    assert keys(study()) != keys(changed(f"{where}.batch", 16))
-    assert keys(study()) != keys(changed(f"{where}.search.weight_decay", [0.5]))
+    assert key(study(), "0") != key(study(), "1")
+    for change in (("measure.epoch_probes", 9), ("protocols.stated.lambdas", ["0", "3", "0.1"])):
+        assert key(study(), "1") == key(changed(*change), "1")
+    penalty = changed(f"{where}.penalty", {"probes": 9})
+    assert key(study(), "0") == key(penalty, "0")
+    assert key(study(), "1") != key(penalty, "1")
+    for change in ((f"{where}.batch", 16), (f"{where}.search.weight_decay", [0.5])):
+        assert key(study(), "0") != key(changed(*change), "0")

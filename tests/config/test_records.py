@@ -11,7 +11,6 @@ import pytest
 
 from flatreg import config
 from flatreg.config import CellSettings, MeasureSettings, Run, Settings, SurfaceSettings
-from flatreg.train import select
 from flatreg.train.lane import with_selection
 from tests.configs import SETTINGS
 from tests.copies import ROOT
@@ -22,7 +21,6 @@ SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 KEYS = {
     None: "7be31017a4d2d0b2fe91446353756a25b03d2edc92e59542e43c13541c11d977",
     "demo": "ae16e7f0e16bed1aabb6e27c37056854c888b9f746e6d58353994bddd040ef03",
-    "adam": "cc3062025bcd0949be3cf236c28453ebe3b16b3844deb1a8b5f9612dbe80f735",
     "autodiff": "cd23b3c51f9ff582d9ac225efb1c2f2f28891e3a59a026a53d24923dba126bc8",
 }
 
@@ -44,7 +42,8 @@ def lines(resolved: dict[str, Any]) -> str:
         settings = config.settings(resolved, run)
         cell = config.cell_settings(resolved, run.protocol, run.dataset)
         keys = config.settings_key(settings), config.run_key(settings, "0" * 64)
-        text += " ".join(["/".join(map(str, run)), *keys, config.selection_key(cell)]) + "\n"
+        text += " ".join(["/".join(map(str, run)), *keys, config.selection_key(cell, run.lam)])
+        text += "\n"
     return text
 
 
@@ -54,13 +53,14 @@ def written(resolved: dict[str, Any], run: Run) -> dict[str, Any]:
     del training["lambdas"], training["seeds"]
     texts = training["source"] in config.TEXT_SOURCES
     measure = resolved["measure"]
+    search = config.search_of(resolved, *run[:3])
     return training | {
         "protocol": run.protocol,
         "dataset": run.dataset,
         "lambda": run.lam,
         "seed": run.seed,
         "data": resolved["data"].get("text" if texts else training["source"], {}),
-        "search_of": config.search_of(resolved, run.protocol, run.dataset),
+        "search_of": search and {"protocol": search.protocol, "lambda": search.lam},
         "epoch_measure": {
             "examples": measure["epoch_examples"],
             "probes": measure["epoch_probes"],
@@ -86,8 +86,8 @@ def test_the_default_precision_is_in_no_key() -> None:
     assert config.settings_key(SETTINGS) == config.digest(
         {name: value for name, value in before.items() if name not in unused}
     )
-    for key in (config.settings_key, config.selection_key):
-        assert key(exact) != key(SETTINGS)
+    assert config.settings_key(exact) != config.settings_key(SETTINGS)
+    assert config.selection_key(exact, "0") != config.selection_key(SETTINGS, "0")
 
 
 def test_as_a_dictionary_a_record_is_what_the_config_says(
@@ -121,18 +121,18 @@ def test_the_fields_are_those_of_the_schema() -> None:
     def names(kind: type) -> set[str]:
         return {field.name for field in fields(kind)}
 
-    added = {"protocol", "dataset", "data", "search_of", "epoch_measure"}
+    added = {"protocol", "dataset", "data", "epoch_measure"}
     assert names(CellSettings) - added == set(SCHEMA["$defs"]["dataset"]["properties"]) - {
         *("lambdas", "seeds"),
     }
-    assert names(Settings) - names(CellSettings) == {"lam", "seed"}
+    assert names(Settings) - names(CellSettings) == {"lam", "seed", "search_of"}
     training = SCHEMA["$defs"]["dataset"]["properties"]
     for name, kind in (
         ("penalty", config.Penalty),
         ("convergence", config.Convergence),
-        ("search", config.Search),
     ):
         assert names(kind) == set(training[name]["properties"])
+    assert names(config.Search) == set(training["search"]["properties"]) - {"lambda"} | {"lam"}
     measure = set(SCHEMA["properties"]["measure"]["properties"])
     assert names(MeasureSettings) == {name for name in measure if not name.startswith("epoch_")}
     surface = set(SCHEMA["properties"]["surface"]["properties"])
@@ -151,15 +151,6 @@ def test_a_record_can_not_be_changed_nor_change_the_config() -> None:
     config.as_dict(settings)["model"]["hidden"].append(7)
     assert json.dumps(resolved) == before
     assert config.settings(resolved, config.runs(resolved)[0]) == settings
-
-
-def test_the_points_of_a_search_are_its_grid_in_the_order_of_the_config() -> None:
-    search = config.Search(learning_rate=(0.1, 0.2), weight_decay=(0.0, 1.0), seed=0)
-    assert [tuple(rates.values()) for rates in select.grid(search)] == [
-        *[(0.1, 0.0), (0.1, 1.0), (0.2, 0.0), (0.2, 1.0)],
-    ]
-    point = SETTINGS.with_rates(**select.grid(search)[1])
-    assert point == replace(SETTINGS, learning_rate=0.1, weight_decay=1.0)
 
 
 def test_a_run_whose_rates_are_given_needs_no_search() -> None:

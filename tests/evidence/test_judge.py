@@ -198,15 +198,11 @@ def test_the_table_has_its_columns() -> None:
 def test_quantities_of_a_diverged_run_are_missing(root: Path) -> None:
     reference = root / "results/reference"
     metrics = tables.read(reference / "metrics.csv", tables.METRICS_TABLE)
-    times = tables.read(reference / "times.csv", tables.TIMES_TABLE)
     metrics.loc[0, "status"] = tables.DIVERGED
-    runs = derived.of_runs(metrics, times, pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)))
+    runs = derived.of_runs(metrics, pd.DataFrame(columns=list(ESTIMATES_TABLE.columns)))
     assert len(runs) == len(metrics)
-    assert runs.loc[0, ["test_accuracy", "seconds_per_step", "accuracy_gap"]].isna().all()
-    row = runs.iloc[1]
-    assert row["seconds_per_step"] == pytest.approx(
-        times["train_seconds"][1] / float(times["steps"][1])
-    )
+    assert runs.loc[0, ["test_accuracy", "accuracy_gap"]].isna().all()
+    assert runs.loc[1, ["test_accuracy", "accuracy_gap"]].notna().all()
 
 
 # ── How often the whole ledger is wrong ───────────────────────────────────────

@@ -61,7 +61,7 @@ def surface(folder: Path) -> Path:
 def build(folder: Path, reference: Path, claims: Path | None) -> subprocess.CompletedProcess[str]:
     command: list[object] = [sys.executable, "-m", "flatreg.explore.page"]
     command += ["--config", reference / "config.json", "--surfaces", surface(folder)]
-    for name in ("metrics", "epochs", "times", "estimates", "flatness"):
+    for name in ("metrics", "epochs", "estimates", "flatness"):
         command += [f"--{name}", reference / f"{name}.csv"]
     if claims is not None:
         command += ["--claims", claims, "--claim-runs", reference / "claim_runs.csv"]
@@ -276,9 +276,8 @@ def test_runs_of_another_study_are_refused(root: Path) -> None:
     reference = root / "results/reference"
     metrics = tables.read(reference / "metrics.csv", tables.METRICS_TABLE)
     behind = tables.read(reference / "claim_runs.csv", CLAIM_RUNS_TABLE)
-    times = tables.read(reference / "times.csv", tables.TIMES_TABLE)
     estimates = tables.read(reference / "estimates.csv", ESTIMATES_TABLE)
-    runs = derived.of_runs(metrics, times, estimates)
+    runs = derived.of_runs(metrics, estimates)
     behind.loc[0, "key"] = "unknown"
     claims = tables.read(reference / "claims.csv", CLAIMS_TABLE)
     epochs = tables.read(reference / "epochs.csv", tables.EPOCHS_TABLE)
@@ -297,7 +296,7 @@ def test_half_a_ledger_is_a_mistake(root: Path, tmp_path: Path) -> None:
         "--config",
         str(reference / "config.json"),
     ]
-    for name in ("metrics", "epochs", "times", "estimates", "flatness", "claims"):
+    for name in ("metrics", "epochs", "estimates", "flatness", "claims"):
         command += [f"--{name}", str(reference / f"{name}.csv")]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "explore.html")], capture_output=True, text=True
@@ -319,7 +318,7 @@ def test_right_after_a_clone_the_reference_is_shown(root: Path, tmp_path: Path) 
     assert (done.returncode, done.stdout, done.stderr) == (0, "explore.html\n", "")
     reference = root / "results/reference"
     files = page.Files(
-        *(reference / name for name in ("config.json", "metrics.csv", "epochs.csv", "times.csv")),
+        *(reference / name for name in ("config.json", "metrics.csv", "epochs.csv")),
         *(reference / f"{name}.csv" for name in ("estimates", "flatness", "claims", "claim_runs")),
         surfaces=[],
     )

@@ -123,7 +123,7 @@ def test_kill_a_search(
     out = tmp_path / "selected.json"
     command = [
         *[sys.executable, "-m", "flatreg.train.select", "--config", str(RESULTS / "config.json")],
-        *["--protocol", "tuned", "--dataset", "digits", "--threads", "1"],
+        *["--protocol", "literal", "--dataset", "digits", "--lambda", "0.1", "--threads", "1"],
         *["--compiled", str(RESULTS / "compiled")],
         *["--data", str(RESULTS / "data/digits.npz")],
         *["--checkpoints", str(tmp_path / "checkpoints"), "--out", str(out)],
@@ -133,7 +133,8 @@ def test_kill_a_search(
     end(process)
     code, output = finish(demo.do(command))
     assert code == 0, output
-    assert out.read_bytes() == (ROOT / RESULTS / "selection/tuned/digits.json").read_bytes()
+    selected = ROOT / RESULTS / "selection/literal/digits/lambda-0.1.json"
+    assert out.read_bytes() == selected.read_bytes()
 
 
 # ── In the pipeline ───────────────────────────────────────────────────────────

@@ -36,7 +36,6 @@ TABLES = {
     "metrics": tables.METRICS_TABLE,
     "summary": tables.SUMMARY_TABLE,
     "tests": tables.TESTS_TABLE,
-    "times": tables.TIMES_TABLE,
     **sources.EVIDENCE,
 }
 
@@ -53,8 +52,6 @@ def study_tables() -> dict[str, pd.DataFrame]:
     metrics[["epochs", "steps"]] = 10
     # The last run of tuned at lambda 1, which stopped before it had a value.
     metrics.loc[metrics.index[-1], ["status", *tables.METRICS]] = ["diverged", *[np.nan] * 7]
-    times = runs.reindex(columns=list(tables.TIMES_TABLE.columns)).assign(steps=10, resumed=0)
-    times["train_seconds"] = random.uniform(1.0, 2.0, len(runs))
     claim = {"claim": "gain", "protocol": "stated"}
     correlation = {"protocol": "all", "dataset": "digits", "measure": "sharpness"}
     correlation |= {"target": "test_accuracy"}
@@ -66,7 +63,6 @@ def study_tables() -> dict[str, pd.DataFrame]:
     measured = runs.assign(key=metrics["key"], measure="sharpness", value=metrics["tr_h2"])
     return {
         "metrics": metrics,
-        "times": times,
         "summary": summarize.summarize(metrics, 0.05),
         "tests": compare.compare(metrics, 0.05, 0.8),
         "claims": _row("claims", claim | {"verdict": "supported", "p": 0.04, "n": 3}),

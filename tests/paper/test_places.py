@@ -14,13 +14,12 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from flatreg import tables
 from flatreg.disk.files import write_json
 from flatreg.errors import UserError
 from flatreg.paper import places, provenance, sources
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import cells, ledger, results, variance
-from tests.paper.study import LAMBDAS, PROTOCOLS, study_tables, write_study
+from tests.paper.study import LAMBDAS, PROTOCOLS, write_study
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +72,6 @@ def test_the_runs_of_a_test_give_it_again(found: Sources) -> None:
         stats.ttest_ind(samples[lam], samples["0"], equal_var=False).pvalue for lam in ("0.01", "1")
     ]
     assert holm.value == pytest.approx(multipletests(p, method="holm")[1][1])
-
-
-def test_the_runs_of_a_cost_give_it_again(found: Sources) -> None:
-    fact = places.look_up("cost/stated/digits/0.01", found)
-    chosen = found.metrics[found.metrics["key"].isin(fact.runs)]
-    times = study_tables()["times"].merge(chosen[tables.RUN], on=tables.RUN)
-    medians = times.groupby("lambda")["train_seconds"].median()
-    assert list(medians.index) == ["0", "0.01"]
-    assert fact.value == pytest.approx(medians["0.01"] / medians["0"])
 
 
 def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:

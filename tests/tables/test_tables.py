@@ -54,6 +54,8 @@ def metrics_of(run: config.Run, accuracy: float | None) -> dict[str, Any]:
         "kept_epoch": None if diverged else 1,
         **shares,
         **losses,
+        "train_examples": 100,
+        "test_examples": 50,
         "tr_h2_training": None,
         "tr_h2_epochs": 2.0,
         "learning_rate": 0.1,
@@ -72,7 +74,7 @@ def study(tmp_path: Path) -> dict[str, Any]:
         folder.mkdir(parents=True)
         metrics = metrics_of(run, next(accuracies))
         split = None if metrics["status"] == "diverged" else MEASURED | {"probes": 20}
-        curvature = {"key": metrics["key"], "train": split, "test": split}
+        curvature = {"key": metrics["key"], "train": split, "test": split, "last": split}
         flatness = {"key": metrics["key"], "measures": {"sam": 1.0, "asam": 2.0} if split else {}}
         timing = dict.fromkeys(
             ["setup_seconds", "compile_seconds", "train_seconds", "measure_seconds"], 1.0

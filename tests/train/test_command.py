@@ -20,7 +20,7 @@ from flatreg import config
 from tests.copies import ROOT
 from tests.studies import flatreg, small_study
 
-COMPARED = ("metrics.json", "epochs.csv", "params.npz")
+COMPARED = ("metrics.json", "epochs.csv", "params.npz", "last.npz")
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo's completed config and the prepared Breast Cancer."""
     return small_study(
         tmp_path_factory.mktemp("study"),
-        "protocols: {stated: {datasets: {breast_cancer: {epochs: 14}}}, tuned: {datasets: "
-        "{breast_cancer: {epochs: 2, search: {learning_rate: [0.001, 0.003]}}}}}\n",
+        "protocols: {stated: {datasets: {breast_cancer: {epochs: 14}}}, literal: {datasets: "
+        "{breast_cancer: {epochs: 2, search: {learning_rate: [0.001, 0.003], seeds: [7, 8]}}}}}\n",
     )
 
 
 RUN = "stated/breast_cancer/lambda-0.01/seed-0"
+LITERAL = "literal/breast_cancer/lambda-0.1/seed-0"
 BLOCK = [
     f"stated/breast_cancer/lambda-{lam}/seed-{seed}" for lam in ("0.01", "0.1") for seed in (0, 1)
 ]
@@ -114,7 +115,7 @@ def flip_bits(path: Path) -> None:
 
 def test_a_run_writes_its_folder_and_leaves_no_checkpoint(study: Path, unbroken: Path) -> None:
     assert sorted(path.name for path in unbroken.iterdir()) == [
-        *["epochs.csv", "facts.json", "metrics.json", "params.npz", "timing.json"],
+        *["epochs.csv", "facts.json", "last.npz", "metrics.json", "params.npz", "timing.json"],
     ]
     metrics = json.loads((unbroken / "metrics.json").read_text())
     assert metrics["epochs"] == 14
@@ -252,7 +253,7 @@ def test_two_trainings_of_one_run_take_turns(study: Path, unbroken: Path) -> Non
         (RUN.replace("stated", "state"), {}, "'state' is not in the config; did you mean stated?"),
         (RUN.replace("seed-0", "0"), {}, "is not the folder of a run; write runs/PROTOCOL/DATASET"),
         (RUN, {"data": "nowhere.npz"}, "nowhere.npz is missing; prepare the data first"),
-        (RUN.replace("stated", "tuned"), {}, "takes its learning rate from a search"),
+        (LITERAL, {}, "takes its learning rate from a search"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -266,28 +267,104 @@ def test_a_mistake_is_one_line(
     assert not (study / "mistake").exists()
 
 
+def select(study: Path, out: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
+    """Search the rates of the literal training on Breast Cancer at lambda 0.1."""
+    flags = {
+        **{"config": study / "config.json", "data": study / "data.npz"},
+        **{"protocol": "literal", "dataset": "breast_cancer", "lambda": "0.1", "threads": 1},
+        **{"checkpoints": out.with_suffix(".checkpoints"), "compiled": study / "compiled"},
+    } | changes
+    words = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    return flatreg("train.select", *words, "--out", out)
+
+
+@pytest.fixture(scope="module")
+def searched(study: Path) -> tuple[Path, str]:
+    """The result of a search, and what was said of it."""
+    done = select(study, study / "selected.json")
+    assert done.returncode == 0, done.stderr
+    return study / "selected.json", done.stdout
+
+
 @pytest.mark.slow
-def test_a_search_never_reads_the_test_split(study: Path) -> None:
-    """The choice is the same if the test split is noise."""
+def test_a_search_never_reads_the_test_split(study: Path, searched: tuple[Path, str]) -> None:
+    """The choice is the same if the test split is noise, even where the study's seeds vary it."""
     with np.load(study / "data.npz") as arrays:
         noise = dict(arrays)
     noise["x_test"] = np.full_like(noise["x_test"], 1e6)
     noise["y_test"] = 1 - noise["y_test"]
     np.savez(study / "noise.npz", **noise)
-    for name in ("data", "noise"):
-        done = flatreg(
-            *["train.select", "--config", study / "config.json", "--protocol", "tuned"],
-            *["--dataset", "breast_cancer", "--data", study / f"{name}.npz"],
-            *["--checkpoints", study / name, "--threads", 1],
-            *["--out", study / f"selected-{name}.json"],
-        )
-        assert done.returncode == 0, done.stderr
-    real, blind = ((study / f"selected-{n}.json").read_bytes() for n in ("data", "noise"))
-    assert real == blind
-    found = json.loads(real)
-    assert len(found["tried"]) == 2
-    best = max(found["tried"], key=lambda t: (t["validation_accuracy"], -t["validation_loss"]))
-    assert found["selected"]["learning_rate"] == best["learning_rate"]
+    done = select(study, study / "blind.json", data=study / "noise.npz")
+    assert done.returncode == 0, done.stderr
+    assert (study / "blind.json").read_bytes() == searched[0].read_bytes()
+
+
+@pytest.mark.slow
+def test_a_search_has_the_best_mean_over_its_seeds_and_no_edge(
+    searched: tuple[Path, str],
+) -> None:
+    path, said = searched
+    result = json.loads(path.read_text())
+    assert result["search"] == {"protocol": "literal", "lambda": "0.1"}
+    for point in result["tried"]:
+        assert [training["seed"] for training in point["trainings"]] == [7, 8]
+        for name in ("validation_accuracy", "validation_loss"):
+            values = [training[name] for training in point["trainings"]]
+            assert point[name] == pytest.approx(np.mean(values))
+    best = max(result["tried"], key=lambda t: (t["validation_accuracy"], -t["validation_loss"]))
+    assert result["selected"].items() <= best.items()
+    rates = sorted(point["learning_rate"] for point in result["tried"])
+    assert rates[:2] == [0.001, 0.003], "two epochs are few: the grid is extended to larger rates"
+    assert len(rates) == 2 + sum(result["extensions"].values())
+    assert said.count("of the grid: extended to") == sum(result["extensions"].values()) > 0
+    on_edge = result["selected"]["learning_rate"] in (rates[0], rates[-1])
+    assert bool(result["edges"]) == on_edge == ("after all extensions" in said)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_after_its_last_training(
+    study: Path, searched: tuple[Path, str], tmp_path: Path
+) -> None:
+    """The first of its trainings are saved, one of them damaged."""
+    out = tmp_path / "again.json"
+    flags = {
+        **{"config": study / "config.json", "data": study / "data.npz"},
+        **{"protocol": "literal", "dataset": "breast_cancer", "lambda": "0.1", "threads": 1},
+        **{"checkpoints": out.with_suffix(".checkpoints"), "compiled": study / "compiled"},
+    }
+    words = [str(part) for name, value in flags.items() for part in (f"--{name}", value)]
+    command = [sys.executable, "-m", "flatreg.train.select", *words, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while len(list(out.with_suffix(".checkpoints").glob("*/*seed*.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    first, *_ = sorted(out.with_suffix(".checkpoints").glob("*/*seed*.json"))
+    first.write_text(first.read_text().replace("7", "8"))
+    done = select(study, out)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == searched[0].read_bytes()
+    assert "trying this training again" in done.stdout
+    trainings = sum(len(p["trainings"]) for p in json.loads(out.read_text())["tried"])
+    assert done.stdout.count("status completed") <= trainings - 2
+
+
+@pytest.mark.slow
+def test_a_run_trains_with_the_rates_of_its_own_search_alone(
+    study: Path, searched: tuple[Path, str]
+) -> None:
+    flags = train_flags(study, study / "own", LITERAL, selected=searched[0])
+    done = flatreg("train", *flags)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((study / "own/runs" / LITERAL / "metrics.json").read_text())
+    selected = json.loads(searched[0].read_text())["selected"]
+    assert selected.items() <= record.items()
+    plain = LITERAL.replace("0.1", "0")
+    other = flatreg("train", *train_flags(study, study / "own", plain, selected=searched[0]))
+    assert other.returncode == 2
+    assert "is the search of literal at lambda 0.1, not of literal at lambda 0;" in other.stderr
+    assert other.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

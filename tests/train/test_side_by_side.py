@@ -15,7 +15,6 @@ import pytest
 
 from flatreg.config import Convergence, Run, Settings
 from flatreg.data.dataset import Dataset, load_dataset
-from flatreg.data.splits import prepare, without_test
 from flatreg.errors import StoppedError
 from flatreg.train import loop, select
 from flatreg.train.checkpoints import Interval
@@ -88,12 +87,13 @@ def assert_same(here: loop.State, alone: loop.State) -> None:
     [
         (problems.digits, {}),
         (problems.digits, {"penalty": GRAM, "weight_decay": 0.01, "clip_norm": 1.0}),
+        (problems.digits, {"penalty": replace(GRAM, decoupled=True, warmup=0.5)}),
         (problems.digits, {"varies": ("split", "order"), "inputs": "standardized"}),
         (problems.digits, {"varies": ("test_split", "initialization")}),
         (problems.texts, RAW),
         (problems.texts, RAW | {"varies": ("split", "order")}),
     ],
-    ids=["dense", "gram", "splits", "test splits", "sparse", "sparse splits"],
+    ids=["dense", "gram", "decoupled", "splits", "test splits", "sparse", "sparse splits"],
 )
 def test_lanes_have_the_numbers_that_they_have_alone(
     make: Callable[[], Dataset], changes: dict[str, Any]
@@ -221,22 +221,26 @@ def unbroken(study: Path) -> Path:
 
 
 def test_points_of_a_search_go_side_by_side(tmp_path: Path) -> None:
-    """A portion of two and one of one, with the results of points alone."""
-    settings = replace(SETTINGS, epochs=2, lam="0", inputs="standardized")
-    points = [{"learning_rate": rate, "weight_decay": 0.0} for rate in (0.1, 0.01, 0.03)]
-    data = without_test(prepare(problems.breast_cancer(), settings))
-    both = [
-        select.try_all(tmp_path / str(n), data, settings, points, strategy)
-        for n, strategy in enumerate(
-            (Strategy(lambda *_: 2, together), Strategy(lambda *_: 1, one_after_another))
-        )
-    ]
-    for point, here, alone in zip(points, *both, strict=True):
-        assert here.pop("learning_rate") == alone.pop("learning_rate") == point["learning_rate"]
-        assert here.pop("validation_loss") == pytest.approx(alone.pop("validation_loss"), rel=1e-4)
-        assert here == alone
-    again = select.try_all(tmp_path / "0", data, settings, points, Strategy(None, None))
-    assert len(again) == 3, "saved points are not tried again"
+    """Two points with two seeds, in portions of three and one, with the results of each alone."""
+    settings = replace(SETTINGS, epochs=2, inputs="standardized", varies=select.VARIES)
+    data = problems.breast_cancer()
+    points = [select.Point(rate, 0.0) for rate in (0.1, 0.01)]
+
+    def tried(folder: str, strategy: Strategy) -> dict[select.Point, Any]:
+        return select.Trials(tmp_path / folder, data, settings, strategy).of(points, (7, 8))
+
+    here = tried("here", Strategy(lambda *_: 3, together))
+    alone = tried("alone", Strategy(lambda *_: 1, one_after_another))
+    assert list(here) == list(alone) == points
+    for point in points:
+        ours, theirs = (both[point].pop("trainings") for both in (here, alone))
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.pop("validation_loss") == pytest.approx(
+                other.pop("validation_loss"), rel=1e-4
+            )
+            assert one == other
+    again = tried("here", Strategy(None, None))
+    assert list(again) == points, "saved trainings are not repeated"
 
 
 def records(places: list[Path]) -> list[dict[str, Any]]:
@@ -270,7 +274,7 @@ def test_a_block_that_is_told_to_end_saves_every_lane(
         assert timing["resumed"] == 3
         log = (tmp_path / f"{n}.log").read_text().splitlines()
         assert log[0] == "going on after epoch 3 of 5"
-        for name in ("params.npz", "epochs.csv"):
+        for name in ("params.npz", "last.npz", "epochs.csv"):
             kept = place / "finished" / name
             assert kept.read_bytes() == (unbroken / place.name / "finished" / name).read_bytes()
 

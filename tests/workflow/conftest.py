@@ -18,13 +18,20 @@ from tests.copies import GENERATED, WORKFLOW, copy_parts
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
-    "surface": {"protocol": "tuned", "lambda": "0.1"},
+    "surface": {"protocol": "literal", "lambda": "0.1"},
     "claims": None,
     "estimates": None,
-    "sample_sizes": {"protocol": "tuned", "lambdas": None},
+    "sample_sizes": {"protocol": "literal", "lambdas": None},
     "protocols": {
         "as_reported": None,
-        "every_batch": None,
+        "literal_fixed": None,
+        "every_step": None,
+        "every_step_fixed": None,
+        "every_step_clipped": None,
+        "every_tenth": None,
+        "every_tenth_clipped": None,
+        "adam": None,
+        "adam_decoupled": None,
         "only_initialization": None,
         "only_order": None,
         "only_split": None,
@@ -36,7 +43,7 @@ STUDY = {
             "seeds": [0, 1],
             "datasets": {"cifar100": None, "imdb_reviews": None},
         },
-        "tuned": {
+        "literal": {
             "lambdas": ["0", "0.1"],
             "seeds": [0],
             "datasets": {

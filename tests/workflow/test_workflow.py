@@ -32,6 +32,11 @@ def runs_of(jobs, rule: str) -> set[tuple[str, ...]]:
     return {RUN.search(path).groups() for job in jobs if job.rule == rule for path in job.output}
 
 
+def searches_of(jobs):
+    """The results of searches that jobs write."""
+    return sorted(path for job in jobs if job.rule == "select_rates" for path in job.output)
+
+
 def stated(dataset: str, **fields) -> dict:
     return {"protocols": {"stated": {"datasets": {dataset: fields}}}}
 
@@ -127,20 +132,67 @@ def test_a_job_takes_as_many_runs_as_lanes(fresh, lanes, blocks):
     assert len(runs_of(jobs, "train_model")) == 2 * 2 * 2 + 2
 
 
-def test_a_setting_of_the_penalty_spares_plain_training_and_searches(made):
+def test_a_setting_of_the_penalty_spares_plain_training_and_its_searches(made):
     penalty = {"penalty": {"probes": 9}}
-    study = {"protocols": {name: {"training": penalty} for name in ("stated", "tuned")}}
+    study = {"protocols": {name: {"training": penalty} for name in ("stated", "literal")}}
     jobs = made.plan(study=study)
     assert {run[2] for run in runs_of(jobs, "train_model")} == {"0.1"}
-    assert "select_rates" not in rules(jobs)
+    assert searches_of(jobs) == ["results/selection/literal/breast_cancer/lambda-0.1.json"]
 
 
 def test_a_training_setting_of_a_searched_data_set_searches_anew(made):
-    study = {"protocols": {"tuned": {"datasets": {"breast_cancer": {"epochs": 3}}}}}
+    study = {"protocols": {"literal": {"datasets": {"breast_cancer": {"epochs": 3}}}}}
     jobs = made.plan(study=study)
-    assert rules(jobs)["select_rates"] == 1
+    assert rules(jobs)["select_rates"] == 2
     trained = runs_of(jobs, "train_model")
-    assert trained == {("tuned", "breast_cancer", lam, "0") for lam in ("0", "0.1")}
+    assert trained == {("literal", "breast_cancer", lam, "0") for lam in ("0", "0.1")}
+
+
+def test_a_grid_is_searched_anew_and_a_lambda_more_is_searched_alone(made):
+    where = "results/selection/literal/breast_cancer"
+    more = {"literal": {"datasets": {"breast_cancer": {"lambdas": ["0", "0.1", "0.2"]}}}}
+    jobs = made.plan(study={"protocols": more})
+    assert searches_of(jobs) == [f"{where}/lambda-0.2.json"]
+    assert runs_of(jobs, "train_model") == {("literal", "breast_cancer", "0.2", "0")}
+    wider = {"literal": {"datasets": {"breast_cancer": {"search": {"extensions": 1}}}}}
+    assert searches_of(made.plan(study={"protocols": wider})) == [
+        *(f"{where}/lambda-{lam}.json" for lam in ("0", "0.1")),
+    ]
+
+
+def test_a_protocol_beside_another_uses_its_searches(fresh):
+    """At lambda 0 it searches the same; at others, only if it penalizes the same."""
+    beside = {
+        "fixed": {"extends": "literal", "training": {"search": {"lambda": "0"}}},
+        "own": {"extends": "literal", "lambdas": ["0.1"], "training": {"penalty": {"probes": 9}}},
+        "only_order": {"extends": "literal", "training": {"varies": ["order"]}},
+    }
+    found = searches_of(fresh.plan(study={"protocols": beside}))
+    assert found == [
+        *(f"results/selection/literal/breast_cancer/lambda-{lam}.json" for lam in ("0", "0.1")),
+        "results/selection/own/breast_cancer/lambda-0.1.json",
+    ]
+
+
+def test_runs_whose_rates_come_from_different_searches_have_different_jobs(fresh):
+    """And those of one search share a job, whatever their lambda."""
+    lambdas = ["0", "0.1", "0.2"]
+    study = {"literal": {"datasets": {"breast_cancer": {"lambdas": lambdas, "seeds": [0, 1]}}}}
+    fixed = {"extends": "literal", "lambdas": lambdas, "training": {"search": {"lambda": "0"}}}
+    jobs = fresh.plan(study={"protocols": study | {"fixed": fixed}})
+    together = [{run[2] for run in runs_of([job], "train_model")} for job in jobs]
+    by_protocol = {
+        protocol: sorted(
+            sorted(lams)
+            for job, lams in zip(jobs, together, strict=True)
+            if lams and f"runs/{protocol}/" in job.output[0]
+        )
+        for protocol in ("literal", "fixed")
+    }
+    assert by_protocol == {
+        "literal": [["0"], ["0.1"], ["0.2"]],
+        "fixed": [["0"], ["0.1", "0.2"]],
+    }
 
 
 def test_measuring_otherwise_trains_nothing(made):

@@ -11,7 +11,14 @@ from collections import Counter
 PLAN = f"{RESULTS}/.blocks.json"
 # The files that training, and measuring, writes for a run.
 FILES_OF = {
-    "train": ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"],
+    "train": [
+        "metrics.json",
+        "epochs.csv",
+        "params.npz",
+        "last.npz",
+        "timing.json",
+        "facts.json",
+    ],
     "measure": ["curvature.json", "flatness.json"],
 }
 # The block of one run: a rule's wildcards name it.
@@ -43,9 +50,10 @@ def planned_blocks():
 def to_train(run):
     """Tells runs apart that are not trained together.
 
-    Those with and without the penalty have different programs, and other settings that matter.
+    Those with and without the penalty have different programs, and other settings that matter. Those
+    whose rates come from different searches wait for different files.
     """
-    return float(run.lam) > 0, has("train", run)
+    return float(run.lam) > 0, has("train", run), search_of(STUDY, *run[:3])
 
 
 def to_measure(run):
@@ -174,4 +182,4 @@ def library_of_job(block, command):
 
 def training_key(run):
     """A hash of the settings that the run shares with its cell."""
-    return cell_key(cell_settings(STUDY, run.protocol, run.dataset), run.lam)
+    return cell_key(STUDY, *run[:3])

@@ -52,6 +52,7 @@ from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
+from flatreg.publish import answers
 from flatreg.tables import registry as evidence
 
 if (said := surroundings.hold()) and workflow.is_main_process:
@@ -84,6 +85,14 @@ check_files(dict.fromkeys([nearest_file("config.yaml"), *workflow.configfiles]))
 configfile: nearest_file("config.yaml")
 
 
+def check_questions(study, claims):
+    """Check the questions of the short answer against the ledger, before anything is planned."""
+    if study["questions"] is not None:
+        path = Path(nearest_file(study["questions"]))
+        tried = {claim.name: claim.protocols for claim in claims}
+        answers.check(path, answers.read_questions(path), tried, cells(study))
+
+
 def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
@@ -91,7 +100,9 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            schema = read_json(Path(LEDGER_SCHEMA))
+            claims = ledger.read(path, schema, study, Path(BENCH))
+            check_questions(study, claims)
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -100,6 +111,8 @@ def checked_study():
 
 STUDY = checked_study()
 LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
+# Claims answer the questions.
+QUESTIONS = LEDGER and STUDY["questions"] and nearest_file(STUDY["questions"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
@@ -119,7 +132,8 @@ CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
 FEATURES = f"{RESULTS}/features/{{source}}-{{reading}}.npz"
 MANIFESTS = expand(f"{RESULTS}/data/{{source}}.json", source=sources(STUDY))
-SELECTION = f"{RESULTS}/selection/{{protocol}}/{{dataset}}.json"
+SEARCH = "selection/{protocol}/{dataset}/lambda-{lam}"
+SELECTION = f"{RESULTS}/{SEARCH}.json"
 RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
@@ -143,6 +157,7 @@ EVIDENCE_ROWS = {
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
@@ -172,7 +187,7 @@ FILES = {
 CITED = {
     **{
         name: TABLE.format(name=name)
-        for name in ["metrics", "summary", "tests", "times", *MADE]
+        for name in ["metrics", "summary", "tests", *MADE]
         if name not in evidence.WORKINGS
     },
     **{name: FILES[name] for name in ["manifests", "original", "bench", "frontier"]},
@@ -291,10 +306,10 @@ def data_file(run):
 
 def selection_file(run):
     """The search result that sets a run's learning rate and weight decay, if there is a search."""
-    protocol = search_of(STUDY, run.protocol, run.dataset)
-    if protocol is None:
+    search = search_of(STUDY, *run[:3])
+    if search is None:
         return []
-    return SELECTION.format(protocol=protocol, dataset=run.dataset)
+    return SELECTION.format(dataset=run.dataset, **vars(search))
 
 
 def named_run(wildcards):

@@ -1,7 +1,7 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
 #     models, a network with rescaled layers, tr(H^2) by number of examples, and the estimator
 #     against its closed form.
-# Inputs: metrics.json and params.npz of runs, and their data
+# Inputs: metrics.json, params.npz and last.npz of runs, and their data
 # Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
 #     sample_sizes/{dataset}.csv,
 #     tables/: reparametrization.csv estimates.csv
@@ -19,6 +19,7 @@ for block in [SINGLE, *BLOCKS["measure"]]:
             data=of_job(block, data_file),
             metrics=run_files("metrics.json", block.runs),
             params=run_files("params.npz", block.runs),
+            last=run_files("last.npz", block.runs),
         output:
             curvature=run_files("curvature.json", block.runs),
             flatness=run_files("flatness.json", block.runs),
@@ -119,6 +120,7 @@ rule sample_sizes:
     """Measure tr(H^2) on samples of several sizes, and on the whole training split."""
     input:
         unpack(solution_files(lambda wildcards: sampled_runs(STUDY, wildcards.dataset))),
+        last=lambda wildcards: run_files("last.npz", sampled_runs(STUDY, wildcards.dataset)),
         config=ancient(written_config),
     output:
         sizes=f"{RESULTS}/sample_sizes/{{dataset}}.csv",

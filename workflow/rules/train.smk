@@ -1,38 +1,39 @@
 # Purpose: train every run of the study.
 # Inputs: data/{source}.npz or features/{source}-{reading}.npz
-# Outputs: selection/{protocol}/{dataset}.json where a protocol searches,
+# Outputs: selection/{protocol}/{dataset}/lambda-{lambda}.json where a protocol searches,
 #     runs/{protocol}/{dataset}/lambda-{lambda}/seed-{seed}/: metrics.json epochs.csv
-#     params.npz timing.json facts.json
+#     params.npz last.npz timing.json facts.json
 
 
 rule select_rates:
-    """Choose learning rate and weight decay on the validation split at lambda 0."""
+    """Choose learning rate and weight decay on the validation split at one lambda."""
     input:
         config=ancient(written_config),
         data=data_file,
     output:
         selection=SELECTION,
     log:
-        f"{LOGS}/selection/{{protocol}}/{{dataset}}.log",
+        f"{LOGS}/{SEARCH}.log",
     benchmark:
-        f"{BENCHMARKS}/selection/{{protocol}}/{{dataset}}.tsv"
+        f"{BENCHMARKS}/{SEARCH}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
         mem_mb=growing(2500),
-        runtime=growing(8),
+        runtime=growing(30),
         gpu=0,
     params:
         library=library_of_runs(lambda wildcards: [wildcards], "train.select"),
         compiled=COMPILED,
-        key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset)),
+        key=lambda w: selection_key(cell_settings(STUDY, w.protocol, w.dataset), w.lam),
         checkpoints=CHECKPOINTS,
     shell:
         "python -m flatreg.train.select --config {input.config:q}"
         " --protocol {wildcards.protocol:q} --dataset {wildcards.dataset:q}"
-        " --data {input.data:q} --checkpoints {params.checkpoints:q} --threads {threads}"
-        " --gpus {resources.gpu} --compiled {params.compiled:q} --out {output.selection:q} &> {log:q}"
+        " --lambda {wildcards.lam:q} --data {input.data:q} --checkpoints {params.checkpoints:q}"
+        " --threads {threads} --gpus {resources.gpu} --compiled {params.compiled:q}"
+        " --out {output.selection:q} &> {log:q}"
 
 
 # `train_model` trains one run; each block of runs has a rule without wildcards, which is preferred.
@@ -50,6 +51,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
             metrics=run_files("metrics.json", block.runs),
             epochs=run_files("epochs.csv", block.runs),
             params=run_files("params.npz", block.runs),
+            last=run_files("last.npz", block.runs),
             timing=run_files("timing.json", block.runs),
             facts=run_files("facts.json", block.runs),
         log:
@@ -61,14 +63,15 @@ for block in [SINGLE, *BLOCKS["train"]]:
         conda:
             "../../envs/environment.yaml"
         threads: 1
-        # A resource, not a param: the checkpoint interval changes no number, so a change of it must
-        # not train again.
+        # Resources, not params: the checkpoint interval and the ledger change no number, so a change
+        # of them must not train again.
         resources:
             mem_mb=growing(2500),
             runtime=growing(4 + 4 * len(block.runs)),
             gpu=0,
             checkpoint_every=STUDY["checkpoint"]["every_epochs"],
             checkpoint_seconds=STUDY["checkpoint"]["every_seconds"],
+            ledger=LEDGER or "",
         params:
             library=library_of_job(block, "train"),
             compiled=COMPILED,
@@ -83,4 +86,5 @@ for block in [SINGLE, *BLOCKS["train"]]:
             " --logs {params.logs:q} --data {input.data:q} {params.selected:q}"
             " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
             " --checkpoint-seconds {resources.checkpoint_seconds} --threads {threads}"
-            " --gpus {resources.gpu} --compiled {params.compiled:q} &> {log:q}"
+            " --gpus {resources.gpu} --compiled {params.compiled:q}"
+            " --ledger {resources.ledger:q} &> {log:q}"

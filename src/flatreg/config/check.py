@@ -12,9 +12,11 @@ from typing import Any
 from flatreg.config.penalties import check_penalty, check_targets
 from flatreg.config.places import check_places
 from flatreg.config.registries import SOURCES, UNSPLIT_SOURCES
+from flatreg.config.searches import check_search
 from flatreg.config.sizes import check_sizes
 from flatreg.config.study import (
     BASELINE,
+    LARGEST_NUMBER,
     TEXT_SOURCES,
     Config,
     Run,
@@ -30,8 +32,6 @@ from flatreg.errors import UserError, nearest
 
 # Tables of the paper, table_NAME, that are not of a data set.
 OTHER_TABLES = ("variance", "forensics")
-# The largest number in single precision, in which everything is trained.
-LARGEST_NUMBER = 3.4028234e38
 
 
 def check_keys(value: Any, where: str = "config") -> None:
@@ -218,6 +218,7 @@ def check_study(config: Config) -> None:
             own = f"{where}.datasets.{dataset}.lambdas"
             _check_lambdas(training["lambdas"], own, with_plain=plain)
             _check_training(config, training, f"{where}.datasets.{dataset}")
+            check_search(config, name, dataset)
             if dataset in OTHER_TABLES:
                 raise UserError(
                     f"{where}.datasets.{dataset}: the paper has a table of this name already;"

@@ -32,6 +32,8 @@ class Penalty:
         distribution: of a probe's entries, "rademacher" or "normal".
         interval: number of mini-batches per penalized one (k).
         scaling: "per_application" (lambda / B on each k-th step) or "interval_fold" (k times that).
+        warmup: share of all steps over which the weight rises linearly from 0.
+        decoupled: whether its gradient stays outside the optimizer, as weight decay does in AdamW.
     """
 
     estimator: str
@@ -39,6 +41,8 @@ class Penalty:
     distribution: str
     interval: int
     scaling: str
+    warmup: float
+    decoupled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +63,31 @@ class Search:
     """The grid from which learning rate and weight decay are chosen.
 
     Attributes:
-        learning_rate: first or peak rates to try.
-        weight_decay: decays to try.
-        seed: of the trainings of the grid.
+        learning_rate: first or peak rates to try first.
+        weight_decay: decays to try first.
+        seeds: of the trainings at each point.
+        extensions: how often the grid may be extended in one direction.
+        lam: "0" if the rates of lambda 0 are used at every lambda; None for each lambda's own.
     """
 
     learning_rate: tuple[float, ...]
     weight_decay: tuple[float, ...]
-    seed: int
+    seeds: tuple[int, ...]
+    extensions: int
+    lam: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOf:
+    """The search that gives a run its rates; its data set is that of the run.
+
+    Attributes:
+        protocol: whose trainings and grid are searched.
+        lam: lambda of these trainings.
+    """
+
+    protocol: str
+    lam: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +112,7 @@ class CellSettings:
         dataset: its name in the protocol.
         source: where the data come from.
         reading: of a text, "whole" or "stripped"; None for data that are not text.
+        train_examples: number of training examples to use, validation included; None for all.
         test_examples: number of test examples to use; None for all.
         inputs: scaling of the inputs, "raw", "unit" or "standardized".
         model: `name` and attributes of the network.
@@ -113,7 +135,6 @@ class CellSettings:
         penalty: how it is estimated and applied.
         search: None where the config sets learning rate and weight decay.
         data: how the source is prepared.
-        search_of: the protocol whose search gives the rates; None where the config sets them.
         epoch_measure: what is measured at the end of each epoch.
     """
 
@@ -121,6 +142,7 @@ class CellSettings:
     dataset: str
     source: str
     reading: str | None
+    train_examples: int | None
     test_examples: int | None
     inputs: str
     model: Model
@@ -141,12 +163,11 @@ class CellSettings:
     penalty: Penalty
     search: Search | None
     data: DataSettings
-    search_of: str | None
     epoch_measure: EpochMeasure
 
-    def of_run(self, lam: str, seed: int) -> Settings:
-        """The settings of one run of these trainings."""
-        return Settings(**vars(self), lam=lam, seed=seed)
+    def of_run(self, lam: str, seed: int, search_of: SearchOf | None = None) -> Settings:
+        """The settings of one training like these; those of a search have no `search_of`."""
+        return Settings(**vars(self), lam=lam, seed=seed, search_of=search_of)
 
     def with_rates(self, *, learning_rate: float, weight_decay: float) -> Self:
         """The same settings at one point of their search."""
@@ -160,10 +181,12 @@ class Settings(CellSettings):
     Attributes:
         lam: lambda, the penalty's strength, as the config writes it.
         seed: of the causes that vary.
+        search_of: the search that gives the rates; None where the config sets them.
     """
 
     lam: str
     seed: int
+    search_of: SearchOf | None
 
     @property
     def penalized(self) -> bool:

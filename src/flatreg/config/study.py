@@ -11,6 +11,7 @@ from flatreg.config.records import (
     DataSettings,
     MeasureSettings,
     SamplingSettings,
+    SearchOf,
     Settings,
     SurfaceSettings,
     as_dict,
@@ -22,6 +23,8 @@ from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
 BASELINE = "0"
+# The largest number in single precision, in which everything is trained.
+LARGEST_NUMBER = 3.4028234e38
 
 
 class Run(NamedTuple):
@@ -149,7 +152,6 @@ def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
             "dataset": dataset,
             **{key: part for key, part in training.items() if key not in ("lambdas", "seeds")},
             "data": data_settings(config, training["source"]),
-            "search_of": search_of(config, protocol, dataset),
             "epoch_measure": {
                 "examples": measure["epoch_examples"],
                 "probes": measure["epoch_probes"],
@@ -158,19 +160,38 @@ def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
     )
 
 
-def search_of(config: Config, protocol: str, dataset: str) -> str | None:
-    """The protocol whose search gives a data set its rates; None where the config sets them.
+# Fields of a training on which its search does not depend: it has seeds of its own and no test
+# split, and which causes its seeds vary is up to the protocol whose search it is.
+_NOT_SEARCHED = {"lambdas", "seeds", "varies", "test_examples"}
 
-    A protocol uses the search of the one it extends if both searches are the same, and so on up
+
+def search_of(config: Config, protocol: str, dataset: str, lam: str) -> SearchOf | None:
+    """The search that gives runs of a cell their rates; None where the config sets them.
+
+    A protocol uses the search of the one it extends if both search the same trainings, and so on up
     the chain.
     """
     search = _training(config, protocol, dataset)["search"]
+    if search is None:
+        return None
+    return _first_search(config, protocol, dataset, search["lambda"] or lam)
+
+
+def _first_search(config: Config, protocol: str, dataset: str, lam: str) -> SearchOf:
+    """The search at a lambda, of the first protocol in the chain that searches the same."""
     base = config["protocols"][protocol]["extends"]
-    if search is None or base is None:
-        return protocol if search is not None else None
-    there = config["protocols"][base]["datasets"].get(dataset)
-    same = there is not None and there["search"] == search
-    return search_of(config, base, dataset) if same else protocol
+    there = {} if base is None else config["protocols"][base]["datasets"]
+    here = _training(config, protocol, dataset)
+    if dataset in there and _searched(there[dataset], lam) == _searched(here, lam):
+        return _first_search(config, base, dataset, lam)
+    return SearchOf(protocol=protocol, lam=lam)
+
+
+def _searched(training: Config, lam: str) -> Config:
+    """What a search at a lambda depends on: at lambda 0 not on the penalty."""
+    unused = _NOT_SEARCHED | _unused_at(lam)
+    fields = {name: value for name, value in training.items() if name not in unused}
+    return fields | {"search": (training["search"] or {}) | {"lambda": None}}
 
 
 def seeds(config: Config, protocol: str, dataset: str) -> list[int]:
@@ -196,7 +217,8 @@ def settings(config: Config, run: Run) -> Settings:
                 f"{name} {value} is not one of {run.protocol}/{run.dataset}'s "
                 f"({', '.join(map(str, known))}); add it to the config"
             )
-    return cell_settings(config, run.protocol, run.dataset).of_run(run.lam, run.seed)
+    cell = cell_settings(config, run.protocol, run.dataset)
+    return cell.of_run(run.lam, run.seed, search_of(config, *run[:3]))
 
 
 def seed_of(settings: Settings, cause: str) -> int:
@@ -237,18 +259,25 @@ def run_key(settings: Settings, data_sha256: str) -> str:
 
 def settings_key(settings: Settings) -> str:
     """16 hex digits that identify a run's settings; at lambda 0 without those of the penalty."""
-    unused = {"penalty"} if settings.lam == BASELINE else set()
-    return _digest_without(unused, settings)
+    return _digest_without(_unused_at(settings.lam), settings)
 
 
-def cell_key(cell: CellSettings, lam: str) -> str:
+def cell_key(config: Config, protocol: str, dataset: str, lam: str) -> str:
     """16 hex digits that identify what runs of a cell share; at lambda 0 without the penalty."""
-    return _digest_without({"penalty"} if lam == BASELINE else set(), cell)
+    cell = cell_settings(config, protocol, dataset)
+    search = search_of(config, protocol, dataset, lam)
+    return digest({"cell": _digest_without(_unused_at(lam), cell), "search_of": search})
 
 
-def selection_key(cell: CellSettings) -> str:
-    """16 hex digits of what a search depends on: no penalty and no measurement of epochs."""
-    return _digest_without({"penalty", "epoch_measure"}, cell)
+def selection_key(cell: CellSettings, lam: str) -> str:
+    """16 hex digits of what a search depends on: no measurement of epochs, no penalty at 0."""
+    fields = _digest_without({"epoch_measure"} | _unused_at(lam), cell)
+    return digest({"cell": fields, "lambda": lam})
+
+
+def _unused_at(lam: str) -> set[str]:
+    """The fields on which a training at a lambda does not depend."""
+    return {"penalty"} if lam == BASELINE else set()
 
 
 # At these values the numbers of runs are those of a config without the field, and so are keys.

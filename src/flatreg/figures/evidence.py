@@ -1,4 +1,4 @@
-"""Figures of the evidence: accuracy against flatness, correlations, the GRIM test."""
+"""Figures of the evidence: correlations, the GRIM test."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from flatreg import labels, tables
+from flatreg import labels
 from flatreg.config import Config
 from flatreg.figures.style import (
     COLORS,
@@ -20,35 +20,8 @@ from flatreg.figures.style import (
     name_axes,
     panel_grid,
     runs_of,
-    scale_by_range,
     share_legend,
 )
-
-
-def draw_flatness_and_accuracy(_: Config, metrics: pd.DataFrame) -> Figure:
-    """Test accuracy against tr(H^2): one dot per run, one colour per lambda."""
-    figure, panels = panel_grid(metrics)
-    lambdas = list(dict.fromkeys(metrics["lambda"]))
-    for (protocol, dataset), axes in panels.items():
-        runs = runs_of(metrics, protocol, dataset)
-        runs = runs[(runs["status"] != tables.DIVERGED) & (runs["tr_h2"] > 0)]
-        for number, lam in enumerate(lambdas):
-            cell = runs[runs["lambda"] == lam]
-            axes.plot(
-                cell["tr_h2"],
-                cell["test_accuracy"],
-                linestyle="",
-                marker=MARKERS[number % len(MARKERS)],
-                color=COLORS[number % len(COLORS)],
-                markerfacecolor="none",
-                markeredgewidth=0.6,
-                label=rf"$\lambda={lam}$",
-            )
-        if not scale_by_range(axes, runs[["tr_h2"]], "x"):
-            axes.xaxis.set_major_locator(MaxNLocator(3))
-    name_axes(panels, r"$\mathrm{tr}(H^2)$", "test accuracy")
-    share_legend(figure, panels)
-    return figure
 
 
 def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:

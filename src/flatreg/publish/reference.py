@@ -21,7 +21,7 @@ from flatreg.publish import stages
 from flatreg.tables.registry import EVIDENCE, WORKINGS
 
 # Facts that differ from run to run.
-OF_ONE_RUN = ("command", "begun", "ended", "commit")
+OF_ONE_RUN = ("command", "begun", "ended", "commit", "ledger")
 
 
 def main() -> None:

@@ -6,13 +6,15 @@ it differs from what its name promises. Functions that draw random numbers take 
     samples         mean, spread and interval of one sample
     two_samples     Student's, Welch's and paired t-tests, Hedges' g
     one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
+    margin          a mean or a ratio against a margin, overlapping splits included
+    correlations    the mean of correlations against 0 and against a margin
     equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
-    multiplicity    Holm's adjustment
+    multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
     ratio           ratio of two paired means
     spread          comparison of two standard deviations
-    trend           tests of Page and of Jonckheere and Terpstra
+    trend           Page's test, rank correlations
     aggregate       interquartile mean, probability of improvement
     accuracy        uncertainty that comes from the finite test set
 """
@@ -22,6 +24,11 @@ from __future__ import annotations
 from flatreg.statistics.accuracy import accuracy_interval, sampling_sd
 from flatreg.statistics.aggregate import interquartile_mean, probability_of_improvement
 from flatreg.statistics.bootstrap import Interval, bca_interval
+from flatreg.statistics.correlations import (
+    MeanCorrelation,
+    correlation_margin_test,
+    mean_correlation,
+)
 from flatreg.statistics.equivalence import (
     Equivalence,
     equivalence_of_mean,
@@ -29,7 +36,8 @@ from flatreg.statistics.equivalence import (
     equivalence_paired,
     equivalence_welch,
 )
-from flatreg.statistics.multiplicity import holm
+from flatreg.statistics.margin import MarginTest, margin_test, ratio_margin_test
+from flatreg.statistics.multiplicity import holm, shaffer
 from flatreg.statistics.one_sample import (
     MeanComparison,
     compare_mean,
@@ -38,25 +46,40 @@ from flatreg.statistics.one_sample import (
     hedges_g_paired,
 )
 from flatreg.statistics.power import (
+    Design,
+    detectable,
     detectable_effect,
     detectable_mean,
     equivalence_power,
+    power_above,
+    power_not_above,
+    power_within,
     propose_runs,
+    seeds_needed,
 )
 from flatreg.statistics.ratio import ratio_of_means
 from flatreg.statistics.samples import Summary, agree, summarize
-from flatreg.statistics.spread import SpreadComparison, compare_spread, standard_deviation
-from flatreg.statistics.trend import Trend, jonckheere_terpstra, page_trend, rank_correlations
+from flatreg.statistics.spread import (
+    SpreadComparison,
+    compare_spread,
+    spread_margin_test,
+    spread_power,
+    standard_deviation,
+)
+from flatreg.statistics.trend import PageTest, page_test, rank_correlations
 from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 
 __all__ = [
     "Comparison",
+    "Design",
     "Equivalence",
     "Interval",
+    "MarginTest",
     "MeanComparison",
+    "MeanCorrelation",
+    "PageTest",
     "SpreadComparison",
     "Summary",
-    "Trend",
     "accuracy_interval",
     "agree",
     "bca_interval",
@@ -65,6 +88,8 @@ __all__ = [
     "compare_paired",
     "compare_ratio",
     "compare_spread",
+    "correlation_margin_test",
+    "detectable",
     "detectable_effect",
     "detectable_mean",
     "equivalence_of_mean",
@@ -76,13 +101,22 @@ __all__ = [
     "hedges_g_paired",
     "holm",
     "interquartile_mean",
-    "jonckheere_terpstra",
-    "page_trend",
+    "margin_test",
+    "mean_correlation",
+    "page_test",
+    "power_above",
+    "power_not_above",
+    "power_within",
     "probability_of_improvement",
     "propose_runs",
     "rank_correlations",
+    "ratio_margin_test",
     "ratio_of_means",
     "sampling_sd",
+    "seeds_needed",
+    "shaffer",
+    "spread_margin_test",
+    "spread_power",
     "standard_deviation",
     "summarize",
 ]

@@ -7,7 +7,21 @@ import pandera.pandas as pa
 from flatreg.tables.results import CELL, RUN
 from flatreg.tables.schema import count, number, share, table, text
 
-VERDICTS = ["supported", "contradicted", "equivalent", "undetermined"]
+# The outcomes of a claim, as `flatreg.evidence.judge` tells them.
+SUPPORTED, REVERSED, NO_EFFECT = "supported", "reversed", "no effect of practical size"
+EXCLUDED, UNDETERMINED, NOT_TESTABLE = (
+    "claimed effect excluded",
+    "undetermined",
+    "not testable",
+)
+VERDICTS = [SUPPORTED, REVERSED, NO_EFFECT, EXCLUDED, UNDETERMINED, NOT_TESTABLE]
+# Sides of the margin.
+TAILS = ["above", "below"]
+REGISTERED, EXPLORATORY = "yes", "exploratory"
+# Families of claims whose p values are adjusted together; the trials under protocols that do not
+# decide are one more, for the reader.
+FAMILIES = ["primary", "secondary", "asked", "bookkeeping"]
+ROBUSTNESS = "robustness"
 # The side of a comparison that a run belongs to; "run" for a trend or a correlation.
 SIDES = ["treated", "baseline", "run"]
 _CELL = {name: text(f"{name} of the run") for name in CELL}
@@ -17,11 +31,16 @@ CLAIMS_TABLE = table(
     {
         "claim": text("name of the claim in the ledger"),
         "protocol": text("protocol whose runs it is tried on"),
-        "statement": text("what the original says"),
-        "said": text("where it says so"),
+        "family": text("claims of one p adjustment", checks=pa.Check.isin([*FAMILIES, ROBUSTNESS])),
+        "registered": text(
+            "yes: its runs recorded this test of it before they were trained",
+            checks=pa.Check.isin([REGISTERED, EXPLORATORY]),
+        ),
+        "statement": text("what the original says, or what is asked"),
+        "said": text("where it says so, or why it is asked"),
         "reported": text("the original's own numbers for it", nullable=True),
         "dataset": text("data set, or several with blanks between"),
-        "metric": text("what is compared"),
+        "metric": text("what is compared; last_: of the last epoch"),
         "comparison": text("which runs are held against which"),
         "test": text("the test of a difference"),
         "expected": text("what the original expects: higher, lower or equal"),
@@ -29,21 +48,28 @@ CLAIMS_TABLE = table(
         "estimate": number("difference, ratio or correlation"),
         "low": number("lower end of its interval"),
         "high": number("upper end of it"),
+        "largest": number("the value furthest from none over the runs, in the estimate's unit"),
         "effect": number("the estimate in standard deviations (Hedges' g), where it is a mean's"),
-        "p": share("two-sided p against no effect; against the margin where none is expected"),
-        "p_adjusted": share("adjusted (Holm) over both tests of all claims"),
+        "tail": text(
+            "the side of the margin that p is about", checks=pa.Check.isin(TAILS), nullable=True
+        ),
+        "p": share("one-sided p: small if the effect is beyond the margin on that side"),
+        "p_adjusted": share("adjusted over the claims of the family, and for both sides"),
         "check": text("the distribution-free check", nullable=True),
-        "check_p": share("its two-sided p, not adjusted"),
+        "check_p": share("its two-sided p against no effect, not adjusted"),
         "margin": number("an effect within it counts as none", least=0),
         "margin_reason": text("why that much"),
-        "equivalence_p": share("p of two one-sided tests against the margin"),
-        "equivalence_p_adjusted": share("adjusted (Holm) over both tests of all claims"),
-        "power": share("power to find an effect of the margin at the level alpha"),
-        "detectable": number("smallest effect found at the config's power", least=0),
+        "equivalence_p": share("p of two one-sided tests: small if it is within the margin"),
+        "equivalence_p_adjusted": share("adjusted like p"),
+        "excluded_p": share("small if it is less than the margin in the claimed direction"),
+        "excluded_p_adjusted": share("adjusted like p"),
+        "power": share("power of the claim's test: for twice the margin, or for none if equal"),
+        "detectable": number("smallest effect shown to be beyond the margin at the config's power"),
         "n": count("runs with a value on the treated side, or all runs"),
         "n_baseline": count("runs with a value on the other side", nullable=True),
         "diverged": count("runs of both sides that diverged"),
         "verdict": text("what follows", checks=pa.Check.isin(VERDICTS)),
+        "settles": text("what would settle an undetermined one", nullable=True),
         "note": text("what a reader must know of it", nullable=True),
     },
     unique=["claim", "protocol"],
@@ -56,6 +82,25 @@ CLAIM_RUNS_TABLE = table(
         "side": text("which side of the comparison", checks=pa.Check.isin(SIDES)),
         "key": text("key of the run, as in metrics.csv"),
     },
+)
+# One row per run: the ledger that it registered.
+REGISTRATIONS_TABLE = table(
+    {
+        **_RUN,
+        "ledger": text("hash of the registered claims; none if no ledger was read", nullable=True),
+        "path": text("path of the ledger", nullable=True),
+        "commit": text("last commit of the ledger, if it was as committed", nullable=True),
+    },
+    unique=RUN,
+)
+# One row per claim of each ledger that a run registered.
+REGISTERED_CLAIMS_TABLE = table(
+    {
+        "ledger": text("hash of the registered claims"),
+        "claim": text("name of the claim"),
+        "sha256": text("SHA-256 of the fields that fix its test"),
+    },
+    unique=["ledger", "claim"],
 )
 # One row per run and measure of flatness; diverged runs have none.
 FLATNESS_TABLE = table(

@@ -164,7 +164,10 @@ ROWS = {
     "claims": Row(
         rule="judge_claims",
         function="judge.judge_ledger",
-        inputs=("metrics", "times", "estimates", "ledger", "schema"),
+        inputs=(
+            *("metrics", "estimates", "registrations", "registered_claims"),
+            *("manifests", "ledger", "schema", "bench"),
+        ),
         tables={
             "claims": Table(
                 evidence.CLAIMS_TABLE,
@@ -173,12 +176,14 @@ ROWS = {
             ),
             "claim_runs": Table(evidence.CLAIM_RUNS_TABLE),
         },
-        settings=("analysis",),
+        settings=("analysis", "protocols"),
     ),
 }
 
 # Tables of the evidence that have rules of their own.
 OTHERS = {
+    "registrations": evidence.REGISTRATIONS_TABLE,
+    "registered_claims": evidence.REGISTERED_CLAIMS_TABLE,
     "flatness": evidence.FLATNESS_TABLE,
     "estimates": evidence.ESTIMATES_TABLE,
     "reparametrization": evidence.REPARAMETRIZATION_TABLE,

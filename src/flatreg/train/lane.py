@@ -42,6 +42,7 @@ class Block:
         checkpoints: Path,
         every: Interval,
         strategy: Strategy,
+        ledger: dict[str, Any] | None = None,
     ) -> None:
         """Take what the lanes share.
 
@@ -52,6 +53,7 @@ class Block:
             checkpoints: folder of all checkpoints.
             every: when checkpoints are due.
             strategy: how lanes are trained.
+            ledger: the claims that the runs register; see `flatreg.config.registration`.
         """
         self._study = study
         self._dataset = dataset
@@ -61,6 +63,7 @@ class Block:
         self._making = code.making()
         self._programs: dict[bool, Program] = {}
         self._strategy = strategy
+        self._ledger = ledger
 
     def lane(self, run: Run) -> Lane:
         """The lane of one run.
@@ -131,7 +134,7 @@ class Block:
                 trainer = self._trainer(lane.settings, data)
                 setup = time.time() - begun
                 state = checkpoints.restore(start(trainer))
-                course = Course(begun, setup, resumed=state.epoch)
+                course = Course(begun, setup, state.epoch, self._ledger)
                 if state.epoch:
                     say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
                 yield Training(lane.name, lane.place, trainer, state, checkpoints, course, say)
@@ -168,9 +171,9 @@ def with_selection(settings: Settings, selected: Path | None) -> Settings:
     """The settings with the learning rate and weight decay of a search's result.
 
     Raises:
-        UserError: the run needs the result of a search, and there is none.
+        UserError: the run needs the result of a search, and there is none or that of another.
     """
-    if settings.search is None:
+    if settings.search_of is None:
         return settings
     if selected is None:
         raise UserError(
@@ -178,7 +181,17 @@ def with_selection(settings: Settings, selected: Path | None) -> Settings:
             "give the search's result with --selected"
         )
     check_checksum(selected)
-    return settings.with_rates(**read_json(selected)["selected"])
+    result, wanted = read_json(selected), config.as_dict(settings.search_of)
+    if result["search"] != wanted:
+        raise UserError(
+            f"{selected} is the search of {_words(result['search'])}, not of {_words(wanted)};"
+            " give that with --selected"
+        )
+    return settings.with_rates(**result["selected"])
+
+
+def _words(search: dict[str, str]) -> str:
+    return f"{search['protocol']} at lambda {search['lambda']}"
 
 
 @contextmanager
