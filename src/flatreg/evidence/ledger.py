@@ -10,6 +10,7 @@ from flatreg.config import BASELINE, Config, Run
 from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
 from flatreg.evidence import bench
+from flatreg.tables.evidence import FAMILIES
 
 # Quantities of a run that are not columns of metrics.csv.
 GAPS = ("accuracy_gap", "loss_gap", "last_accuracy_gap", "last_loss_gap")
@@ -65,6 +66,11 @@ def read(path: Path, schema: Config, study: Config, timed: Path) -> list[Claim]:
     content = read_yaml(path, NO_LEDGER)
     completed = config.complete(content if isinstance(content, dict) else {}, schema, str(path))
     claims = [Claim(name, **fields) for name, fields in completed["claims"].items()]
+    if not any(claim.family == FAMILIES[0] for claim in claims):
+        raise UserError(
+            f"{path}: claims: none is of the family {FAMILIES[0]}; mark those that the study stands"
+            " or falls with"
+        )
     for claim in claims:
         where = f"{path}: claims.{claim.name}"
         _check_fields(claim, where)
@@ -172,7 +178,7 @@ def _check_metric(claim: Claim, cell: tuple[str, str], study: Config) -> None:
 
 
 def plain_cell(study: Config, protocol: str, dataset: str) -> tuple[str, str, str]:
-    """The cell of plain training behind the runs of a protocol: its own, or that of what it extends.
+    """The cell of plain training of a protocol: its own, or that of a protocol that it extends.
 
     Raises:
         UserError: there is none, so nothing shows whether the runs can learn.

@@ -119,7 +119,10 @@ CORRELATIONS_TABLE = table(
         "dataset": text("data set whose runs are correlated, or all"),
         "measure": text("measure of flatness, or a rival explanation of the same target"),
         "kind": text("which of both", checks=pa.Check.isin(["flatness", "rival"])),
-        "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
+        "target": text(
+            "what it should go with: test_accuracy, accuracy_gap or loss_gap; of the "
+            "last epoch's parameters if `last_` stands before both"
+        ),
         "n": count("runs with both values"),
         "diverged": count("runs that diverged, left out of n"),
         "tau": number("Kendall's rank correlation, jackknifed over seeds"),
