@@ -24,7 +24,7 @@ from flatreg.tables.reported import CHECKS_TABLE, GRIM_DENOMINATORS_TABLE, GRIM_
 from tests.forensics.helpers import manifest
 
 # What else the command that writes a table asks for.
-CITED = ("metrics", "summary", "tests")
+CITED = ("metrics", "summary", "tests", "times")
 
 
 def _run(folder: Path, *command: str) -> None:

@@ -57,7 +57,7 @@ def _formatted(value: object) -> str:
 
 
 def propose(claims: list[Claim], pilot: Evidence) -> pd.DataFrame:
-    """The columns `COLUMNS` of the ledger's table, one row per claim: that of its first protocol."""
+    """The columns `COLUMNS` of CLAIMS_TABLE, one row per claim: that of its first protocol."""
     nothing = pd.DataFrame(columns=[*tables.RUN, *REGISTERED_CLAIMS_TABLE.columns])
     judged = judge(claims, pilot, Recorded({}, nothing, pilot.timed))
     return judged.loc[~judged["claim"].duplicated(), COLUMNS].reset_index(drop=True)

@@ -299,3 +299,19 @@ CALIBRATION_TABLE = table(
     },
     unique=["interval", "distribution", "n"],
 )
+# One row per family of claims, truth and distribution.
+FALSE_OUTCOMES_TABLE = table(
+    {
+        "family": text("claims whose p values are adjusted together"),
+        "truth": text("where the true effects are"),
+        "distribution": text("how the numbers of the seeds are distributed"),
+        "claims": count("claims of the family"),
+        "rounds": count("simulated studies"),
+        "false": share("share of them in which any outcome of the family excludes the truth"),
+        "low": share("lower end of its Monte-Carlo interval (Wilson, 95 %)"),
+        "high": share("upper end of it"),
+        "ok": text("whether that is at most the level", checks=pa.Check.isin(["yes", "no"])),
+        "determined": share("share of the outcomes that are not undetermined"),
+    },
+    unique=["family", "truth", "distribution"],
+)
