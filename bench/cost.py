@@ -1,8 +1,8 @@
 """The cost of the penalty, side by side with its peers: `python -m bench.cost --help`.
 
 All ways to compute it take turns in one process (PyTorch in a child process). A way's step is
-divided by the plain step of the same round and framework; the results are the median and quartiles
-of these ratios over the rounds.
+divided by the plain step of the same round and framework; the results are these ratios, round by
+round, and their median and quartiles. For a first look: `--rounds 3 --seconds 0.02`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ import numpy as np
 from bench import jax_steps, turns
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
-from flatreg import command, machine
+from flatreg import command, config, machine
+from flatreg.config import registration
 from flatreg.disk.files import write_json
 from flatreg.errors import UserError
 from flatreg.machine import hold_threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SCHEMA = REPOSITORY / "workflow/schemas/config.schema.json"
 
 # The study's networks, timed with all peers.
 NETWORKS = {
@@ -45,6 +47,21 @@ CURVES = {
     "probes": {v: Shape(probes=v) for v in (1, 2, 5, 10, 20)},
     "layers": {v: Shape(hidden=(512, *[256] * (v - 2))) for v in (2, 3, 4, 6, 8)},
 }
+# What each way is; a claim about time names one of them.
+ABOUT = {
+    turns.PLAIN: "a step without a penalty",
+    "SAM": "sharpness-aware minimization (Foret et al. 2021): two gradients",
+    "reverse over reverse": "the original's algorithm: Hv as the gradient of <gradient, v>",
+    "matfree": "the estimator of the library matfree",
+    "autodiff": "ours, for any model: Hv forward over reverse",
+    "gram": "ours, in the coordinates of the first layer's outputs",
+    "exact": "ours, of one layer: the closed form",
+    "pairs": "ours, of dense layers: products of pairs of examples",
+    "pairs, of the training loss": "the same without each example's product with itself",
+    "pairs, Gauss-Newton": "the same of the Gauss-Newton part alone",
+    TORCH_PLAIN: "a step without a penalty, in PyTorch",
+    TORCH_PENALIZED: "the original's algorithm, in PyTorch",
+}
 CURVE_WAYS = ("plain", "reverse over reverse", "autodiff", "gram")
 # Words per text, of a vocabulary of 10,000, to see where a sparse batch stops being cheaper.
 WORDS = (10, 30, 100, 300, 1000, 3000)
@@ -55,8 +72,14 @@ def main() -> None:
     arguments = _parse()
     hold_threads(arguments.threads)
     timing = turns.timing(arguments)
+    # Processes that waited for a core in the minute before: a quiet machine has none.
+    held = {"threads": arguments.threads, "load_before": os.getloadavg()[0]}
+    study = config.read([REPOSITORY / "config.yaml"], SCHEMA)
+    # The claims on times are registered as those on trainings are.
+    ledger = registration.register(REPOSITORY / study["claims"], study)
     result = {
-        "facts": machine.describe() | {"threads": arguments.threads} | timing,
+        "facts": machine.describe() | held | timing | {"ledger": ledger},
+        "about": ABOUT,
         "networks": {
             n: measure_network(n, arguments.torch, arguments.threads, timing) for n in NETWORKS
         },
@@ -71,7 +94,7 @@ def main() -> None:
 def measure_network(
     name: str, torch: Path | None, threads: int, timing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Ratios and working memory (bytes) of all ways on one of the study's networks."""
+    """Ratios, round by round too, and working memory (bytes) of all ways on a study's network."""
     shape = NETWORKS[name]
     ways = jax_ways(shape)
     working = {way: jax_steps.working_bytes(shape, way) for way in ways}
@@ -80,9 +103,15 @@ def measure_network(
             child = stack.enter_context(torch_child(torch, threads, shape))
             ways |= {TORCH_PLAIN: partial(ask, child, "plain")}
             ways |= {TORCH_PENALIZED: partial(ask, child, "penalized")}
-        figures = ratios(take_turns(ways, **timing))
+        times = take_turns(ways, **timing)
+    figures = ratios(times)
     show(name, figures)
-    return {"shape": shape._asdict(), "ways": figures, "working_bytes": working}
+    return {
+        "shape": shape._asdict(),
+        "ways": figures,
+        "rounds": {way: of_rounds.tolist() for way, of_rounds in turns.rounds(times).items()},
+        "working_bytes": working,
+    }
 
 
 def measure_curve(axis: str, timing: dict[str, Any]) -> dict[str, dict[str, Any]]:

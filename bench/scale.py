@@ -133,7 +133,7 @@ def write_run(folder: Path, run: Run, sample: Path, rng: np.random.Generator) ->
     """Write a run's files: those of the sample, with the run's name and its own numbers."""
     out = run_dir(folder / "results", *run)
     out.mkdir(parents=True)
-    for name in ("epochs.csv", "params.npz", "timing.json", "facts.json"):
+    for name in ("epochs.csv", "params.npz", "last.npz", "timing.json", "facts.json"):
         os.link(sample / name, out / name)
     shift = rng.normal(0, 0.01)
     metrics, curvature, flatness = (

@@ -14,6 +14,7 @@ Run = Callable[[int], float]
 
 INTERVAL = 10
 
+PLAIN = "plain"
 TORCH_PLAIN, TORCH_PENALIZED = "PyTorch, plain", "PyTorch, double backward"
 
 
@@ -61,17 +62,22 @@ def take_turns(ways: dict[str, Run], *, rounds: int, seconds: float) -> dict[str
     return {name: np.array(values) for name, values in times.items()}
 
 
+def rounds(times: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each way's step over its framework's plain step of the same round [rounds]."""
+    bases = {way: TORCH_PLAIN if way.startswith("PyTorch") else PLAIN for way in times}
+    return {way: ours / times[bases[way]] for way, ours in times.items()}
+
+
 def ratios(times: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Median and quartiles of each way's step over its framework's plain step of the same round.
+    """Median and quartiles of `rounds`, and the median time of a step.
 
     `ratio_interval` is the ratio of the mean step if every 10th step has the penalty.
     """
     figures = {}
-    for name, ours in times.items():
-        base = TORCH_PLAIN if name.startswith("PyTorch") else "plain"
-        low, middle, high = np.quantile(ours / times[base], [0.25, 0.5, 0.75])
-        figures[name] = {
-            "milliseconds": float(np.median(ours) * 1e3),
+    for way, of_rounds in rounds(times).items():
+        low, middle, high = np.quantile(of_rounds, [0.25, 0.5, 0.75])
+        figures[way] = {
+            "milliseconds": float(np.median(times[way]) * 1e3),
             "ratio": float(middle),
             "ratio_low": float(low),
             "ratio_high": float(high),

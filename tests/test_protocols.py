@@ -322,6 +322,10 @@ def test_a_seed_fixes_training_and_no_split_where_nothing_is_said() -> None:
         ("{varies: order}", "must be a list"),
         ("{test_examples: 0}", "test_examples: must be at least 1"),
         ("{test_examples: 0.5}", "must be a whole number or null"),
+        ("{train_examples: 0}", "train_examples: must be at least 1"),
+        ("{penalty: {warmup: 1.5}}", "penalty.warmup: must be at most 1, not 1.5"),
+        ("{penalty: {warmup: -0.1}}", "penalty.warmup: must be at least 0"),
+        ("{penalty: {decoupled: adam}}", "penalty.decoupled: must be true or false"),
         ("{model: {outputs: 0}}", "model.outputs: must be at least 1"),
     ],
 )

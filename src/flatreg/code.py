@@ -46,6 +46,14 @@ def commit() -> tuple[str | None, bool | None]:
     return head, _git("status", "--porcelain", "--untracked-files=no") != ""
 
 
+def commit_of(path: Path) -> str | None:
+    """The last commit that changed a file; None outside git, and if the file differs from it."""
+    name, folder = path.name, path.resolve().parent
+    if _git("status", "--porcelain", "--", name, folder=folder) != "":
+        return None
+    return _git("log", "-1", "--format=%H", "--", name, folder=folder) or None
+
+
 # ── The files of a command ────────────────────────────────────────────────────
 
 
@@ -156,10 +164,10 @@ def _sha256(paths: list[Path]) -> str:
     return total.hexdigest()
 
 
-def _git(*arguments: str) -> str | None:
+def _git(*arguments: str, folder: Path = LIBRARY) -> str | None:
     # Git only reads here, so the checkout may be another user's.
     own = ["-c", "safe.directory=*", "--no-optional-locks"]
-    command = ["git", *own, "-C", str(LIBRARY), *arguments]
+    command = ["git", *own, "-C", str(folder), *arguments]
     held = surroundings.held(os.environ)
     try:
         process = subprocess.run(command, capture_output=True, text=True, check=False, env=held)

@@ -18,7 +18,6 @@ INPUTS = {
     "run": "the run's folder",
     "metrics": "metrics.csv",
     "epochs": "epochs.csv",
-    "times": "times.csv",
     "summary": "summary.csv",
     "tests": "tests.csv",
     "estimates": "estimates.csv",

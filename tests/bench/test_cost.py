@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bench import jax_steps, networks
+from bench import cost, jax_steps, networks
+from bench.cost import ABOUT, NETWORKS
 from bench.networks import Shape
-from bench.turns import ratios, take_turns
+from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, ratios, rounds, take_turns
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -74,6 +75,37 @@ def test_ratios_are_of_the_same_round_and_framework() -> None:
     assert found["gram"]["ratio_low"] == found["gram"]["ratio"] == found["gram"]["ratio_high"] == 3
     assert found["gram"]["ratio_interval"] == pytest.approx(1.2)
     assert found["PyTorch, double backward"]["ratio"] == 10
+
+
+def test_every_round_has_its_own_ratio() -> None:
+    times = {
+        "plain": np.array([1.0, 2.0]),
+        "gram": np.array([3.0, 8.0]),
+        TORCH_PLAIN: np.array([2.0, 4.0]),
+        TORCH_PENALIZED: np.array([20.0, 20.0]),
+    }
+    found = {way: of_rounds.tolist() for way, of_rounds in rounds(times).items()}
+    assert found["gram"] == [3, 4]
+    assert found[TORCH_PENALIZED] == [10, 5]
+    assert found["plain"] == found[TORCH_PLAIN] == [1, 1]
+
+
+def test_every_way_is_described() -> None:
+    timed = {
+        way for shape in NETWORKS.values() for way in ("plain", "SAM", *jax_steps.estimators(shape))
+    }
+    assert timed | {TORCH_PLAIN, TORCH_PENALIZED} == set(ABOUT)
+
+
+def test_a_network_keeps_the_ratio_of_each_round(monkeypatch) -> None:
+    monkeypatch.setitem(NETWORKS, "small", SMALL)
+    found = cost.measure_network("small", None, 1, {"rounds": 3, "seconds": 1e-4})
+    assert found["shape"] == SMALL._asdict()
+    assert set(found["rounds"]) == set(found["ways"])
+    for way, of_rounds in found["rounds"].items():
+        assert len(of_rounds) == 3
+        assert np.median(of_rounds) == pytest.approx(found["ways"][way]["ratio"])
+        assert np.all(np.array(of_rounds) > 0)
 
 
 def test_all_take_every_turn() -> None:

@@ -19,7 +19,7 @@ from tests.cluster.project import METRICS, RESULTS, Project, digits_alone
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUNS = RESULTS / "runs/stated/digits"
-FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json")
+FILES = ("metrics.json", "epochs.csv", "params.npz", "last.npz", "curvature.json")
 EVERY = 10
 
 

@@ -19,7 +19,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TIMED = {"times.csv", "claims.csv"}
 # Number of the demo's runs that are made again with --draw.
 DRAWN = 6
-RUN_FILES = ("metrics.json", "epochs.csv", "params.npz", "curvature.json", "flatness.json")
+RUN_FILES = (
+    *("metrics.json", "epochs.csv", "params.npz", "last.npz"),
+    *("curvature.json", "flatness.json"),
+)
 
 
 def compared(tables: set[str] | None = None) -> list[Path]:

@@ -46,6 +46,7 @@ from flatreg.train.program import make_program
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text("utf-8"))
 CLAIMS = json.loads((ROOT / "workflow/schemas/claims.schema.json").read_text("utf-8"))
+BENCH = ROOT / "bench/results/cost.json"
 BASES = (("config.yaml",), ("config.yaml", "profiles/demo/study.yaml"))
 TRAINING = SCHEMA["$defs"]["dataset"]["properties"]
 
@@ -234,7 +235,7 @@ def planned(study: Config) -> Config:
     """
     completed = config.load(study, SCHEMA)
     if completed["claims"] is not None:
-        ledger.read(ROOT / completed["claims"], CLAIMS, completed)
+        ledger.read(ROOT / completed["claims"], CLAIMS, completed, BENCH)
     config.check_optimizers(completed)
     return completed
 

@@ -52,6 +52,7 @@ def other_value(name: str, field: dict[str, Any], value: Any) -> Any:
         "adaptive_radii": [0.2],
         "extends": "stated",
         "claims": "other.yaml",
+        "questions": "other.yaml",
     }
     if name in special:
         return special[name]
@@ -132,7 +133,7 @@ def test_no_field_of_the_schema_is_forgotten():
             continue
         if where in ("surface.protocol", "surface.lambda", "surface.seed"):
             continue  # other runs' files are the rule's inputs then
-        if where == "claims" or where.startswith("estimates."):
+        if where in ("claims", "questions") or where.startswith(("estimates.", "sample_sizes.")):
             continue  # the ledger, and other runs' files, are the rule's inputs then
         value = other_value(where.split(".")[-1], field, value_at(resolved, where))
         other = load(changed(where, value))

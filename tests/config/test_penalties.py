@@ -73,6 +73,11 @@ def test_a_cell_without_a_penalty_may_name_any_estimator() -> None:
         ),
         (
             "digits",
+            {"penalty": {"scaling": "interval_fold"}, "batch": 2, "lambdas": ["0", "1e38"]},
+            "digits.lambdas: lambda '1e38' times 10 over the batch of 2 is beyond single",
+        ),
+        (
+            "digits",
             {"penalty": {"estimator": "pairs", "probes": 1}},
             "digits.penalty.probes: pairs needs at least 2 sketches of a softmax, not 1; take more",
         ),

@@ -44,7 +44,7 @@ def test_the_sizes_are_those_of_the_reference(source: str) -> None:
 
 def study_of(source: str, fraction: float, **training: Any) -> dict[str, Any]:
     """What `sizes_of` reads of a completed config."""
-    given = {"source": source, "test_examples": None, **training}
+    given = {"source": source, "train_examples": None, "test_examples": None, **training}
     return {"data": {source: {"test_fraction": fraction, "split_seed": 0}}, "training": given}
 
 
@@ -87,6 +87,8 @@ POSTS = "protocols.stated.datasets.posts"
         (f"{CELL}.validation_fraction", 1e-9, "1e-09 of 455 examples leaves 1 for validation"),
         (f"{CELL}.epochs", 2147483647, ".epochs: 2147483647 of 12 steps are more than 100000000"),
         (f"{CELL}.test_examples", 115, "breast_cancer has 114 test examples, not 115; take fewer"),
+        (f"{CELL}.train_examples", 456, "has 455 training examples, not 456; take fewer"),
+        (f"{CELL}.train_examples", 3, "3 of 455 examples leave fewer than 2 of a class, one for"),
         (f"{CELL}.inputs", "unit", "which only pictures have; write `raw` or `standardized`"),
         (f"{POSTS}.model.outputs", 19, "19 logits are too few for 20 classes; write 1, or 20"),
         (

@@ -39,6 +39,7 @@ def prepare(dataset: Dataset, inputs: str, **changes: Any) -> splits.Splits:
         "inputs": inputs,
         "validation_fraction": 0.2,
         "validation_seed": 0,
+        "train_examples": None,
         "test_examples": None,
         "varies": ("initialization",),
         "seed": 1,
@@ -123,6 +124,33 @@ def test_fewer_test_examples_are_the_same_for_every_seed() -> None:
     assert rows(few[0]) < rows(prepare(PICTURES, "raw").test)
     with pytest.raises(UserError, match="test_examples 10 is more than its 9 test examples"):
         prepare(PICTURES, "raw", test_examples=10)
+
+
+def test_fewer_training_examples_are_stratified_and_the_same_for_every_seed() -> None:
+    few = [
+        prepare(PICTURES, "raw", train_examples=30, seed=seed, varies=("split",)) for seed in (1, 2)
+    ]
+    for done in few:
+        assert np.bincount(done.train.y).tolist() == [8, 8, 8]
+        assert np.bincount(done.validation.y).tolist() == [2, 2, 2]
+    used = [rows(done.train) | rows(done.validation) for done in few]
+    whole = prepare(PICTURES, "raw", train_examples=60)
+    assert used[0] == used[1] < rows(whole.train) | rows(whole.validation)
+    assert rows(few[0].validation) != rows(few[1].validation)
+    assert rows(whole.train) == rows(prepare(PICTURES, "raw").train)
+
+
+@pytest.mark.parametrize(
+    ("examples", "line"),
+    [
+        (61, "train_examples 61 is more than its 60 training examples; take fewer"),
+        (5, "train_examples 5 leaves fewer than 2 of some class, one for validation; take more"),
+        (2, "train_examples 2 leaves fewer than 2 of some class"),
+    ],
+)
+def test_training_examples_that_cannot_be_had_are_one_line(examples: int, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        prepare(PICTURES, "raw", train_examples=examples)
 
 
 def test_a_split_that_varies_moves_validation_examples_alone() -> None:

@@ -20,6 +20,7 @@ from flatreg.disk.files import (
     write_checked_text,
     write_sealed,
 )
+from flatreg.disk.finished import KEPT, LAST, SUMMED
 from flatreg.errors import UserError
 
 RUN = Path("runs/stated/digits/lambda-0/seed-0")
@@ -35,9 +36,10 @@ def results(tmp_path: Path) -> Path:
     write_checked_text(folder / "explore.html", "<html>")
     run = folder / RUN
     run.mkdir(parents=True)
-    (run / "params.npz").write_bytes(bytes(1000))
+    for name in (KEPT, LAST):
+        (run / name).write_bytes(bytes(1000))
     (run / "epochs.csv").write_text("epoch\n1\n")
-    sums = {f"{name}_sha256": sha256(run / name) for name in ("params.npz", "epochs.csv")}
+    sums = {f"{name}_sha256": sha256(run / name) for name in SUMMED}
     write_sealed(run / "metrics.json", {"accuracy": 0.5} | sums)
     write_sealed(run / "curvature.json", {"tr_h2": 1.5})
     write_sealed(run / "flatness.json", {"measures": {}})
@@ -71,7 +73,7 @@ def test_a_changed_byte_shows(results: Path, name: str) -> None:
     assert damaged_names(results) == [f"results/{name}"]
 
 
-@pytest.mark.parametrize("name", ["params.npz", "epochs.csv"])
+@pytest.mark.parametrize("name", SUMMED)
 def test_changed_parameters_take_the_record_with_them(results: Path, name: str) -> None:
     """Snakemake would not notice that the parameters alone are missing."""
     with (results / RUN / name).open("a") as file:

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from flatreg.evidence import resampling
-from flatreg.statistics import aggregate, bootstrap, spread, trend
+from flatreg.statistics import aggregate, bootstrap, spread
 
 # Each statistic, and how many samples it takes.
 STATISTICS = [
     (np.mean, 1),
     (spread.standard_deviation, 1),
     (spread.log_sd_ratio, 2),
-    (trend.rising_share, 3),
     (aggregate.pooled_interquartile_mean, 2),
     (aggregate.mean_superiority, 4),
 ]
@@ -41,9 +40,7 @@ def test_weights_give_the_values_of_the_resampled_runs(
     np.testing.assert_allclose(weighted, drawn, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("statistic", "count"), [(trend.rising_share, 3), (aggregate.mean_superiority, 4)]
-)
+@pytest.mark.parametrize(("statistic", "count"), [(aggregate.mean_superiority, 4)])
 def test_shares_of_pairs_are_the_same_to_the_bit_with_ties_too(
     statistic: bootstrap.Statistic, count: int
 ) -> None:

@@ -26,7 +26,7 @@ TABLES = RESULTS / "tables"
 TARGET = TABLES / "metrics.csv"
 PDF = RESULTS / "paper.pdf"
 # The files that a repeated training must reproduce: all except times and facts.
-TRAINED = ("metrics.json", "epochs.csv", "params.npz")
+TRAINED = ("metrics.json", "epochs.csv", "params.npz", "last.npz")
 MEASURED = (*TRAINED, "curvature.json", "flatness.json")
 SMALL = "stated/digits/lambda-0.1/seed-1"
 # A block of runs, and the collected tables, from which the rest of the study is computed.

@@ -53,6 +53,7 @@ def flip(path: Path, moment: np.random.Generator, bits: int = 1) -> None:
     [
         (RUN / "metrics.json", True),
         (RUN / "params.npz", True),
+        (RUN / "last.npz", True),
         (RUN / "epochs.csv", True),
         (RUN / "curvature.json", False),
         (TARGET, False),

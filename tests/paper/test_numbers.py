@@ -18,6 +18,7 @@ from flatreg.paper import flowcharts, numbers, places, sources
 from flatreg.paper.provenance import Fact
 from flatreg.paper.sources import Sources
 from flatreg.paper.tables import results
+from flatreg.tables.evidence import VERDICTS
 from flatreg.tables.registry import EVIDENCE
 
 BY_METRIC = [*tables.CELL, "metric"]
@@ -68,7 +69,7 @@ def found() -> Sources:
         ),
         summary=pd.DataFrame(summary).set_index(BY_METRIC),
         tests=pd.DataFrame([test_row("0.1", m, -0.1, 0.01) for m in metrics]).set_index(BY_METRIC),
-        ratios=pd.Series({("stated", "digits", "0.1"): 2.345}),
+        times=pd.DataFrame({"train_seconds": [3600.0, 1800.0]}),
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
         bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},
@@ -91,7 +92,6 @@ def found() -> Sources:
         ("data/digits/splits/train/examples", "", "1{,}437"),
         ("config/protocols/stated/seeds", "", "0, 1"),
         ("config/analysis/alpha", "percent", r"5\%"),
-        ("cost/stated/digits/0.1", "", "2.3"),
         ("bench/networks/cifar100/ways/gram/ratio", "", "3.7"),
         ("frontier/networks/cifar100/spreads/gram, 5 probes", "", "0.24"),
         ("count/runs", "", "2"),
@@ -146,12 +146,79 @@ def test_what_a_study_lacks_is_left_out_inside_when_alone(found: Sources, tmp_pa
             numbers.macros(text, found)
 
 
+VERDICT = "claim/gain/stated/verdict"
+
+
+def others(*words: str) -> str:
+    return ", ".join(verdict for verdict in VERDICTS if verdict not in words)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_text_follows_the_verdict(found: Sources, tmp_path: Path, verdict: str) -> None:
+    claims = found.evidence["claims"].assign(verdict=verdict)
+    text = tmp_path / "main.tex"
+    chances = {"supported": "count/runs", "reversed": "count/diverged"}
+    text.write_text(
+        "".join(
+            f"\\pick{{{VERDICT}}}{{{word}}}{{It is {{so}}: \\val{{{place}}}}}\n"
+            for word, place in chances.items()
+        )
+        + f"\\pick{{{VERDICT}}}{{{others(*chances)}}}{{Nothing.}}"
+    )
+    written = numbers.macros(text, found._replace(evidence={"claims": claims})).text
+    for word, place in chances.items():
+        assert (f"\\defpart{{{VERDICT}={word}}}" in written) == (word == verdict)
+        assert (f"@{place}}}" in written) == (word == verdict)
+    assert (f"={others(*chances)}}}" in written) == (verdict not in chances)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        *[(0.1, 0.4, "above"), (-0.4, -0.1, "below"), (-0.1, 0.4, "around")],
+        *[(0.0, 0.4, "around"), (float("nan"), 0.4, "unknown")],
+    ],
+)
+def test_a_direction_follows_the_interval(
+    found: Sources, low: float, high: float, word: str
+) -> None:
+    claims = found.evidence["claims"].assign(low=low, high=high)
+    there = found._replace(evidence={"claims": claims})
+    place = "direction/{}/low/high/claim/gain/stated"
+    assert places.look_up(place.format(0), there).value == word
+    if word == "above":
+        assert places.look_up(place.format(0.5), there).value == "below"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("supported", "has no text for .*reversed"),
+        (others() + ", refuted", "cannot be refuted"),
+    ],
+)
+def test_a_text_has_words_for_every_verdict(
+    found: Sources, tmp_path: Path, words: str, problem: str
+) -> None:
+    text = tmp_path / "main.tex"
+    text.write_text(f"A line.\n\\pick{{{VERDICT}}}{{{words}}}{{It is.}}")
+    with pytest.raises(UserError, match=rf"main.tex, line 2: \\pick.* {problem}") as caught:
+        numbers.macros(text, found)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_text_cannot_follow_a_number(found: Sources, tmp_path: Path) -> None:
+    text = tmp_path / "main.tex"
+    text.write_text("\\pick{count/runs}{2}{Two.}")
+    with pytest.raises(UserError, match="text can depend on the verdict"):
+        numbers.macros(text, found)
+
+
 def test_every_part_that_the_paper_names_is_one_of_the_whole_study(root: Path) -> None:
     """Otherwise its text would never be printed."""
     study = config.read([root / "config.yaml"], root / "workflow/schemas/config.schema.json")
-    claims = ledger.read(
-        root / "claims.yaml", read_json(root / "workflow/schemas/claims.schema.json"), study
-    )
+    schema = read_json(root / "workflow/schemas/claims.schema.json")
+    claims = ledger.read(root / "claims.yaml", schema, study, root / "bench/results/cost.json")
     known = numbers.datasets(study) | set(study["protocols"]) | set(EVIDENCE)
     known |= {claim.name for claim in claims}
     text = (root / "paper/main.tex").read_text(encoding="utf-8")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from flatreg.errors import UserError
 from flatreg.publish import benches
+
+
+def test_a_bench_that_does_not_say_what_its_ways_are_is_one_line():
+    with pytest.raises(UserError, match="does not say what each way is; type: make bench"):
+        benches.cost({"networks": {}})
 
 
 def test_the_cost_has_a_row_a_way_and_a_column_a_network():
@@ -11,15 +19,17 @@ def test_the_cost_has_a_row_a_way_and_a_column_a_network():
         return {"ways": ways, "working_bytes": {"gram": 12_300_000}}
 
     facts = {"processor": "A chip", "threads": 2, "commit": "0123456789abcdef"}
-    facts["packages"] = {"jax": "1", "optax": "2", "matfree": "3"}
+    facts |= {"rounds": 15, "packages": {"jax": "1", "optax": "2", "matfree": "3"}}
+    about = {"gram": "ours", "exact": "ours, of one layer", "plain": "no penalty"}
     networks = {"cifar100": network(plain=1.0, gram=3.7), "imdb_reviews": network(exact=1.5)}
-    assert benches.cost({"facts": facts, "networks": networks}).splitlines() == [
-        "|  | CIFAR-100 | IMDB | working memory, CIFAR-100 |",
-        "| --- | --- | --- | --- |",
-        "| gram | 3.70 / 1.27 |  | 12 MB |",
-        "| exact |  | 1.50 / 1.05 |  |",
+    bench = {"facts": facts, "about": about, "networks": networks}
+    assert benches.cost(bench).splitlines() == [
+        "| way | what it is | CIFAR-100 | IMDB | working memory, CIFAR-100 |",
+        "| --- | --- | --- | --- | --- |",
+        "| gram | ours | 3.70 / 1.27 |  | 12 MB |",
+        "| exact | ours, of one layer |  | 1.50 / 1.05 |  |",
         "",
-        "A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
+        "Medians of 15 rounds. A chip, 2 threads, jax 1, optax 2, matfree 3; commit 0123456789.",
     ]
 
 

@@ -35,6 +35,11 @@ ROW = {
     "tr_h": "8.0",
     "lambda_max": "2.0",
     "parameter_norm": "20.0",
+    "last_test_accuracy": "0.9",
+    "last_train_loss": "0.3",
+    "last_test_loss": "0.4",
+    "last_tr_h2": "12.5",
+    "last_lambda_max": "2.0",
     "data_sha256": "abc",
 }
 DIVERGED = (
@@ -72,6 +77,8 @@ def test_at_home_a_column_more_counts():
         ("tr_h2", "16.6", "16.7"),  # relative to the larger of the two
         ("tr_h2", "9.4", "9.3"),
         ("test_loss", "0.5", "0.6"),
+        ("last_test_accuracy", "0.919", "0.921"),
+        ("last_tr_h2", "16.6", "16.7"),
         ("parameter_norm", "16", "14"),
         ("tr_h", "10", "11"),
         ("lambda_max", "2.4", "-2.0"),
@@ -168,6 +175,8 @@ METRICS = {
     "tr_h2_training": 12.5,
     "tr_h2_epochs": 11.5,
     "parameter_norm": 20.25,
+    "train_examples": 1293,
+    "test_examples": 360,
     "learning_rate": 0.01,
     "weight_decay": 0.0005,
     "data_sha256": "abc",
@@ -186,7 +195,8 @@ def made(tmp_path: Path) -> Path:
     folder = run_dir(results, *RUN)
     write_sealed(folder / "metrics.json", METRICS)
     measured = {**TRACES, "examples": 64, "probes": 40, "reached": True}
-    curvature = {"key": METRICS["key"], "status": "completed", "train": measured, "test": measured}
+    curvature = {"key": METRICS["key"], "status": "completed"}
+    curvature |= dict.fromkeys(("train", "test", "last"), measured)
     write_sealed(folder / "curvature.json", curvature)
     write_json(folder / "facts.json", facts())
     named = {"protocol": "stated", "dataset": "digits", "lambda": "0.1", "seed": 0}

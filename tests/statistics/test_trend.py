@@ -1,4 +1,4 @@
-"""Trend tests against a published example, enumeration and permutation."""
+"""Page's test against scipy, enumeration and permutation."""
 
 from __future__ import annotations
 
@@ -11,122 +11,89 @@ from scipy import stats
 from flatreg import statistics
 from flatreg.statistics import trend
 
-# Pieces produced per group, by feedback given (Hundal 1969; Hollander and Wolfe, example 6.2).
-PIECES = [
-    np.array([40.0, 35, 38, 43, 44, 41]),
-    np.array([38.0, 40, 47, 44, 40, 42]),
-    np.array([48.0, 40, 45, 43, 46, 44]),
-]
-
 
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_jonckheere_gives_the_published_figures() -> None:
-    result = statistics.jonckheere_terpstra(PIECES, 0.05, rng())
-    assert result.statistic == 79
-    sizes, ties = np.array([6, 6, 6]), np.unique(np.concatenate(PIECES), return_counts=True)[1]
-    assert trend.jonckheere_variance(sizes, ties) == pytest.approx(150.29, abs=5e-3)
-    assert result.p == pytest.approx(2 * 0.0207, abs=1e-4)
-    assert result.effect == pytest.approx((79 - 29) / 108)
-    assert result.low < result.effect < result.high
+@pytest.mark.parametrize(("n", "k"), [(2, 3), (3, 5), (10, 5), (4, 7)])
+def test_page_s_p_is_scipy_s_exact_one(n: int, k: int) -> None:
+    blocks = rng().normal(size=(n, k)) + np.arange(k) / 4
+    result = statistics.page_test(blocks)
+    rising, falling = (stats.page_trend_test(b, method="exact") for b in (blocks, blocks[:, ::-1]))
+    assert result.statistic == rising.statistic
+    assert result.p_rising == pytest.approx(rising.pvalue, rel=1e-9)
+    assert result.p_falling == pytest.approx(falling.pvalue, rel=1e-9)
+    assert (result.n, result.note) == (n, None)
 
 
-def test_jonckheere_s_p_is_that_of_permutations() -> None:
-    pooled = np.concatenate(PIECES)
-    shuffled = rng().permuted(np.tile(pooled, (20_000, 1)), axis=1)
-    shares = trend.rising_share(*np.split(shuffled, 3, axis=1), axis=-1)
-    seen = trend.rising_share(*PIECES, axis=-1)
-    share = np.mean(np.abs(shares) >= seen - 1e-9)
-    result = statistics.jonckheere_terpstra(PIECES, 0.05, rng())
-    # The normal approximation without continuity correction is slightly smaller.
-    assert result.p == pytest.approx(share, abs=0.005)
-    assert trend.jonckheere_variance(
-        np.array([6, 6, 6]), np.unique(pooled, return_counts=True)[1]
-    ) == pytest.approx(np.var(shares * 54), rel=0.03)
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [[1.0, 3, 2], [1, 2, 3], [2, 1, 3], [1, 2, 3]],
+        # Accuracies are equal at small lambdas, so most rows have tied ranks.
+        [[1.0, 1, 1, 2], [1, 1, 1, 1], [1, 1, 2, 2]],
+    ],
+)
+def test_page_s_p_is_that_of_all_orders_with_ties_too(blocks: list[list[float]]) -> None:
+    ranks = stats.rankdata(blocks, axis=1)
+    columns = np.arange(1, ranks.shape[1] + 1)
+    orders = [[np.dot(order, columns) for order in permutations(row)] for row in ranks]
+    sums = np.array([sum(parts) for parts in product(*orders)])
+    seen = np.sum(ranks @ columns)
+    result = statistics.page_test(np.array(blocks))
+    assert result.statistic == seen
+    assert result.p_rising == pytest.approx(np.mean(sums >= seen))
+    assert result.p_falling == pytest.approx(np.mean(sums <= seen))
 
 
-def test_jonckheere_of_two_samples_is_mann_whitney() -> None:
-    x, y = np.array([1.0, 2, 2, 5, 7]), np.array([2.0, 3, 5, 6, 8, 9])
-    result = statistics.jonckheere_terpstra([x, y], 0.05, rng())
-    expected = stats.mannwhitneyu(y, x, use_continuity=False, method="asymptotic")
-    assert result.statistic == expected.statistic
-    assert result.p == pytest.approx(expected.pvalue)
+def test_the_smallest_p_of_many_seeds_is_right() -> None:
+    result = statistics.page_test(np.tile(np.arange(9.0), (10, 1)))
+    assert result.p_rising == pytest.approx((1 / 362_880) ** 10, rel=1e-9)
+    assert result.p_falling == 1
 
 
-def test_jonckheere_of_uneven_samples_by_counting() -> None:
-    samples = [np.array([3.0, 1]), np.array([2.0, 3, 5]), np.array([4.0])]
-    ordered = [(x, y) for i in range(3) for j in range(i) for y in samples[i] for x in samples[j]]
-    rising = sum((y > x) + (y == x) / 2 for x, y in ordered)
-    result = statistics.jonckheere_terpstra([*samples, np.array([])], 0.05, rng())
-    assert (result.n, result.statistic) == (6, pytest.approx(rising))
-    assert result.effect == pytest.approx(2 * rising / len(ordered) - 1)
-
-
-def test_a_trend_without_spread_or_runs_has_a_reason() -> None:
-    alike = statistics.jonckheere_terpstra([np.ones(3)] * 3, 0.05, rng())
-    assert (alike.p, alike.effect, alike.note) == (1, 0, "all runs agree: no trend")
-    alone = statistics.jonckheere_terpstra([np.ones(3), np.array([])], 0.05, rng())
-    assert alone.note == "a trend needs runs at two lambdas"
-    few = statistics.page_trend(np.ones((1, 5)), 0.05, rng())
-    assert few.note == "Page's test needs two seeds and three lambdas"
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_page_s_p_is_that_of_all_rankings(sign: int) -> None:
-    blocks = sign * np.array([[1.0, 3, 2], [1, 2, 3], [2, 1, 3], [1, 2, 3]])
-    result = statistics.page_trend(blocks, 0.05, rng())
-    center = len(blocks) * 3 * 4**2 / 4
-    all_l = [
-        sum(np.dot(ranking, [1, 2, 3]) for ranking in rankings)
-        for rankings in product(permutations([1, 2, 3]), repeat=len(blocks))
-    ]
-    seen = abs(result.statistic - center)
-    assert result.p == pytest.approx(np.mean(np.abs(np.array(all_l) - center) >= seen))
-    assert np.sign(result.effect) == sign
-
-
-def test_page_s_p_is_not_too_small_with_ties() -> None:
-    # Accuracies are equal at small lambdas, so most rows have tied ranks.
-    blocks = np.array([[1.0, 1, 1, 2], [1, 1, 1, 1], [1, 1, 2, 2], [1, 1, 1, 2], [2, 2, 2, 3]])
-    result = statistics.page_trend(blocks, 0.05, rng())
+def test_many_lambdas_have_a_normal_approximation() -> None:
+    blocks = rng().normal(size=(12, 13)) + np.arange(13) / 20
+    blocks[0] = 1.0
     shuffled = rng().permuted(np.tile(blocks, (20_000, 1, 1)), axis=2)
-    effects = trend.rank_correlations(shuffled).mean(axis=-1)
-    assert result.p > np.mean(np.abs(effects) >= result.effect - 1e-9)
+    effects = statistics.rank_correlations(shuffled).mean(axis=-1)
+    seen = statistics.rank_correlations(blocks).mean()
+    result = statistics.page_test(blocks)
+    assert result.note == "normal approximation"
+    assert result.p_rising == pytest.approx(np.mean(effects >= seen), abs=0.01)
+    assert result.p_rising + result.p_falling == pytest.approx(1)
 
 
-def test_the_size_of_page_s_trend_is_the_mean_of_spearman_s() -> None:
-    blocks = rng().normal(size=(6, 5)) + np.arange(5) / 3
-    result = statistics.page_trend(blocks, 0.05, rng())
-    each = [stats.spearmanr(block, np.arange(5)).statistic for block in blocks]
-    assert result.effect == pytest.approx(np.mean(each))
-    # Page 1963 gives the mean rank correlation as a function of L.
-    assert result.effect == pytest.approx(12 * result.statistic / (6 * 5 * 24) - 3 * 6 / 4)
-    assert result.low < result.effect < result.high
+@pytest.mark.parametrize("k", [5, trend.EXACT_COLUMNS + 1])
+def test_seeds_that_do_not_vary_have_no_trend(k: int) -> None:
+    result = statistics.page_test(np.ones((4, k)))
+    assert (result.p_rising, result.p_falling) == (1, 1)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 2)])
+def test_what_has_no_trend_has_a_reason(shape: tuple[int, int]) -> None:
+    result = statistics.page_test(np.ones(shape))
+    assert result.note == "Page's test needs a seed and three lambdas"
+    assert np.isnan([result.p_rising, result.p_falling]).all()
 
 
 def test_a_seed_that_misses_a_value_is_left_out() -> None:
     blocks = rng().normal(size=(5, 4))
     with_missing = np.vstack([blocks, [[1.0, 2.0, np.nan, 4.0]]])
-    assert statistics.page_trend(with_missing, 0.05, rng()) == statistics.page_trend(
-        blocks, 0.05, rng()
-    )
+    assert statistics.page_test(with_missing) == statistics.page_test(blocks)
 
 
-def test_a_row_that_does_not_vary_has_no_trend() -> None:
-    result = statistics.page_trend(np.array([[1.0, 1, 1], [1, 2, 3]]), 0.05, rng())
-    assert result.effect == pytest.approx(0.5)
-    alike = statistics.page_trend(np.tile([1.0, 2, 3], (4, 1)), 0.05, rng())
-    assert (alike.effect, alike.note) == (1, "all seeds trend alike: no interval")
+def test_the_size_of_a_trend_is_the_mean_of_spearman_s() -> None:
+    blocks = rng().normal(size=(6, 5)) + np.arange(5) / 3
+    effect = statistics.rank_correlations(blocks).mean()
+    each = [stats.spearmanr(block, np.arange(5)).statistic for block in blocks]
+    assert effect == pytest.approx(np.mean(each))
+    # Page 1963 gives the mean rank correlation as a function of L.
+    page = statistics.page_test(blocks).statistic
+    assert effect == pytest.approx(12 * page / (6 * 5 * 24) - 3 * 6 / 4)
 
 
-def test_false_trends_stay_at_alpha() -> None:
-    blocks = np.random.default_rng(4).normal(size=(1000, 3, 5))
-    bound = 0.05 + 4 * np.sqrt(0.05 * 0.95 / 1000)
-    tests = [stats.page_trend_test(b).pvalue for b in blocks]
-    two_sided = [min(1, 2 * min(p, 1 - p)) for p in tests]
-    result = [statistics.page_trend(b, 0.05, rng()).p for b in blocks[:100]]
-    # The exact p is discrete, so the other tail is 1 - p plus the probability of one value.
-    assert np.all(np.array(result) >= np.array(two_sided[:100]) - 1e-12)
-    assert np.mean(np.array(two_sided) < 0.05) < bound
+def test_a_row_that_does_not_vary_has_no_correlation() -> None:
+    each = statistics.rank_correlations(np.array([[1.0, 1, 1], [1, 2, 3]]))
+    assert each == pytest.approx([0, 1])

@@ -87,12 +87,13 @@ def assert_same(here: loop.State, alone: loop.State) -> None:
     [
         (problems.digits, {}),
         (problems.digits, {"penalty": GRAM, "weight_decay": 0.01, "clip_norm": 1.0}),
+        (problems.digits, {"penalty": replace(GRAM, decoupled=True, warmup=0.5)}),
         (problems.digits, {"varies": ("split", "order"), "inputs": "standardized"}),
         (problems.digits, {"varies": ("test_split", "initialization")}),
         (problems.texts, RAW),
         (problems.texts, RAW | {"varies": ("split", "order")}),
     ],
-    ids=["dense", "gram", "splits", "test splits", "sparse", "sparse splits"],
+    ids=["dense", "gram", "decoupled", "splits", "test splits", "sparse", "sparse splits"],
 )
 def test_lanes_have_the_numbers_that_they_have_alone(
     make: Callable[[], Dataset], changes: dict[str, Any]
@@ -273,7 +274,7 @@ def test_a_block_that_is_told_to_end_saves_every_lane(
         assert timing["resumed"] == 3
         log = (tmp_path / f"{n}.log").read_text().splitlines()
         assert log[0] == "going on after epoch 3 of 5"
-        for name in ("params.npz", "epochs.csv"):
+        for name in ("params.npz", "last.npz", "epochs.csv"):
             kept = place / "finished" / name
             assert kept.read_bytes() == (unbroken / place.name / "finished" / name).read_bytes()
 

@@ -27,7 +27,7 @@ def marking(mark: int) -> Step:
 def fixed(count: int, first: int) -> Fixed:
     none: Any = ()
     rates = jnp.zeros(count, jnp.float32)
-    return Fixed(none, none, rates, jnp.int32(first), none, none, Streams(none, none))
+    return Fixed(none, none, rates, none, jnp.int32(first), none, Streams(none, none))
 
 
 @pytest.mark.parametrize("count", [1, 4, 7, 12])

@@ -11,7 +11,14 @@ from collections import Counter
 PLAN = f"{RESULTS}/.blocks.json"
 # The files that training, and measuring, writes for a run.
 FILES_OF = {
-    "train": ["metrics.json", "epochs.csv", "params.npz", "timing.json", "facts.json"],
+    "train": [
+        "metrics.json",
+        "epochs.csv",
+        "params.npz",
+        "last.npz",
+        "timing.json",
+        "facts.json",
+    ],
     "measure": ["curvature.json", "flatness.json"],
 }
 # The block of one run: a rule's wildcards name it.

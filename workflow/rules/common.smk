@@ -20,8 +20,10 @@ from flatreg.config import (
     Run,
     cell_key,
     cell_settings,
+    cells,
     check_optimizers,
     data_settings,
+    decisive,
     digest,
     estimated_runs,
     field,
@@ -30,6 +32,9 @@ from flatreg.config import (
     read_file,
     rescaled_run,
     runs,
+    sampled_datasets,
+    sampled_runs,
+    sampling_settings,
     search_of,
     selection_key,
     sources,
@@ -49,6 +54,7 @@ from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
+from flatreg.publish import answers, archive, confirm
 from flatreg.tables import registry as evidence
 
 if (said := surroundings.hold()) and workflow.is_main_process:
@@ -81,6 +87,14 @@ check_files(dict.fromkeys([nearest_file("config.yaml"), *workflow.configfiles]))
 configfile: nearest_file("config.yaml")
 
 
+def check_questions(study, claims):
+    """Check the questions of the short answer against the ledger, before anything is planned."""
+    if study["questions"] is not None:
+        path = Path(nearest_file(study["questions"]))
+        tried = {claim.name: claim.protocols for claim in claims}
+        answers.check(path, answers.read_questions(path), tried, cells(study))
+
+
 def checked_study():
     """The completed config; a mistake in it stops Snakemake with a one-line error."""
     try:
@@ -88,7 +102,9 @@ def checked_study():
         study["paths"] = take_prefix(study["paths"])
         if study["claims"] is not None:
             path = Path(nearest_file(study["claims"]))
-            ledger.read(path, read_json(Path(LEDGER_SCHEMA)), study)
+            schema = read_json(Path(LEDGER_SCHEMA))
+            claims = ledger.read(path, schema, study, Path(BENCH))
+            check_questions(study, claims)
         check_optimizers(study, before=Path(study["paths"]["results"]) / "config.json")
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -97,20 +113,18 @@ def checked_study():
 
 STUDY = checked_study()
 LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
+# Claims answer the questions.
+QUESTIONS = LEDGER and STUDY["questions"] and nearest_file(STUDY["questions"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
+# Whether the results are those of an archive: see docs/elsewhere.md.
+UNPACKED = os.path.exists(f"{RESULTS}/{archive.LIST}")
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # Every field of the config that can change a number.
-STUDY_KEY = digest(
-    {
-        k: v
-        for k, v in STUDY.items()
-        if k not in ("paths", "checkpoint", "lanes", "verify")
-    }
-)
+STUDY_KEY = digest(decisive(STUDY))
 
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
@@ -122,24 +136,38 @@ RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
+# tr(H^2) of samples of several sizes, one table of each data set.
+SAMPLED = expand(
+    f"{RESULTS}/sample_sizes/{{dataset}}.csv", dataset=sampled_datasets(STUDY)
+)
+EXAMPLES = f"{RESULTS}/examples/{{dataset}}.npz"
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
-# A study without a ledger has no claims to judge.
+# A study without a ledger has no claims to judge; one may measure no samples.
+LACKING = {
+    name
+    for name, there in {"claims": LEDGER, "sample_size_fits": SAMPLED}.items()
+    if not there
+}
 EVIDENCE_ROWS = {
-    name: row for name, row in evidence.ROWS.items() if LEDGER or name != "claims"
+    name: row for name, row in evidence.ROWS.items() if name not in LACKING
 }
 # A study without a perceptron has no layers to rescale.
 MADE = [
     *(name for row in EVIDENCE_ROWS.values() for name in row.tables),
     *["flatness", "grim", "grim_denominators", "triples", "checks", "estimates"],
+    *["registrations", "registered_claims"],
     *(["reparametrization"] if RESCALED else []),
 ]
 EVIDENCE = expand(TABLE, name=MADE)
 # Data sets that the original reports on; without any, the GRIM figure would be empty.
 INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources(STUDY))
-DRAWN = {
-    name: row for name, row in figures.FIGURES.items() if INSPECTED or name != "grim"
+UNDRAWN = {
+    name
+    for name, there in {"grim": INSPECTED, "sample_sizes": SAMPLED}.items()
+    if not there
 }
+DRAWN = {name: row for name, row in figures.FIGURES.items() if name not in UNDRAWN}
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{kind}}", name=DRAWN, kind=["pdf", "svg"]
 )
@@ -147,6 +175,7 @@ FIGURES = expand(
 FILES = {
     "manifests": MANIFESTS,
     "surfaces": SURFACES,
+    "sampled": SAMPLED,
     "ledger": LEDGER or [],
     "schema": LEDGER_SCHEMA,
     "original": ORIGINAL,
@@ -320,12 +349,16 @@ def run_folders(wildcards, input):
 
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
-    explored = [run for run in RUNS if run.dataset == wildcards.dataset]
+    explored = runs_of(wildcards)
     source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
         "manifest": f"{RESULTS}/data/{source}.json",
-        "data": data_file(explored[0]),
-        "params": run_files("params.npz", explored),
+        "examples": EXAMPLES.format(dataset=wildcards.dataset),
         "surface": [surface] if surface in SURFACES else [],
     }
+
+
+def runs_of(wildcards):
+    """All runs of a data set."""
+    return [run for run in RUNS if run.dataset == wildcards.dataset]

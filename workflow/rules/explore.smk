@@ -1,8 +1,8 @@
 # Purpose: show all evidence on one page that needs no server, and explore each data set in a
 #     notebook executed from one template.
-# Inputs: config.json, tables/{metrics,epochs,times,estimates,flatness}.csv,
-#     tables/{claims,claim_runs}.csv if the study has a ledger, surfaces/{dataset}.npz, data and
-#     manifests, parameters of runs
+# Inputs: config.json, tables/{metrics,epochs,estimates,flatness}.csv,
+#     tables/{claims,claim_runs,equal_loss}.csv if the study has a ledger, the questions of the short
+#     answer, surfaces/{dataset}.npz, examples/{dataset}.npz, manifests
 # Outputs: explore.html, notebooks/{dataset}.ipynb and .html
 
 
@@ -21,11 +21,12 @@ rule write_explore_page:
         config=ancient(written_config),
         metrics=TABLE.format(name="metrics"),
         epochs=TABLE.format(name="epochs"),
-        times=TABLE.format(name="times"),
         estimates=TABLE.format(name="estimates"),
         flatness=TABLE.format(name="flatness"),
         claims=TABLE.format(name="claims") if LEDGER else [],
         claim_runs=TABLE.format(name="claim_runs") if LEDGER else [],
+        equal_loss=TABLE.format(name="equal_loss") if LEDGER else [],
+        questions=QUESTIONS or [],
         surfaces=SURFACES,
         parts=expand(str(SOURCE / "explore/page.{kind}"), kind=["html", "css", "js"]),
     output:
@@ -54,10 +55,15 @@ rule write_explore_page:
             if LEDGER
             else []
         ),
+        answers=lambda wildcards, input: (
+            ["--questions", input.questions, "--equal-loss", input.equal_loss]
+            if QUESTIONS
+            else []
+        ),
     shell:
         "python -m flatreg.explore.page --config {input.config:q} --metrics {input.metrics:q}"
-        " --epochs {input.epochs:q} --times {input.times:q} --estimates {input.estimates:q}"
-        " --flatness {input.flatness:q} {params.ledger:q} --surfaces {input.surfaces:q}"
+        " --epochs {input.epochs:q} --estimates {input.estimates:q} --flatness {input.flatness:q}"
+        " {params.ledger:q} {params.answers:q} --surfaces {input.surfaces:q}"
         " --out {output.page:q} &> {log:q}"
 
 
@@ -87,17 +93,9 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library_of_runs(
-            lambda wildcards: [
-                run for run in RUNS if run.dataset == wildcards.dataset
-            ],
-            *["explore.notebook", "explore.examples", *NOTEBOOK_FIGURES],
-        ),
+        library=library("explore.notebook", "explore.examples", *NOTEBOOK_FIGURES),
         key=lambda wildcards: digest(
-            [
-                *[STUDY["analysis"], STUDY["surface"]],
-                *[run for run in RUNS if run.dataset == wildcards.dataset],
-            ]
+            [STUDY["analysis"], STUDY["surface"], runs_of(wildcards)]
         ),
     shell:
         "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"

@@ -1,7 +1,14 @@
 # Purpose: collect all runs in tables, and test each lambda against plain training.
-# Inputs: metrics.json, epochs.csv, timing.json, curvature.json and flatness.json of every run
-# Outputs: tables/: metrics.csv epochs.csv times.csv flatness.csv summary.csv tests.csv, each with
-#     its checksum, NAME.csv.sha256
+# Inputs: metrics.json, epochs.csv, timing.json, facts.json, curvature.json and flatness.json of
+#     every run
+# Outputs: tables/: metrics.csv epochs.csv times.csv flatness.csv registrations.csv
+#     registered_claims.csv summary.csv tests.csv, each with its checksum, NAME.csv.sha256
+
+
+COLLECTED = [
+    *["metrics", "epochs", "times", "flatness"],
+    *["registrations", "registered_claims"],
+]
 
 
 rule collect_tables:
@@ -11,6 +18,7 @@ rule collect_tables:
         metrics=run_files("metrics.json"),
         epochs=run_files("epochs.csv"),
         timing=run_files("timing.json"),
+        facts=run_files("facts.json"),
         curvature=run_files("curvature.json"),
         flatness=run_files("flatness.json"),
     output:
@@ -18,9 +26,9 @@ rule collect_tables:
         epochs=shown_table("epochs", "every epoch", "Tables"),
         times=shown_table("times", "times", "Tables"),
         flatness=shown_table("flatness", "flatness of every run"),
-        checksums=expand(
-            f"{TABLE}.sha256", name=["metrics", "epochs", "times", "flatness"]
-        ),
+        registrations=TABLE.format(name="registrations"),
+        registered=TABLE.format(name="registered_claims"),
+        checksums=expand(f"{TABLE}.sha256", name=COLLECTED),
     log:
         f"{LOGS}/tables/metrics.log",
     benchmark:

@@ -2,7 +2,7 @@
 # Inputs: data/{source}.npz or features/{source}-{reading}.npz
 # Outputs: selection/{protocol}/{dataset}/lambda-{lambda}.json where a protocol searches,
 #     runs/{protocol}/{dataset}/lambda-{lambda}/seed-{seed}/: metrics.json epochs.csv
-#     params.npz timing.json facts.json
+#     params.npz last.npz timing.json facts.json
 
 
 rule select_rates:
@@ -51,6 +51,7 @@ for block in [SINGLE, *BLOCKS["train"]]:
             metrics=run_files("metrics.json", block.runs),
             epochs=run_files("epochs.csv", block.runs),
             params=run_files("params.npz", block.runs),
+            last=run_files("last.npz", block.runs),
             timing=run_files("timing.json", block.runs),
             facts=run_files("facts.json", block.runs),
         log:
@@ -62,14 +63,15 @@ for block in [SINGLE, *BLOCKS["train"]]:
         conda:
             "../../envs/environment.yaml"
         threads: 1
-        # A resource, not a param: the checkpoint interval changes no number, so a change of it must
-        # not train again.
+        # Resources, not params: the checkpoint interval and the ledger change no number, so a change
+        # of them must not train again.
         resources:
             mem_mb=growing(2500),
             runtime=growing(4 + 4 * len(block.runs)),
             gpu=0,
             checkpoint_every=STUDY["checkpoint"]["every_epochs"],
             checkpoint_seconds=STUDY["checkpoint"]["every_seconds"],
+            ledger=LEDGER or "",
         params:
             library=library_of_job(block, "train"),
             compiled=COMPILED,
@@ -84,4 +86,5 @@ for block in [SINGLE, *BLOCKS["train"]]:
             " --logs {params.logs:q} --data {input.data:q} {params.selected:q}"
             " --checkpoints {params.checkpoints:q} --checkpoint-every {resources.checkpoint_every}"
             " --checkpoint-seconds {resources.checkpoint_seconds} --threads {threads}"
-            " --gpus {resources.gpu} --compiled {params.compiled:q} &> {log:q}"
+            " --gpus {resources.gpu} --compiled {params.compiled:q}"
+            " --ledger {resources.ledger:q} &> {log:q}"

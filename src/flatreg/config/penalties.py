@@ -1,10 +1,10 @@
-"""Which estimators fit which models and batches, and which protocols can be compared."""
+"""Which penalties fit which models and batches, and which protocols can be compared."""
 
 from __future__ import annotations
 
 from flatreg.config.registries import ESTIMATORS, MODELS, TARGETS
 from flatreg.config.sizes import sizes_of
-from flatreg.config.study import Config
+from flatreg.config.study import LARGEST_NUMBER, Config
 from flatreg.errors import UserError
 
 # What an estimator needs, for people.
@@ -36,7 +36,7 @@ def check_targets(config: Config, name: str) -> None:
 
 
 def check_penalty(config: Config, training: Config, where: str) -> None:
-    """Check that the estimator of a training fits its model and batch, if it has a penalty.
+    """Check the weights of a training's penalty, and that the estimator fits model and batch.
 
     Args:
         config: the completed config.
@@ -48,6 +48,7 @@ def check_penalty(config: Config, training: Config, where: str) -> None:
     """
     if not any(float(lam) > 0 for lam in training["lambdas"]):
         return
+    _check_weights(training, f"{where}.lambdas")
     name, model = training["penalty"]["estimator"], training["model"]["name"]
     where = f"{where}.penalty"
     need, layers = ESTIMATORS.get(name, {}).get("NEEDS"), MODELS[model].get("LAYERS")
@@ -64,6 +65,18 @@ def check_penalty(config: Config, training: Config, where: str) -> None:
         raise UserError(
             f"{where}.probes: pairs needs at least 2 sketches of a softmax, not 1; take more"
         )
+
+
+def _check_weights(training: Config, where: str) -> None:
+    """Check that the weight of each lambda, of `flatreg.penalty.scale`, is a number in float32."""
+    batch, chosen = training["batch"], training["penalty"]
+    fold = chosen["interval"] if chosen["scaling"] == "interval_fold" else 1
+    for lam in training["lambdas"]:
+        if float(lam) / batch * fold > LARGEST_NUMBER:
+            raise UserError(
+                f"{where}: lambda {lam!r} times {fold} over the batch of {batch} is beyond"
+                " single precision; take a smaller one"
+            )
 
 
 def _has_softmax(config: Config, training: Config) -> bool:

@@ -69,7 +69,8 @@ def sizes_of(config: Config, training: Config, where: str = "config") -> Sizes |
     if "all" in splits:
         splits = _with_test_split(config, training["source"], splits["all"])
     _check_test_examples(training, sum(splits["test"]), where)
-    return Sizes(_left_for_training(training, splits["train"], where), classes)
+    used = _used_for_training(training, splits["train"], where)
+    return Sizes(_left_for_training(training, used, where), classes)
 
 
 def _counts(sizes: dict[int, int]) -> Counts:
@@ -93,6 +94,25 @@ def _check_test_examples(training: Config, there: int, where: str) -> None:
             f"{where}.test_examples: {training['source']} has {there} test examples, not {wanted};"
             " take fewer"
         )
+
+
+def _used_for_training(training: Config, counts: Counts, where: str) -> Counts:
+    """What `train_examples` takes of the training split, validation included."""
+    wanted, there = training["train_examples"], sum(counts)
+    if wanted is None:
+        return counts
+    where = f"{where}.train_examples"
+    if wanted > there:
+        raise UserError(
+            f"{where}: {training['source']} has {there} training examples, not {wanted}; take fewer"
+        )
+    shares = _shares(counts, wanted)
+    if min(shares) < 2:
+        raise UserError(
+            f"{where}: {wanted} of {there} examples leave fewer than 2 of a class, one for"
+            " validation; take more"
+        )
+    return shares
 
 
 def _left_for_training(training: Config, counts: Counts, where: str) -> int:

@@ -1,7 +1,7 @@
 """The training, validation and test arrays of a run.
 
-The validation split is taken from the training split, and every statistic of the inputs is computed
-on the rest of it.
+The validation split is taken from the training split, of which a part may be used alone, and every
+statistic of the inputs is computed on the rest of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from flatreg.config import Settings
 from flatreg.data.dataset import Dataset
-from flatreg.data.stratified import split_rows
+from flatreg.data.stratified import split_rows, subset_rows
 from flatreg.errors import UserError
 
 Features = np.ndarray | sparse.csr_array
@@ -71,6 +71,8 @@ def prepare(dataset: Dataset, settings: Settings) -> Splits:
     """
     if "test_split" in settings.varies:
         dataset = _with_another_test_split(dataset, settings.seed)
+    if settings.train_examples is not None:
+        dataset = _with_fewer_examples(dataset, settings)
     train, validation = _split_rows(dataset, settings)
     test = _test_rows(dataset, settings)
     x, x_test = _flat(dataset.x_train), _flat(dataset.x_test)
@@ -101,6 +103,23 @@ def _with_another_test_split(dataset: Dataset, seed: int) -> Dataset:
     y = np.concatenate([dataset.y_train, dataset.y_test])
     train, test = split_rows(y, len(dataset.y_test), seed)
     return dataset._replace(x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
+
+
+def _with_fewer_examples(dataset: Dataset, settings: Settings) -> Dataset:
+    """The same data set with a stratified subset of its training split, alike for all runs.
+
+    Raises:
+        UserError: there are fewer than the config asks for, or it asks for too few of a class.
+    """
+    there, wanted = len(dataset.y_train), settings.train_examples
+    where = f"{dataset.name}: train_examples {wanted}"
+    if wanted > there:
+        raise UserError(f"{where} is more than its {there} training examples; take fewer")
+    rows = subset_rows(dataset.y_train, wanted, settings.validation_seed)
+    x, y, before = dataset.x_train[rows], dataset.y_train[rows], np.bincount(dataset.y_train)
+    if (np.bincount(y, minlength=len(before))[before > 0] < 2).any():
+        raise UserError(f"{where} leaves fewer than 2 of some class, one for validation; take more")
+    return dataset._replace(x_train=x, y_train=y)
 
 
 def _test_rows(dataset: Dataset, settings: Settings) -> np.ndarray:

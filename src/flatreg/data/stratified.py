@@ -50,6 +50,27 @@ def split_rows(labels: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, 
     return rng.permutation(np.concatenate(ones)), rng.permutation(np.concatenate(others))
 
 
+def subset_rows(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Draw `size` examples with the same shares of each class as all have.
+
+    Args:
+        labels: [n]
+        size: number of examples, at most n.
+        seed: of the draw.
+
+    Returns:
+        Row numbers, int64, in rising order.
+    """
+    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rng = np.random.RandomState(seed)
+    rows = np.split(np.argsort(numbers, kind="stable"), counts.cumsum()[:-1])
+    drawn = [
+        rng.permutation(of_class)[:share]
+        for of_class, share in zip(rows, _shares(counts, size, rng), strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
 def _shares(counts: np.ndarray, wanted: int, rng: np.random.RandomState) -> np.ndarray:
     """How many of `wanted` examples to take from each class, in proportion to `counts`.
 

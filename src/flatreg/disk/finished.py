@@ -15,7 +15,9 @@ from pathlib import Path
 from flatreg.disk.files import atomic_path, check_sha256, read_sealed
 from flatreg.errors import UserError
 
-SUMMED = ("params.npz", "epochs.csv")
+# The parameters that the run kept, and those of its last epoch.
+KEPT, LAST = "params.npz", "last.npz"
+SUMMED = (KEPT, LAST, "epochs.csv")
 # The record comes last: once it exists, so do the others.
 FILES = (*SUMMED, "timing.json", "facts.json", "metrics.json")
 # Folder of the kept files inside the training's folder under checkpoints/.

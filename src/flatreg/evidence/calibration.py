@@ -34,8 +34,8 @@ TOGETHER = 20
 TRUTH_DRAWS = 200_000
 # Data sets of an aggregate; lambdas of a trend, whose mean rises by STEP sd per lambda.
 DATASETS = 2
-LAMBDAS = 3
-STEP = 0.5
+LAMBDAS = 5
+STEP = 0.3
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -205,6 +205,11 @@ def _welch(samples: list[np.ndarray]) -> Ends:
     return interval.low, interval.high
 
 
+def _fisher(samples: list[np.ndarray]) -> Ends:
+    each = [statistics.mean_correlation(sample, ALPHA) for sample in samples[0]]
+    return np.array([one.low for one in each]), np.array([one.high for one in each])
+
+
 def _correlations(samples: list[np.ndarray]) -> list[np.ndarray]:
     return [trend.rank_correlations(np.stack(samples, axis=-1))]
 
@@ -221,17 +226,6 @@ def _where_an_interval(low: np.ndarray, high: np.ndarray) -> Ends:
 def _interquartile_mean(frozen: Any) -> float:
     """The mean of a distribution between its quartiles."""
     return float(frozen.expect(lb=frozen.ppf(0.25), ub=frozen.ppf(0.75), conditional=True))
-
-
-def _rising_pairs(frozen: Any) -> float:
-    """Share of rising minus share of falling pairs of runs at different lambdas."""
-    draws = _draws_at_lambdas(frozen)
-    signs = [
-        np.sign(draws[:, later] - draws[:, earlier])
-        for later in range(LAMBDAS)
-        for earlier in range(later)
-    ]
-    return float(np.mean(signs))
 
 
 def _mean_correlation(frozen: Any) -> float:
@@ -271,19 +265,10 @@ INTERVALS = (
         shifts=(0.0, 0.0),
     ),
     Interval(
-        "BCa: trend over seeds (Page)",
-        bootstrap.bca_ends,
+        "z: trend over seeds (mean of Spearman's correlations)",
+        _fisher,
         _mean_correlation,
-        np.mean,
-        _correlations,
-        scales=(1.0,) * LAMBDAS,
-        shifts=_SHIFTS,
-    ),
-    Interval(
-        "BCa: trend of unpaired runs (Jonckheere)",
-        bootstrap.bca_ends,
-        _rising_pairs,
-        trend.rising_share,
+        reduce=_correlations,
         scales=(1.0,) * LAMBDAS,
         shifts=_SHIFTS,
     ),

@@ -1,9 +1,28 @@
-"""Judge every claim of the ledger.
+r"""Judge every claim of the ledger.
 
-Each claim is tested for a difference and for equivalence under each of its protocols. The first
-protocol of a claim decides its verdict. The p values of all deciding tests form one family for
-Holm's adjustment; those of the other protocols form a second one. A difference counts only if the
-runs had the config's power to find an effect as large as the margin.
+Under each of its protocols a claim is tried against both ends of its margin. An effect lies below
+the margin, within it or above it, and each of these three is a null hypothesis, of which exactly
+one is true:
+
+    p(below) = 2 p_not_below,  p(within) = 2 min(p_above, p_below),  p(above) = 2 p_not_above
+
+with the one-sided p of `flatreg.statistics.margin`. Of the nulls of K claims exactly K are true, so
+
+    adjusted p = min(1, K p)
+
+bounds the probability of any false rejection in the family by alpha (Shaffer 1986;
+`flatreg.statistics.shaffer`). In other words: each one-sided test has the level alpha / (2 K). The
+first protocol of a claim decides; the families of `family` hold these trials. The trials under all
+other protocols are a family of their own, and show how far an outcome carries over.
+
+    outcome                       nulls rejected                  a claim that expects
+    supported                     all but the claimed one         higher, lower, equal
+    reversed                      all but the opposite one        higher, lower
+                                  within                          equal
+    no effect of practical size   below and above                 higher, lower
+    claimed effect excluded       the claimed one alone           higher, lower
+    undetermined                  none of these
+    not testable                  see `flatreg.evidence.testable`
 """
 
 from __future__ import annotations
@@ -15,60 +34,154 @@ import numpy as np
 import pandas as pd
 
 from flatreg import statistics, tables
-from flatreg.config import Config
+from flatreg.config import Config, registration
 from flatreg.disk.files import read_json
-from flatreg.evidence import ledger
+from flatreg.evidence import bench, ledger
 from flatreg.evidence.ledger import Claim
-from flatreg.evidence.trials import Levels, Trial, runs_of, try_claim
+from flatreg.evidence.testable import untestable
+from flatreg.evidence.trials import ABOVE, BELOW, WITHIN, Evidence, Trial, runs_of, try_claim
 from flatreg.tables import derived
-from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE
+from flatreg.tables.evidence import (
+    CLAIM_RUNS_TABLE,
+    CLAIMS_TABLE,
+    EXCLUDED,
+    EXPLORATORY,
+    FAMILIES,
+    NO_EFFECT,
+    NOT_TESTABLE,
+    REGISTERED,
+    REVERSED,
+    ROBUSTNESS,
+    SUPPORTED,
+    UNDETERMINED,
+)
+
+NAN = float("nan")
+# The side of the margin that a claim expects, and the opposite one.
+SIDES = {"higher": (ABOVE, BELOW), "lower": (BELOW, ABOVE)}
+
+
+class Levels(NamedTuple):
+    """The level of a family of tests, and the power that is asked for."""
+
+    alpha: float
+    power: float
+
+
+class Adjusted(NamedTuple):
+    """Adjusted p of the nulls that an effect is below, within and above the margin."""
+
+    below: float
+    within: float
+    above: float
+
+
+class Trying(NamedTuple):
+    """A trial with what was known before it.
+
+    Attributes:
+        claim: of the ledger.
+        protocol: that it is tried under.
+        trial: what the runs say.
+        untestable: why they can say nothing; None if they can.
+    """
+
+    claim: Claim
+    protocol: str
+    trial: Trial
+    untestable: str | None
+
+    @property
+    def family(self) -> str:
+        """The family of tests that this one belongs to."""
+        return self.claim.family if self.protocol == self.claim.protocols[0] else ROBUSTNESS
+
+    def nulls(self) -> tuple[float, float, float]:
+        """P of the three nulls; NaN if the claim cannot be tested."""
+        return (NAN, NAN, NAN) if self.untestable else self.trial.test.nulls()
 
 
 def judge_ledger(
     study: Config,
     metrics: pd.DataFrame,
-    times: pd.DataFrame,
     estimates: pd.DataFrame,
+    registrations: pd.DataFrame,
+    registered_claims: pd.DataFrame,
+    manifests: list[Path],
     ledger_paths: list[Path],
     schema_paths: list[Path],
+    bench_paths: list[Path],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """CLAIMS_TABLE and CLAIM_RUNS_TABLE.
 
     Args:
         study: completed config.
         metrics: the table metrics.csv.
-        times: the table times.csv.
         estimates: the table estimates.csv.
+        registrations: the table registrations.csv.
+        registered_claims: the table registered_claims.csv.
+        manifests: data/SOURCE.json of the study's sources.
         ledger_paths: the ledger (YAML), one file.
         schema_paths: its JSON schema, one file.
+        bench_paths: what `make bench` measured, one file.
 
     Raises:
         UserError: the ledger is missing or invalid.
     """
-    (path,), (schema,) = ledger_paths, schema_paths
-    claims = ledger.read(path, read_json(schema), study)
-    runs = derived.of_runs(metrics, times, estimates)
-    return judge(claims, runs, study), behind(claims, runs)
+    (path,), (schema,), (timed,) = ledger_paths, schema_paths, bench_paths
+    claims = ledger.read(path, read_json(schema), study, timed)
+    runs = derived.of_runs(metrics, estimates)
+    evidence = Evidence(study, runs, derived.commonest_shares(manifests), timed)
+    digests = registration.digests(path, study["analysis"]["alpha"])
+    recorded = Recorded(digests, registrations.merge(registered_claims, on="ledger"), timed)
+    return judge(claims, evidence, recorded), behind(claims, runs)
 
 
-def judge(claims: list[Claim], runs: pd.DataFrame, study: Config) -> pd.DataFrame:
+class Recorded(NamedTuple):
+    """What was registered.
+
+    Attributes:
+        digests: of the claims as they stand now, by name.
+        runs: one row per run and claim that it registered, with the columns of `tables.RUN`,
+            claim and sha256.
+        timed: what `make bench` measured, whose facts have a ledger too.
+    """
+
+    digests: dict[str, str]
+    runs: pd.DataFrame
+    timed: Path | None = None
+
+
+def judge(claims: list[Claim], evidence: Evidence, recorded: Recorded) -> pd.DataFrame:
     """CLAIMS_TABLE: one row per claim and protocol, with its verdict.
 
     Args:
         claims: of the ledger.
-        runs: of `flatreg.tables.derived.of_runs`.
-        study: completed config.
+        evidence: that they are tried on.
+        recorded: what the runs registered.
     """
-    levels = Levels(study["analysis"]["alpha"], study["analysis"]["power"])
-    tried = [(c, p, try_claim(c, p, runs, levels)) for c in claims for p in c.protocols]
+    levels = Levels(*(evidence.study["analysis"][name] for name in Levels._fields))
+    tried = [
+        Trying(
+            claim,
+            protocol,
+            try_claim(claim, protocol, evidence, levels.alpha),
+            untestable(claim, protocol, evidence, levels.alpha),
+        )
+        for claim in claims
+        for protocol in claim.protocols
+    ]
     rows = {}
-    for deciding in (True, False):
-        family = [(c, p, t) for c, p, t in tried if (p == c.protocols[0]) is deciding]
-        for (claim, protocol, trial), p in zip(
-            family, adjust([trial for *_, trial in family]), strict=True
-        ):
-            rows[claim.name, protocol] = _row(claim, protocol, trial, p, runs, levels)
-    ordered = [rows[claim.name, protocol] for claim, protocol, _ in tried]
+    for family in (*FAMILIES, ROBUSTNESS):
+        members = [one for one in tried if one.family == family]
+        adjusted, level = adjust([one.nulls() for one in members], levels.alpha)
+        for one, p in zip(members, adjusted, strict=True):
+            rows[one.claim.name, one.protocol] = (
+                _row(one, p, levels, level)
+                | {"registered": _registered(one, evidence.runs, recorded)}
+                | {"diverged": _diverged(one, evidence.runs)}
+            )
+    ordered = [rows[one.claim.name, one.protocol] for one in tried]
     return pd.DataFrame(ordered, columns=list(CLAIMS_TABLE.columns))
 
 
@@ -84,67 +197,135 @@ def behind(claims: list[Claim], runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CLAIM_RUNS_TABLE.columns))
 
 
-class Adjusted(NamedTuple):
-    """The two p values of a trial, adjusted over its family of tests."""
+def adjust(nulls: list[tuple[float, float, float]], alpha: float) -> tuple[list[Adjusted], float]:
+    """Adjusted p of the three nulls of each trial of a family, and the level of a one-sided test.
 
-    difference: float
-    equivalence: float
-
-
-def adjust(trials: list[Trial]) -> list[Adjusted]:
-    """Holm's adjustment over the difference and equivalence tests of one family of trials."""
-    p_values = [*(trial.p for trial in trials), *(trial.equivalence_p for trial in trials)]
-    adjusted = statistics.holm(np.array(p_values, float))
-    halves = adjusted[: len(trials)], adjusted[len(trials) :]
-    return [Adjusted(float(d), float(e)) for d, e in zip(*halves, strict=True)]
+    Args:
+        nulls: p of each trial's nulls; NaN where there was no test.
+        alpha: level of the family.
+    """
+    p_values = np.array(nulls, float).reshape(-1, 3)
+    tested = int(np.sum(~np.isnan(p_values).all(axis=1)))
+    adjusted = [Adjusted(*map(float, row)) for row in statistics.shaffer(p_values)]
+    return adjusted, alpha / (2 * max(tested, 1))
 
 
-def verdict(claim: Claim, trial: Trial, adjusted: Adjusted, levels: Levels) -> tuple[str, str]:
-    """The verdict on a trial, and a note on it ("" for none)."""
-    differs, within = (p < levels.alpha for p in adjusted)
-    if claim.expected == "equal":
-        if within:
-            return "supported", ""
-        if differs:
-            return "contradicted", ""
-        return "undetermined", _power_note(trial, levels)
-    if within:
-        note = "a difference within the margin is there" if differs else ""
-        return "equivalent", note
-    if differs and trial.power >= levels.power:
-        as_expected = (trial.above > 0) == (claim.expected == "higher")
-        return ("supported" if as_expected else "contradicted"), ""
-    if differs:
-        return "undetermined", "a difference was found by runs too few to be relied on"
-    return "undetermined", _power_note(trial, levels)
+def verdict(expected: str, trial: Trial, adjusted: Adjusted, alpha: float) -> str:
+    """The outcome of a trial; see the module.
+
+    Args:
+        expected: by the claim: higher, lower or equal.
+        trial: of the claim.
+        adjusted: its p.
+        alpha: level of the family.
+    """
+    excluded = {side for side, p in adjusted._asdict().items() if p < alpha}
+    if trial.seen is not None:
+        excluded = {BELOW, WITHIN, ABOVE} - {trial.seen}
+    left = {BELOW, WITHIN, ABOVE} - excluded
+    if expected == "equal":
+        if left == {WITHIN}:
+            return SUPPORTED
+        return REVERSED if WITHIN in excluded else UNDETERMINED
+    claimed, opposite = SIDES[expected]
+    if claimed in left:
+        return SUPPORTED if left == {claimed} else UNDETERMINED
+    if left == {opposite}:
+        return REVERSED
+    return NO_EFFECT if left == {WITHIN} else EXCLUDED
 
 
-def _power_note(trial: Trial, levels: Levels) -> str:
-    if np.isnan(trial.power):
-        return ""
-    enough = "enough" if trial.power >= levels.power else "too few"
-    return f"{enough} runs for an effect of the margin (power {trial.power:.2f})"
+def side_of(trial: Trial) -> str:
+    """The side of the margin that the effect is closer to being beyond."""
+    if trial.seen in (ABOVE, BELOW):
+        return trial.seen
+    return ABOVE if trial.test.p_above <= trial.test.p_below else BELOW
 
 
-def _row(
-    claim: Claim, protocol: str, trial: Trial, p: Adjusted, runs: pd.DataFrame, levels: Levels
-) -> dict[str, Any]:
-    conclusion, note = verdict(claim, trial, p, levels)
-    sides = pd.concat(runs_of(claim, protocol, runs).values())
-    notes = "; ".join(part for part in (trial.note, note) if part)
+def settles(claim: Claim, trial: Trial, level: float, power: float) -> str:
+    """What would settle an undetermined trial, if the effect is as estimated.
+
+    Args:
+        claim: of the ledger.
+        trial: of it.
+        level: of each one-sided test.
+        power: that is asked for.
+    """
+    unit = "rounds" if claim.test == "bench" else "seeds"
+    needed = trial.plan.seeds(level, power, expected=claim.expected)
+    if np.isfinite(needed):
+        return f"{needed:.0f} {unit}"
+    if np.isinf(needed):
+        splits = getattr(trial.plan, "overlap", 0.0) > 0
+        return f"no number of {'splits of these examples' if splits else unit}"
+    return f"at least 5 {unit}: there is no spread to plan with"
+
+
+def _row(one: Trying, p: Adjusted, levels: Levels, level: float) -> dict[str, Any]:
+    """The row of a trial, except what depends on its runs."""
+    claim, trial, test = one.claim, one.trial, one.trial.test
+    outcome = NOT_TESTABLE if one.untestable else verdict(claim.expected, trial, p, levels.alpha)
+    side = side_of(trial)
+    equal = claim.expected == "equal"
+    short = ABOVE if equal else SIDES[claim.expected][0]
+    told = {name: getattr(trial, name) for name in _TOLD}
     return {
         **{name: getattr(claim, name) for name in ("statement", "said", "reported", "dataset")},
-        **trial._asdict(),
+        **told,
         "claim": claim.name,
-        "protocol": protocol,
-        "metric": claim.metric,
+        "protocol": one.protocol,
+        "family": one.family,
+        # The bench measures the seconds of a step.
+        "metric": claim.metric or "seconds_per_step",
         "test": claim.test,
         "expected": claim.expected,
-        "p_adjusted": p.difference,
+        "tail": None if np.isnan(test.p_above) else side,
+        "p": getattr(test, f"p_{side}"),
+        "p_adjusted": p.within,
         "margin": claim.margin,
         "margin_reason": claim.reason,
-        "equivalence_p_adjusted": p.equivalence,
-        "diverged": int((sides["status"] == tables.DIVERGED).sum()),
-        "verdict": conclusion,
-        "note": notes or None,
+        "equivalence_p": test.p_within,
+        "equivalence_p_adjusted": max(p.below, p.above),
+        "excluded_p": NAN if equal else getattr(test, f"p_not_{short}"),
+        "excluded_p_adjusted": NAN if equal else getattr(p, short),
+        "power": trial.plan.power(level, equal=equal),
+        "detectable": _told_effect(claim, trial.plan.detectable(level, levels.power)),
+        "verdict": outcome,
+        "settles": settles(claim, trial, level, levels.power) if outcome == UNDETERMINED else None,
+        "note": "; ".join(filter(None, [one.untestable, trial.note])) or None,
     }
+
+
+# Columns that are fields of a trial.
+_TOLD = (
+    *("estimate", "low", "high", "largest", "effect", "check", "check_p"),
+    *("n", "n_baseline", "comparison", "unit"),
+)
+
+
+def _told_effect(claim: Claim, effect: float) -> float:
+    """An effect in the unit of the test, in the ledger's scale."""
+    if claim.scale == "ratio":
+        return float(np.exp(effect))
+    correlates = claim.test == "trend" or claim.target is not None
+    return float(np.tanh(effect)) if correlates else effect
+
+
+def _diverged(one: Trying, runs: pd.DataFrame) -> int:
+    sides = pd.concat(runs_of(one.claim, one.protocol, runs).values())
+    return int((sides["status"] == tables.DIVERGED).sum())
+
+
+def _registered(one: Trying, runs: pd.DataFrame, recorded: Recorded) -> str:
+    """Whether all runs behind a trial registered its claim as it stands now."""
+    digest = recorded.digests.get(one.claim.name)
+    if one.claim.test == "bench":
+        facts = bench.read(recorded.timed)["facts"] if recorded.timed else {}
+        claims = (facts.get("ledger") or {}).get("claims", {})
+        return REGISTERED if claims.get(one.claim.name) == digest else EXPLORATORY
+    claims = recorded.runs
+    same = claims[(claims["claim"] == one.claim.name) & (claims["sha256"] == digest)]
+    known = set(same[tables.RUN].itertuples(index=False, name=None))
+    sides = pd.concat(runs_of(one.claim, one.protocol, runs).values())
+    mine = set(sides[tables.RUN].itertuples(index=False, name=None))
+    return REGISTERED if mine and mine <= known else EXPLORATORY

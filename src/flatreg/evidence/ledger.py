@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flatreg import config, tables
-from flatreg.config import Config, Run
+from flatreg.config import BASELINE, Config, Run
 from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
+from flatreg.evidence import bench
+from flatreg.tables.evidence import FAMILIES
 
 # Quantities of a run that are not columns of metrics.csv.
-DERIVED = ("seconds_per_step", "accuracy_gap", "loss_gap", "estimate_ratio")
+GAPS = ("accuracy_gap", "loss_gap", "last_accuracy_gap", "last_loss_gap")
+ESTIMATED = "estimate_ratio"
+# Quantities that only a run with a penalty has.
+PENALIZED = ("tr_h2_training", "strength")
 # Tests whose claim may name several lambdas.
 _SEVERAL = ("trend", "paired")
+# Tests of what the penalty does, which plain training that learned nothing cannot decide.
+OF_THE_PENALTY = ("paired", "trend", "correlation", "partial_correlation")
 # Snakemake takes `null` on its command line for text.
 NO_LEDGER = (
     "name a ledger; for a study without one write `claims: null` in a config file, or"
@@ -25,12 +32,14 @@ class Claim(NamedTuple):
     """One checkable statement; the fields are those of workflow/schemas/claims.schema.json."""
 
     name: str
+    family: str
     statement: str
     said: str
     reported: str | None
     dataset: str
-    metric: str
+    metric: str | None
     target: str | None
+    way: str | None
     test: str
     lambdas: list[str] | None
     against: dict[str, str | None] | None
@@ -42,13 +51,14 @@ class Claim(NamedTuple):
     protocols: list[str]
 
 
-def read(path: Path, schema: Config, study: Config) -> list[Claim]:
+def read(path: Path, schema: Config, study: Config, timed: Path) -> list[Claim]:
     """All claims of a ledger, each checked against the study.
 
     Args:
         path: the ledger (YAML).
         schema: of workflow/schemas/claims.schema.json.
         study: completed config.
+        timed: what `make bench` measured; read if a claim is about time.
 
     Raises:
         UserError: the first mistake, with its place.
@@ -56,44 +66,65 @@ def read(path: Path, schema: Config, study: Config) -> list[Claim]:
     content = read_yaml(path, NO_LEDGER)
     completed = config.complete(content if isinstance(content, dict) else {}, schema, str(path))
     claims = [Claim(name, **fields) for name, fields in completed["claims"].items()]
+    if not any(claim.family == FAMILIES[0] for claim in claims):
+        raise UserError(
+            f"{path}: claims: none is of the family {FAMILIES[0]}; mark those that the study stands"
+            " or falls with"
+        )
     for claim in claims:
-        _check(claim, study, f"{path}: claims.{claim.name}")
+        where = f"{path}: claims.{claim.name}"
+        _check_fields(claim, where)
+        for protocol in claim.protocols:
+            try:
+                _check_protocol(claim, protocol, study, timed)
+            except UserError as error:
+                raise UserError(f"{where}: {error}, or correct the claim") from error
     return claims
 
 
-def _check(claim: Claim, study: Config, where: str) -> None:
-    """Check a claim against the study and the requirements of its test.
+def _check_fields(claim: Claim, where: str) -> None:
+    """Check a claim against the requirements of its test.
 
     Raises:
-        UserError: the claim names something that the study lacks, or lacks what its test needs.
+        UserError: the claim has a field that does not fit, or lacks what its test needs.
     """
-    correlated = claim.test.endswith("correlation")
-    known = [*_numbers(), *DERIVED]
-    if claim.metric not in known:
+    correlated, timed = claim.test.endswith("correlation"), claim.test == "bench"
+    known = [*_numbers(), *GAPS, ESTIMATED]
+    if claim.metric is not None and claim.metric not in known:
         raise UserError(
             f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"
         )
+    _check_needed(claim, "metric", where, needed=not timed)
+    _check_needed(claim, "way", where, needed=timed)
+    _check_needed(claim, "target", where, needed=correlated)
+    _check_needed(claim, "lambdas", where, needed=not correlated and not timed)
+    _check_needed(claim, "against", where, needed=claim.test in ("paired", "spread"))
+    if (claim.test in ("spread", "bench")) and claim.scale != "ratio":
+        raise UserError(f"{where}.scale: test {claim.test} gives a ratio; write scale: ratio")
+    if (claim.test == "trend" or correlated) and claim.scale == "ratio":
+        raise UserError(f"{where}.scale: a correlation is no ratio; leave it out")
+    if (claim.test == "trend" or correlated) and claim.margin >= 1:
+        raise UserError(f"{where}.margin: for a correlation give less than 1, not {claim.margin}")
     if claim.scale == "ratio" and claim.margin <= 1:
         raise UserError(f"{where}.margin: for a ratio give a factor above 1, not {claim.margin}")
     if claim.scale == "ratio" and claim.value is not None and claim.value <= 0:
         raise UserError(f"{where}.value: for a ratio give a number above 0, not {claim.value}")
-    if correlated != (claim.target is not None):
-        problem = "is missing" if correlated else "is for correlations only"
-        raise UserError(f"{where}.target: {problem}")
-    if correlated == (claim.lambdas is not None):
-        problem = "leave it out, a correlation takes all lambdas" if correlated else "is missing"
-        raise UserError(f"{where}.lambdas: {problem}")
-    if (claim.test in ("paired", "spread")) != (claim.against is not None):
-        problem = "is missing" if claim.against is None else f"leave it out, for test {claim.test}"
-        raise UserError(f"{where}.against: {problem}")
+    if claim.value is not None and claim.test not in ("paired", "mean", "bench"):
+        raise UserError(f"{where}.value: leave it out, for test {claim.test}")
     if len(claim.lambdas or [""]) > 1 and (
         claim.test not in _SEVERAL or (claim.test == "paired" and claim.expected != "equal")
     ):
         raise UserError(f"{where}.lambdas: name one lambda, this test does not take several")
     if claim.test == "trend" and len(claim.lambdas or []) < 2:
         raise UserError(f"{where}.lambdas: a trend needs at least two lambdas; name another")
-    for protocol in claim.protocols:
-        _check_cells(claim, protocol, study, where)
+
+
+def _check_needed(claim: Claim, name: str, where: str, *, needed: bool) -> None:
+    """Check that a field is there exactly if the claim's test needs it."""
+    given = getattr(claim, name) is not None
+    if given != needed:
+        problem = f"leave it out, for test {claim.test}" if given else "is missing"
+        raise UserError(f"{where}.{name}: {problem}")
 
 
 def _numbers() -> list[str]:
@@ -103,16 +134,70 @@ def _numbers() -> list[str]:
     return [name for name, column in columns if str(column.dtype) in numbers and name != "seed"]
 
 
-def _check_cells(claim: Claim, protocol: str, study: Config, where: str) -> None:
+def _check_protocol(claim: Claim, protocol: str, study: Config, timed: Path) -> None:
+    """Check that a protocol can decide a claim.
+
+    Raises:
+        UserError: it lacks a data set, a lambda, the metric, or plain training to compare with; or
+            its network was not timed in this way.
+    """
+    if claim.test == "bench":
+        config.seeds(study, protocol, claim.dataset)
+        cost = bench.read(timed)
+        bench.check_network(cost, study, protocol, claim.dataset)
+        bench.rounds_of(cost, claim.dataset, str(claim.way), interval_of(claim, protocol, study))
+        return
     against = {key: name for key, name in (claim.against or {}).items() if name is not None}
-    for cell in [(protocol, claim.dataset), other_cell(claim, protocol)]:
-        lambdas = [*(claim.lambdas or []), *([against["lambda"]] if "lambda" in against else [])]
-        try:
-            seeds = config.seeds(study, *cell)
-            for lam in lambdas:
-                config.settings(study, Run(*cell, lam, seeds[0]))
-        except UserError as error:
-            raise UserError(f"{where}: {error}, or correct the claim") from error
+    own, other = (protocol, claim.dataset), other_cell(claim, protocol)
+    _check_lambdas(own, claim.lambdas or [], study)
+    _check_lambdas(
+        other, [against["lambda"]] if "lambda" in against else claim.lambdas or [], study
+    )
+    for cell in (own, other):
+        _check_metric(claim, cell, study)
+        if claim.test in OF_THE_PENALTY:
+            plain_cell(study, *cell)
+
+
+def _check_lambdas(cell: tuple[str, str], lambdas: list[str], study: Config) -> None:
+    seeds = config.seeds(study, *cell)
+    for lam in lambdas:
+        config.settings(study, Run(*cell, lam, seeds[0]))
+
+
+def _check_metric(claim: Claim, cell: tuple[str, str], study: Config) -> None:
+    protocol, dataset = cell
+    if claim.metric in PENALIZED and BASELINE in (claim.lambdas or []):
+        raise UserError(f"plain training has no {claim.metric}; leave lambda 0 out of lambdas")
+    estimated = {run[:3] for run in config.estimated_runs(study)}
+    if claim.metric == ESTIMATED and (*cell, (claim.lambdas or [""])[0]) not in estimated:
+        raise UserError(
+            f"{protocol}/{dataset} at lambda {(claim.lambdas or [''])[0]} has no {ESTIMATED}; name"
+            " what the config's `estimates` names"
+        )
+
+
+def plain_cell(study: Config, protocol: str, dataset: str) -> tuple[str, str, str]:
+    """The cell of plain training of a protocol: its own, or that of a protocol that it extends.
+
+    Raises:
+        UserError: there is none, so nothing shows whether the runs can learn.
+    """
+    name: str | None = protocol
+    while name is not None:
+        own = study["protocols"][name]["datasets"].get(dataset)
+        if own is not None and BASELINE in own["lambdas"]:
+            return name, dataset, BASELINE
+        name = study["protocols"][name]["extends"]
+    raise UserError(
+        f"{protocol}/{dataset} has no plain training (lambda 0) that shows whether it learns; add"
+        " it to the config"
+    )
+
+
+def interval_of(claim: Claim, protocol: str, study: Config) -> int:
+    """The number of steps from penalty to penalty under a protocol."""
+    return int(study["protocols"][protocol]["datasets"][claim.dataset]["penalty"]["interval"])
 
 
 def other_cell(claim: Claim, protocol: str) -> tuple[str, str]:

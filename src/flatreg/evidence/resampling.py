@@ -9,11 +9,10 @@ the resampled runs. Its arguments are one array of samples [studies, n] and one 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 
 import numpy as np
 
-from flatreg.statistics import aggregate, bootstrap, spread, trend
+from flatreg.statistics import aggregate, bootstrap, spread
 
 Samples = Sequence[np.ndarray]
 
@@ -70,14 +69,6 @@ def log_sd_ratio(samples: Samples, weights: Samples) -> np.ndarray:
         return np.where(np.isneginf(treated) & np.isneginf(baseline), 0.0, treated - baseline)
 
 
-def rising_share(samples: Samples, weights: Samples) -> np.ndarray:
-    """Share of rising minus share of falling pairs of runs of different samples."""
-    pairs = list(combinations(zip(samples, weights, strict=True), 2))
-    sizes = [first.shape[-1] * second.shape[-1] for (first, _), (second, _) in pairs]
-    shares = [_superiority(later, earlier) for earlier, later in pairs]
-    return 2 * np.average(shares, axis=0, weights=sizes) - 1
-
-
 def mean_superiority(samples: Samples, weights: Samples) -> np.ndarray:
     """Mean over data sets of P(x > y) + P(x = y) / 2; first the samples of all x, then of all y."""
     sides = list(zip(samples, weights, strict=True))
@@ -118,7 +109,6 @@ WEIGHTED: dict[bootstrap.Statistic, Callable[[Samples, Samples], np.ndarray]] = 
     np.mean: mean,
     spread.standard_deviation: standard_deviation,
     spread.log_sd_ratio: log_sd_ratio,
-    trend.rising_share: rising_share,
     aggregate.pooled_interquartile_mean: pooled_interquartile_mean,
     aggregate.mean_superiority: mean_superiority,
 }

@@ -1,16 +1,17 @@
 """Trials of claims: each claim becomes one number per seed, and these numbers are tested.
 
 The number is a difference to another lambda, the logarithm of a ratio, or a rank correlation with
-lambda. The numbers of different seeds are independent, so the same tests serve all claims:
-Student's t-test against the stated value, and two one-sided t-tests against the margin.
-
-For a correlation over all runs the numbers are jackknife pseudo-values, one per seed
-(`flatreg.evidence.correlation`). The runs of a seed are not independent, but the pseudo-values
-nearly are. Claims about two spreads are the only ones tested otherwise, by an F test.
+lambda. For a correlation over all runs it is a jackknife pseudo-value
+(`flatreg.evidence.correlation`): the runs of a seed are not independent, but the pseudo-values
+nearly are. For a claim about time it is the ratio of a round of the bench. The numbers are
+independent, or from random splits of one data set, so the same tests serve all claims: one-sided
+t-tests against the ends of the margin (`flatreg.statistics.margin`). Claims about two spreads are
+the only ones tested otherwise, by F tests.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,33 @@ import pandas as pd
 from scipy import stats
 
 from flatreg import statistics
-from flatreg.evidence import correlation
-from flatreg.evidence.ledger import Claim, other_cell
-from flatreg.statistics.power import detectable_mean, mean_power
+from flatreg.config import Config
+from flatreg.evidence import bench, correlation
+from flatreg.evidence.ledger import Claim, interval_of, other_cell
+from flatreg.evidence.plans import MeanPlan, Plan, SpreadPlan
+from flatreg.statistics import MarginTest
 
 NAN = float("nan")
-# Seed of all bootstraps, fixed so that a trial is reproducible.
-SEED = 0
+# Seeds that must have the same value before it counts as what seeds do.
+ALIKE = 5
+# Where an effect lies.
+ABOVE, WITHIN, BELOW = "above", "within", "below"
+
+
+class Evidence(NamedTuple):
+    """What claims are tried on.
+
+    Attributes:
+        study: completed config.
+        runs: of `flatreg.tables.derived.of_evidence`.
+        commonest: share of the commonest class in the test split, by source.
+        timed: what `make bench` measured.
+    """
+
+    study: Config
+    runs: pd.DataFrame
+    commonest: dict[str, float]
+    timed: Path | None = None
 
 
 class Trial(NamedTuple):
@@ -32,117 +53,146 @@ class Trial(NamedTuple):
 
     Attributes:
         estimate: of the quantity that the claim is about, in the ledger's scale; `low` and `high`
-            are the ends of its 1 - alpha interval.
+            are the ends of its 1 - alpha interval, and `largest` is the value of a seed that is
+            furthest from none.
         effect: Hedges' g, or NaN.
-        p: two-sided. The null hypothesis is no effect; if the claim expects none, it is that the
-            effect lies within the margin.
-        check: name of the distribution-free check; `check_p` is its p.
-        equivalence_p: p of two one-sided tests against the margin.
-        power: to find an effect as large as the margin at level alpha.
-        detectable: smallest effect found with the config's power; for a ratio a factor.
-        above: the sign of the effect.
+        test: the numbers per seed against the margin, in the unit of the test. With several
+            lambdas its p are about all of them; see `worst_of`.
+        plan: what the test could have shown.
+        seen: where the values lie if they are all equal in enough seeds: they have no p.
+        check: name of the distribution-free check; `check_p` is its two-sided p.
     """
 
     estimate: float
     low: float
     high: float
+    largest: float
     effect: float
-    p: float
+    test: MarginTest
+    plan: Plan
+    seen: str | None
     check: str | None
     check_p: float
-    equivalence_p: float
-    power: float
-    detectable: float
     n: int
     n_baseline: int | None
-    above: int
     comparison: str
     unit: str
     note: str | None
 
 
 class Sample(NamedTuple):
-    """One number per seed, minus the value that the claim states, and a distribution-free check."""
+    """One number per seed, minus the value that the claim states.
+
+    Attributes:
+        values: the numbers.
+        scale: largest magnitude of what they are differences of.
+        overlap: of the splits; see `flatreg.statistics.margin`.
+    """
 
     values: np.ndarray
-    check: str
-    check_p: float
-    effect: float
-    n_baseline: int | None
+    scale: float
+    overlap: float = 0.0
+    check: str | None = None
+    check_p: float = NAN
+    effect: float = NAN
+    n_baseline: int | None = None
 
 
-class Levels(NamedTuple):
-    """The level of all tests, and the power that an experiment must have."""
-
-    alpha: float
-    power: float
-
-
-def try_claim(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -> Trial:
+def try_claim(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -> Trial:
     """Try a claim on the runs of one protocol.
 
     Args:
         claim: of the ledger.
         protocol: one of the claim's protocols.
-        runs: of `flatreg.tables.derived.of_runs`.
-        levels: of the config's `analysis`.
+        evidence: the runs, the study and the bench.
+        alpha: the interval covers 1 - alpha.
     """
     if claim.test == "spread":
-        return _of_spreads(claim, protocol, runs, levels)
-    samples = samples_of(claim, protocol, runs)
-    trials = [
-        _of_seeds(claim, sample, lambdas, protocol, levels)
-        for lambdas, sample in zip(_groups(claim), samples, strict=True)
-    ]
-    return _worst(trials)
-
-
-def samples_of(claim: Claim, protocol: str, runs: pd.DataFrame) -> list[Sample]:
-    """The samples that a claim is tried on, one per group of lambdas tested together."""
-    return [_sample(claim, protocol, runs, lambdas) for lambdas in _groups(claim)]
+        return _of_spreads(claim, protocol, evidence, alpha)
+    return worst_of(
+        [
+            try_sample(claim, _sample(claim, protocol, evidence, lambdas), alpha)._replace(
+                comparison=_comparison(claim, protocol, evidence, lambdas)
+            )
+            for lambdas in _groups(claim)
+        ]
+    )
 
 
 def runs_of(claim: Claim, protocol: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The runs of a trial, by side: "treated" and "baseline", or "run" if there is only one side.
 
-    Diverged runs are included.
+    Diverged runs are included. A claim about time has no runs.
     """
-    own = _cell(runs, protocol, claim.dataset, claim.lambdas)
+    if claim.test == "bench":
+        return {"run": runs.iloc[:0]}
+    own = cell_of(runs, protocol, claim.dataset, claim.lambdas)
     if claim.against is None:
         return {"run": own}
     lam = claim.against.get("lambda")
-    other = _cell(runs, *other_cell(claim, protocol), [lam] if lam else claim.lambdas)
+    other = cell_of(runs, *other_cell(claim, protocol), [lam] if lam else claim.lambdas)
     return {"treated": own, "baseline": other}
 
 
-def _cell(
+def cell_of(
     runs: pd.DataFrame, protocol: str, dataset: str, lambdas: list[str] | None
 ) -> pd.DataFrame:
+    """The runs of a protocol and data set at these lambdas, or at all."""
     mask = (runs["protocol"] == protocol) & (runs["dataset"] == dataset)
     return runs[mask if lambdas is None else mask & runs["lambda"].isin(lambdas)]
 
 
+def overlap_of(runs: pd.DataFrame, study: Config) -> float:
+    """Test over training examples of runs whose test split varies with the seed; else 0.
+
+    Random splits of one data set share most of their training examples, so what is measured after
+    training on them is correlated (Nadeau and Bengio 2003).
+    """
+    cells = dict.fromkeys(zip(runs["protocol"], runs["dataset"], strict=True))
+    varies = [study["protocols"][p]["datasets"][d]["varies"] for p, d in cells]
+    if not any("test_split" in causes for causes in varies):
+        return 0.0
+    return float((runs["test_examples"] / runs["train_examples"]).mean())
+
+
 def _groups(claim: Claim) -> list[list[str] | None]:
-    """The lambdas tested together: each on its own in a paired test, else all of the claim."""
-    if claim.test == "paired":
-        return [[lam] for lam in claim.lambdas or []]
-    return [claim.lambdas]
+    """The groups of lambdas that are tested together."""
+    if claim.test == "trend" or claim.lambdas is None:
+        return [claim.lambdas]
+    return [[lam] for lam in claim.lambdas]
 
 
-# ── One number per seed ───────────────────────────────────────────────────────
+# ── Numbers per seed ──────────────────────────────────────────────────────────
 
 
-def _sample(claim: Claim, protocol: str, runs: pd.DataFrame, lambdas: list[str] | None) -> Sample:
-    sides = runs_of(claim._replace(lambdas=lambdas), protocol, runs)
+def _sample(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None) -> Sample:
+    if claim.test == "bench":
+        return _rounds(claim, protocol, evidence)
+    sides = runs_of(claim._replace(lambdas=lambdas), protocol, evidence.runs)
+    overlap = overlap_of(pd.concat(sides.values()), evidence.study)
     match claim.test:
         case "paired":
-            return _differences(claim, sides["treated"], sides["baseline"])
+            sample = _differences(claim, sides["treated"], sides["baseline"])
         case "mean":
             values = _transformed(claim, sides["run"].set_index("seed")[claim.metric].dropna())
-            return _checked(values - _stated(claim), None)
+            sample = Sample((values - _stated(claim)).to_numpy(float), _size(claim, values))
         case "trend":
-            return _trends(claim, sides["run"], lambdas or [])
-    return _pseudo_values(claim, sides["run"])
+            sample = _trends(claim, sides["run"], lambdas or [])
+        case _:
+            sample = _pseudo_values(claim, sides["run"])
+    if claim.test in ("paired", "mean") and not overlap:
+        # Signed ranks need independent values.
+        p = statistics.wilcoxon_p(sample.values, sample.scale)
+        sample = sample._replace(check="Wilcoxon", check_p=p)
+    return sample._replace(overlap=overlap)
+
+
+def _rounds(claim: Claim, protocol: str, evidence: Evidence) -> Sample:
+    """Logarithms of the ratios of the bench, one per round."""
+    cost, interval = bench.read(evidence.timed), interval_of(claim, protocol, evidence.study)
+    ratios = bench.rounds_of(cost, claim.dataset, str(claim.way), interval)
+    values = np.log(ratios) - _stated(claim)
+    return Sample(values, 1.0, check="Wilcoxon", check_p=statistics.wilcoxon_p(values, 1.0))
 
 
 def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) -> Sample:
@@ -151,15 +201,25 @@ def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) ->
         for side in (treated, baseline)
     )
     shared = ours.index.intersection(theirs.index)
-    ours, theirs = ours[shared].to_numpy(), theirs[shared].to_numpy()
-    sample = _checked(ours - theirs - _stated(claim), len(theirs))
-    effect = statistics.hedges_g_paired(ours, theirs) if claim.value is None else NAN
-    return sample._replace(effect=effect)
+    ours, theirs = ours[shared], theirs[shared]
+    both = ours.to_numpy(float), theirs.to_numpy(float)
+    return Sample(
+        both[0] - both[1] - _stated(claim),
+        max(_size(claim, ours), _size(claim, theirs)),
+        effect=statistics.hedges_g_paired(*both) if claim.value is None else NAN,
+        n_baseline=len(theirs),
+    )
 
 
 def _transformed(claim: Claim, values: pd.Series) -> pd.Series:
     """The values, or for a claim about a ratio the logarithms of those above 0."""
     return np.log(values[values > 0]) if claim.scale == "ratio" else values
+
+
+def _size(claim: Claim, values: pd.Series) -> float:
+    """Largest magnitude of the values and of what the claim states; of logarithms at least 1."""
+    least = 1.0 if claim.scale == "ratio" else abs(_stated(claim))
+    return float(np.max(np.abs(values.to_numpy(float)), initial=least))
 
 
 def _stated(claim: Claim) -> float:
@@ -168,196 +228,162 @@ def _stated(claim: Claim) -> float:
     return 0.0 if claim.value is None else claim.value
 
 
-def _checked(values: pd.Series | np.ndarray, n_baseline: int | None) -> Sample:
-    values = np.asarray(values, float)
-    check_p = statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p
-    return Sample(values, "Wilcoxon", check_p, NAN, n_baseline)
-
-
 def _trends(claim: Claim, runs: pd.DataFrame, lambdas: list[str]) -> Sample:
     """Spearman's correlation of the metric with the rank of lambda, one per seed."""
-    table = runs.pivot(index="seed", columns="lambda", values=claim.metric)[lambdas]
-    blocks = table.dropna().to_numpy(float)
-    page = statistics.page_trend(blocks, 0.05, np.random.default_rng(SEED))
+    table = runs.pivot(index="seed", columns="lambda", values=claim.metric)
+    blocks = table.reindex(columns=lambdas).dropna().to_numpy(float)
+    page = statistics.page_test(blocks)
     correlations = statistics.rank_correlations(blocks) if len(blocks) else np.empty(0)
-    return Sample(correlations, "Page", page.p, NAN, None)
+    p = float(np.minimum(1.0, 2 * np.minimum(page.p_rising, page.p_falling)))
+    return Sample(correlations, 1.0, check="Page", check_p=p)
 
 
 def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
     """Kendall's correlation of a measure with its target, jackknifed over seeds."""
-    names = claim.metric, str(claim.target)
+    names = str(claim.metric), str(claim.target)
     if claim.test == "partial_correlation":
-        values = correlation.pseudo_values(runs, *names, correlation.CELL)
-        return Sample(values, "", NAN, NAN, None)
+        return Sample(correlation.pseudo_values(runs, *names, correlation.CELL), 1.0)
     known = runs.dropna(subset=list(names))
     values = correlation.pseudo_values(known, *names, correlation.NOTHING)
-    check_p = stats.kendalltau(*(known[name] for name in names)).pvalue if len(values) else NAN
-    return Sample(values, "Kendall", float(check_p), NAN, None)
+    p = stats.kendalltau(*(known[name] for name in names)).pvalue if len(values) else NAN
+    return Sample(values, 1.0, check="Kendall", check_p=float(p))
 
 
 # ── The tests ─────────────────────────────────────────────────────────────────
 
 
-def _of_seeds(
-    claim: Claim, sample: Sample, lambdas: list[str] | None, protocol: str, levels: Levels
-) -> Trial:
-    test = try_seeds(
-        sample.values, margin_of(claim), equal=claim.expected == "equal", levels=levels
-    )
-    back = np.exp if claim.scale == "ratio" else (lambda x: x)
-    stated = _stated(claim) if claim.test == "mean" or claim.scale == "ratio" else 0.0
-    estimate, low, high = (float(back(x + stated)) for x in test[:3])
+def try_sample(claim: Claim, sample: Sample, alpha: float) -> Trial:
+    """Try a claim on one sample; the trial does not say yet what is compared with what."""
+    margin = margin_of(claim)
+    if _correlates(claim):
+        test = statistics.correlation_margin_test(
+            sample.values, margin, alpha, overlap=sample.overlap
+        )
+        told = test.estimate, test.low, test.high, test.largest
+        plan = _plan_of_correlation(test, margin, sample.overlap)
+    else:
+        test = statistics.margin_test(
+            sample.values, margin, alpha, overlap=sample.overlap, scale=sample.scale
+        )
+        ends = np.array([test.estimate, test.low, test.high, test.largest]) + _stated(claim)
+        told = tuple(map(float, np.exp(ends) if claim.scale == "ratio" else ends))
+        plan = MeanPlan(test.n, test.estimate, test.sd, margin, sample.overlap)
     return Trial(
-        estimate=estimate,
-        low=low,
-        high=high,
+        *told,
         effect=sample.effect,
-        p=test.p,
-        check=sample.check or None,
+        test=test,
+        plan=plan,
+        seen=_seen(test, margin),
+        check=sample.check,
         check_p=sample.check_p,
-        equivalence_p=test.equivalence_p,
-        power=_power(test, margin_of(claim), levels.alpha),
-        detectable=float(back(detectable_mean(test.n, test.sd, *levels))),
         n=test.n,
         n_baseline=sample.n_baseline,
-        above=test.above,
-        comparison=_comparison(claim, protocol, lambdas),
+        comparison="",
         unit=_unit(claim),
         note=test.note,
     )
 
 
-class SeedsTest(NamedTuple):
-    """The tests of one number per seed against 0 and against a margin; fields as in `Trial`."""
-
-    estimate: float
-    low: float
-    high: float
-    p: float
-    equivalence_p: float
-    above: int
-    n: int
-    sd: float
-    note: str | None
+def _plan_of_correlation(test: MarginTest, margin: float, overlap: float) -> MeanPlan:
+    """The plan in the unit of Fisher's z; see `flatreg.statistics.margin`."""
+    z_margin = float(np.arctanh(margin))
+    if not test.sd > 0:
+        return MeanPlan(test.n, test.estimate, test.sd, z_margin)
+    z, slope = float(np.arctanh(test.estimate)), 1 / (1 - test.estimate**2)
+    return MeanPlan(test.n, z, slope * test.sd, z_margin, overlap)
 
 
-def try_seeds(values: np.ndarray, margin: float, *, equal: bool, levels: Levels) -> SeedsTest:
-    """Test one number per seed [n] against 0 and against a margin around 0.
+def _seen(test: MarginTest, margin: float) -> str | None:
+    """Where values lie that are equal in at least `ALIKE` seeds and so have no p."""
+    if test.sd != 0 or test.n < ALIKE or not np.isnan(test.p_above):
+        return None
+    if test.estimate > margin:
+        return ABOVE
+    if test.estimate < -margin:
+        return BELOW
+    return WITHIN if abs(test.estimate) < margin else None
 
-    Args:
-        values: n from 0.
-        margin: above 0.
-        equal: the null hypothesis of p is that the mean is within the margin, not that it is 0.
-            Only an effect beyond the margin contradicts a claim of equality.
-        levels: of the config's `analysis`.
+
+def _of_spreads(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -> Trial:
+    """Compare two standard deviations by F tests, checked by Brown and Forsythe's test.
+
+    Values from random splits of one data set vary less among themselves than over data sets: with
+    the correlation that `flatreg.statistics.margin` assumes, by the root of 1 + overlap.
     """
-    n = len(values)
-    mean = statistics.compare_mean(values, 0.0, levels.alpha)
-    if n < 2:
-        note = f"a test needs at least two seeds with a value on either side, and there are {n}"
-        return SeedsTest(mean.estimate, *[NAN] * 4, 0, n, NAN, note)
-    within = statistics.equivalence_of_mean(values, 0.0, margin, levels.alpha)
-    flat = np.isnan(mean.p)
-    against_none = mean.sign_p if flat else mean.p
-    if equal:
-        against_none = _beyond(values, margin) if flat else _outside(within)
-    return SeedsTest(
-        estimate=mean.estimate,
-        low=mean.low,
-        high=mean.high,
-        p=float(against_none),
-        equivalence_p=within.p,
-        above=int(np.sign(mean.estimate)),
-        n=n,
-        sd=0.0 if flat else mean.sd,
-        note=within.note if flat else None,
-    )
-
-
-def _power(test: SeedsTest, margin: float, alpha: float) -> float:
-    """Power to find a mean as large as the margin; that of the sign test if seeds do not vary."""
-    if test.n < 2:
-        return NAN
-    if test.sd == 0:
-        return float(2 * 0.5**test.n <= alpha)
-    return mean_power(test.n, margin / test.sd, alpha)
-
-
-def _outside(within: statistics.Equivalence) -> float:
-    """P of the null hypothesis that the mean lies within the margin, from the one-sided tests."""
-    return min(1.0, 2 * min(1 - within.p_low, 1 - within.p_high))
-
-
-def _beyond(values: np.ndarray, margin: float) -> float:
-    """The same p by a sign test, for the case that all values are equal."""
-    return 2 * 0.5 ** len(values) if abs(values[0]) > margin else 1.0
-
-
-def _of_spreads(claim: Claim, protocol: str, runs: pd.DataFrame, levels: Levels) -> Trial:
-    """Compare two standard deviations by an F test, checked by Brown and Forsythe's test."""
+    sides = runs_of(claim, protocol, evidence.runs).values()
     ours, theirs = (
-        side[claim.metric].dropna().to_numpy(float)
-        for side in runs_of(claim, protocol, runs).values()
+        side[claim.metric].dropna().to_numpy(float) * np.sqrt(1 + overlap_of(side, evidence.study))
+        for side in sides
     )
-    comparison, unit = _comparison(claim, protocol, claim.lambdas), _unit(claim)
-    sizes = len(ours), len(theirs)
-    if min(sizes) < 2 or statistics.agree(ours) or statistics.agree(theirs):
-        note = f"two spreads need two runs that vary on either side; runs: {sizes[0]}, {sizes[1]}"
-        return Trial(*[NAN] * 5, None, *[NAN] * 4, *sizes, 0, comparison, unit, note)
-    ratio = float(np.var(ours, ddof=1) / np.var(theirs, ddof=1))
-    f = stats.f(sizes[0] - 1, sizes[1] - 1)
-    check = statistics.compare_spread(ours, theirs, levels.alpha, np.random.default_rng(SEED))
-    low, high = np.sqrt(ratio / f.ppf([1 - levels.alpha / 2, levels.alpha / 2]))
-    margin = claim.margin**2
+    comparison = _comparison(claim, protocol, evidence, claim.lambdas)
+    return try_spreads(claim, ours, theirs, alpha)._replace(comparison=comparison)
+
+
+def try_spreads(claim: Claim, ours: np.ndarray, theirs: np.ndarray, alpha: float) -> Trial:
+    """Try a claim on two independent samples [n] and [m]; otherwise like `try_sample`."""
+    test = statistics.spread_margin_test(ours, theirs, claim.margin, alpha)
+    effect = float(np.log(test.estimate))
     return Trial(
-        estimate=float(np.sqrt(ratio)),
-        low=float(low),
-        high=float(high),
+        *(test.estimate, test.low, test.high, NAN),
         effect=NAN,
-        p=float(2 * min(f.sf(ratio), f.cdf(ratio))),
+        test=test,
+        plan=SpreadPlan(len(ours), len(theirs), effect, margin_of(claim)),
+        seen=None,
         check="Brown-Forsythe",
-        check_p=check.p,
-        equivalence_p=float(max(f.cdf(ratio / margin), f.sf(ratio * margin))),
-        power=_power_of_f(margin, f, levels.alpha),
-        detectable=NAN,
-        n=sizes[0],
-        n_baseline=sizes[1],
-        above=int(np.sign(ratio - 1)),
-        comparison=comparison,
-        unit=unit,
-        note=None,
+        check_p=statistics.brown_forsythe_p(ours, theirs),
+        n=len(ours),
+        n_baseline=len(theirs),
+        comparison="",
+        unit=_unit(claim),
+        note=test.note,
     )
 
 
-def _power_of_f(margin: float, f: stats.rv_continuous, alpha: float) -> float:
-    """Power of the two-sided F test if one variance is `margin` times the other."""
-    low, high = f.ppf([alpha / 2, 1 - alpha / 2])
-    return float(f.sf(high / margin) + f.cdf(low / margin))
-
-
-def _worst(trials: list[Trial]) -> Trial:
+def worst_of(trials: list[Trial]) -> Trial:
     """One trial for several lambdas, all expected to be equal: the one with the weakest evidence.
 
-    All lambdas must lie within the margin, so the largest equivalence p is valid without correction
-    (an intersection-union test). The smallest p, that any lambda lies beyond the margin, is
-    corrected for the number of lambdas (Bonferroni).
+    All lambdas must lie within the margin, so the largest p against either end is valid without
+    correction (an intersection-union test). The smallest p, that any lambda lies beyond the margin,
+    is multiplied by the number of lambdas (Bonferroni). A lambda whose runs are those of the
+    baseline in every seed needs no test.
     """
-    if len(trials) == 1:
-        return trials[0]
-    worst = max(trials, key=lambda trial: np.nan_to_num(trial.equivalence_p, nan=2.0))
-    smallest = np.nanmin([trial.p for trial in trials] + [1.0])
-    return worst._replace(p=float(min(1.0, len(trials) * smallest)))
+    largest = max((trial.largest for trial in trials), key=abs)
+    tried = [trial for trial in trials if trial.seen != WITHIN] or trials
+    worst = max(tried, key=_misfit)
+    if np.isnan(worst.test.p_above):
+        return worst._replace(largest=largest)
+    tests = [trial.test for trial in tried]
+    combined = worst.test._replace(
+        p_above=min(1.0, len(tests) * min(test.p_above for test in tests)),
+        p_below=min(1.0, len(tests) * min(test.p_below for test in tests)),
+        p_not_above=max(test.p_not_above for test in tests),
+        p_not_below=max(test.p_not_below for test in tests),
+    )
+    return worst._replace(test=combined, largest=largest)
+
+
+def _misfit(trial: Trial) -> float:
+    """How badly a trial fits a claim that nothing differs."""
+    p = trial.test.p_within
+    return 2.0 if np.isnan(p) else p
 
 
 def margin_of(claim: Claim) -> float:
-    """The margin on the scale of the numbers per seed."""
+    """The margin in the unit of the numbers per seed."""
     return float(np.log(claim.margin)) if claim.scale == "ratio" else claim.margin
 
 
-def _comparison(claim: Claim, protocol: str, lambdas: list[str] | None) -> str:
+def _correlates(claim: Claim) -> bool:
+    return claim.test == "trend" or claim.target is not None
+
+
+def _comparison(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] | None) -> str:
     """A short description of what is compared with what."""
     names = f"lambda {', '.join(lambdas)}" if lambdas else "all lambdas"
     value = "" if claim.value is None else f" against {claim.value:g}"
+    if claim.test == "bench":
+        every = interval_of(claim, protocol, evidence.study)
+        return f"{claim.way}, every {every} steps, to a plain step{value}"
     if claim.test == "trend":
         return f"trend over {names}"
     if claim.target is not None:
@@ -378,4 +404,4 @@ def _unit(claim: Claim) -> str:
         return "Kendall's tau"
     if claim.scale == "ratio":
         return "ratio"
-    return "share of examples" if "accuracy" in claim.metric else claim.metric
+    return "share of examples" if "accuracy" in str(claim.metric) else str(claim.metric)

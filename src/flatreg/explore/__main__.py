@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from flatreg import command
-from flatreg.disk.files import write_checked_text
+from flatreg.code import LIBRARY
+from flatreg.disk.files import read_json, write_checked_text
 from flatreg.errors import UserError
 from flatreg.explore.page import Files, page
+from flatreg.publish.answers import EQUAL_LOSS
 
 RESULTS, REFERENCE = Path("results"), Path("results/reference")
 
@@ -41,16 +43,20 @@ def find_results() -> Path:
 def files_of(folder: Path) -> Files:
     """The files of a study's results, or of a reference, whose tables lie beside its config."""
     tables = folder / "tables" if (folder / "tables").is_dir() else folder
-    ledger = {name: tables / f"{name}.csv" for name in ("claims", "claim_runs")}
+    optional = {name: tables / f"{name}.csv" for name in ("claims", "claim_runs", EQUAL_LOSS)}
     return Files(
         config=folder / "config.json",
         surfaces=sorted((folder / "surfaces").glob("*.npz")),
-        **{name: path if path.exists() else None for name, path in ledger.items()},
-        **{
-            name: tables / f"{name}.csv"
-            for name in ("metrics", "epochs", "times", "estimates", "flatness")
-        },
+        **{name: path if path.exists() else None for name, path in optional.items()},
+        questions=find_questions(read_json(folder / "config.json")["questions"]),
+        **{name: tables / f"{name}.csv" for name in ("metrics", "epochs", "estimates", "flatness")},
     )
+
+
+def find_questions(named: str | None) -> Path | None:
+    """The file of the questions that a config names, here or beside the library's project."""
+    places = [] if named is None else [Path(named), LIBRARY.parents[1] / named]
+    return next((path for path in places if path.exists()), None)
 
 
 if __name__ == "__main__":

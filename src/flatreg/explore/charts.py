@@ -14,11 +14,15 @@ import altair as alt
 
 INK = "currentColor"
 COLORS = [INK, "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
-SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left"]
-DASHES = [[1, 0], [6, 3], [6, 2, 1, 2], [2, 2], [10, 3], [4, 1, 1, 1], [1, 1]]
+# As many as have no common factor with the colours: together they tell 35 lambdas apart.
+SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down"]
+DASHES = [[1, 0], [6, 3], [6, 2, 1, 2], [2, 2], [10, 3]]
+# From weak to strong; seen on a light and on a dark page.
+STRENGTHS = ["#56B4E9", "#E69F00", "#D55E00"]
+X = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 FONT = "system-ui, sans-serif"
 HEIGHT = 260
-HEIGHTS = {"plane": 400}
+HEIGHTS = {"plane": 400, "cloud": 200}
 
 CONFIG = {
     "background": "transparent",
@@ -57,6 +61,7 @@ _RUN_TOOLTIP = ["protocol:N", "dataset:N", alt.Tooltip("lambda:N", title=_LAMBDA
 def specs() -> dict[str, dict[str, Any]]:
     """Every chart's specification, by its name in page.js."""
     by_name = {
+        "cloud": cloud(),
         "dots": dots(),
         "sides": sides(),
         "scatter": scatter(),
@@ -70,6 +75,35 @@ def specs() -> dict[str, dict[str, Any]]:
         .to_dict()
         for name, chart in by_name.items()
     }
+
+
+def cloud() -> alt.LayerChart:
+    """Accuracy against tr(H^2): penalized runs coloured by strength, plain ones as crosses."""
+    x = alt.X(
+        "x:Q",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(tickCount=4, title="@x", grid=False),
+    )
+    strength = alt.Color(
+        "strength:Q",
+        scale=alt.Scale(type="log", range=STRENGTHS, interpolate="rgb", domain=["@strengths"]),
+        legend=alt.Legend(title="strength", gradientLength=140, format="~e", tickCount=4),
+    )
+    tooltip = [*_tooltip("x", "y"), alt.Tooltip("strength:Q", format=".3g")]
+    of_strength = alt.FieldValidPredicate(field="strength", valid=True)
+    penalized = (
+        alt.Chart()
+        .transform_filter(of_strength)
+        .mark_point(size=26, filled=True, opacity=0.85)
+        .encode(x=x, y=_y(), color=strength, tooltip=tooltip)
+    )
+    plain = (
+        alt.Chart()
+        .transform_filter(alt.LogicalNotPredicate(**{"not": of_strength}))
+        .mark_point(size=50, strokeWidth=1.6, color=INK, shape=X)
+        .encode(x=x, y=_y(), tooltip=tooltip)
+    )
+    return alt.layer(penalized, plain, data=alt.NamedData("rows"))
 
 
 def dots() -> alt.LayerChart:

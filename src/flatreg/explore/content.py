@@ -29,13 +29,29 @@ from flatreg import labels, tables
 from flatreg.config import Config, main_protocols
 from flatreg.errors import UserError
 from flatreg.explore import charts
+from flatreg.publish.answers import Answer
+from flatreg.tables.evidence import VERDICTS
 
 # Significant digits on the page; the study's tables keep all.
 DIGITS = 6
 CURVE_DIGITS = 5
 
 # Metrics of a run that the page can show, with their titles.
+# `last_` is of the last epoch's parameters; the others are of the kept ones.
 RUN_METRICS = {
+    "last_test_accuracy": "test accuracy, last epoch",
+    "last_tr_h2": "tr(H²), training examples, last epoch",
+    "strength": "strength of the penalty, |w ∇tr(H²)| / |∇L|",
+    "last_train_accuracy": "training accuracy, last epoch",
+    "last_validation_accuracy": "validation accuracy, last epoch",
+    "last_test_loss": "test loss (nats), last epoch",
+    "last_train_loss": "training loss (nats), last epoch",
+    "last_validation_loss": "validation loss (nats), last epoch",
+    "last_accuracy_gap": "training minus test accuracy, last epoch",
+    "last_loss_gap": "test minus training loss (nats), last epoch",
+    "last_test_calibration_error": "calibration error on test examples, last epoch",
+    "last_lambda_max": "largest eigenvalue of H, training examples, last epoch",
+    "last_parameter_norm": "norm of the parameters, last epoch",
     "test_accuracy": "test accuracy",
     "best_test_accuracy": "best test accuracy over the epochs",
     "validation_accuracy": "validation accuracy",
@@ -44,13 +60,13 @@ RUN_METRICS = {
     "train_loss": "training loss (nats)",
     "accuracy_gap": "training minus test accuracy",
     "loss_gap": "test minus training loss (nats)",
+    "test_calibration_error": "calibration error on test examples",
     "tr_h2": "tr(H²), training examples",
     "test_tr_h2": "tr(H²), test examples",
     "tr_h2_training": "tr(H²), mean of the estimates in training",
     "tr_h": "tr(H), training examples",
     "lambda_max": "largest eigenvalue of H, training examples",
     "parameter_norm": "norm of the parameters",
-    "seconds_per_step": "seconds a training step",
     "estimate_ratio": "estimates of tr(H²) over the closed form",
 }
 CURVES = {
@@ -61,6 +77,7 @@ CURVES = {
     "validation_loss": "validation loss (nats)",
     "tr_h2": "tr(H²), coarse",
     "penalty": "penalty (nats)",
+    "strength": "strength of the penalty",
     "gradient_norm": "norm of the gradient",
 }
 RUN_NAMES = [*tables.RUN, "key", "status"]
@@ -111,6 +128,7 @@ def gather(
     ledger: tuple[pd.DataFrame, pd.DataFrame] | None,
     flatness: pd.DataFrame,
     surfaces: dict[str, dict[str, np.ndarray]],
+    answered: list[Answer],
 ) -> dict[str, Any]:
     """All that the page shows, as JSON types.
 
@@ -121,6 +139,7 @@ def gather(
         ledger: the tables claims.csv and claim_runs.csv; None if the study has no ledger.
         flatness: the table flatness.csv.
         surfaces: arrays of each data set's surface file, by data set.
+        answered: the short answer; empty if the study has none.
 
     Raises:
         UserError: a table names a run that metrics.csv lacks.
@@ -130,6 +149,9 @@ def gather(
     curves = [name for name in CURVES if epochs[name].notna().any()]
     surface = study["surface"]
     return {
+        "answers": [_told(answer) for answer in answered],
+        "verdicts": VERDICTS,
+        "families": labels.FAMILIES,
         "level": 1 - study["analysis"]["alpha"],
         "main": main_protocols(study),
         "surface": {name: surface[name] for name in ("protocol", "lambda", "seed")},
@@ -146,6 +168,17 @@ def gather(
         "measures": {name: labels.measure_in_words(name) for name in flatness["measure"].unique()},
         "surfaces": {name: _surface(arrays) for name, arrays in surfaces.items()},
         "charts": charts.specs(),
+    }
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    """An answer as text; names of protocols are not marked as code."""
+    places = [place.replace("`", "") for place in answer.places]
+    return {
+        "question": answer.question,
+        "answer": answer.answer,
+        "numbers": answer.numbers,
+        "places": places,
     }
 
 

@@ -2,7 +2,15 @@
 
 // Everything shown is in the element #data; charts are Vega-Lite specifications made in charts.py.
 const content = JSON.parse(document.getElementById("data").textContent);
-const SIGNS = { supported: "+", contradicted: "−", equivalent: "=", undetermined: "?" };
+const SIGNS = {
+  "supported": "+",
+  "reversed": "−",
+  "no effect of practical size": "=",
+  "claimed effect excluded": "≠",
+  "undetermined": "?",
+  "not testable": "∅",
+};
+const REGISTERED = { yes: "registered before the runs", exploratory: "exploratory" };
 const ANY = "all";
 
 // ── Elements ─────────────────────────────────────────────────────────────────
@@ -91,6 +99,62 @@ function shownRun(run, values) {
   return { protocol: run.protocol, dataset: run.dataset, lambda: run.lambda, seed: run.seed, ...values };
 }
 
+// ── The short answer ─────────────────────────────────────────────────────────
+
+function lines(texts) {
+  return texts.flatMap((text, i) => (i ? [element("br"), text] : [text]));
+}
+
+function startAnswers() {
+  if (!content.answers.length) {
+    byId("answers").remove();
+    return;
+  }
+  const rows = content.answers.map((told) => element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, told.question),
+    element("td", { "data-label": "answer" }, element("strong", {}, told.answer)),
+    element("td", { "data-label": "measured", class: "number" }, ...lines(told.numbers)),
+    element("td", { "data-label": "where" }, ...lines(told.places)),
+  ));
+  document.querySelector(".answers tbody").append(...rows);
+}
+
+// ── Accuracy against flatness ────────────────────────────────────────────────
+
+function isFlat(run) {
+  return run.last_tr_h2 > 0 && run.last_test_accuracy !== null;
+}
+
+async function showOverview() {
+  const own = runs.filter((run) => run.protocol === byId("overview-protocol").value && isFlat(run));
+  const strengths = own.map((run) => run.strength).filter((strength) => strength > 0);
+  const range = strengths.length ? [Math.min(...strengths), Math.max(...strengths)] : [0.1, 1];
+  const places = distinct(own.map((run) => run.dataset)).map((dataset) => {
+    const chart = element("div", { class: "chart" });
+    return { dataset, chart, figure: element("figure", {}, element("h3", {}, content.datasets[dataset]), chart) };
+  });
+  document.querySelector(".clouds").replaceChildren(...places.map((place) => place.figure));
+  await Promise.all(places.map(({ dataset, chart }) => {
+    const points = own.filter((run) => run.dataset === dataset)
+      .map((run) => shownRun(run, { x: run.last_tr_h2, y: run.last_test_accuracy, strength: run.strength }));
+    return draw(chart, "cloud", points, { "@x": "tr(H²)", "@y": "test accuracy", "@strengths": range });
+  }));
+}
+
+function startOverview() {
+  const flat = distinct(runs.filter(isFlat).map((run) => run.protocol));
+  if (!flat.length) {
+    byId("overview").remove();
+    return null;
+  }
+  const first = flat.includes(content.surface.protocol) ? content.surface.protocol : flat[0];
+  fill(byId("overview-protocol"), named(flat), first);
+  byId("overview-protocol").addEventListener("change", showOverview);
+  return showOverview();
+}
+
 // ── The ledger ───────────────────────────────────────────────────────────────
 
 function deciding() {
@@ -99,7 +163,7 @@ function deciding() {
 }
 
 function badge(verdict) {
-  return element("span", { class: `verdict ${verdict}` }, element("span", { "aria-hidden": "true" }, SIGNS[verdict]), ` ${verdict}`);
+  return element("span", { class: `verdict ${verdict.replaceAll(" ", "-")}` }, element("span", { "aria-hidden": "true" }, SIGNS[verdict]), ` ${verdict}`);
 }
 
 function interval(claim) {
@@ -112,7 +176,9 @@ function interval(claim) {
 
 function showTally() {
   const counts = deciding().map((claim) => claim.verdict);
-  const parts = Object.keys(SIGNS).map((verdict) => [verdict, counts.filter((v) => v === verdict).length]);
+  const parts = content.verdicts
+    .map((verdict) => [verdict, counts.filter((v) => v === verdict).length])
+    .filter(([, n]) => n);
   byId("tally").replaceChildren(
     `${counts.length} claims, by the protocol that decides: `,
     ...parts.flatMap(([verdict, n], i) => [i ? ", " : "", `${n} `, badge(verdict)]),
@@ -121,8 +187,9 @@ function showTally() {
 }
 
 function chosenClaims() {
-  const verdict = byId("verdict").value;
-  const names = new Set(deciding().filter((c) => verdict === ANY || c.verdict === verdict).map((c) => c.claim));
+  const asked = ["verdict", "family", "registered"].map((name) => [name, byId(name).value]);
+  const fits = (claim) => asked.every(([name, value]) => value === ANY || claim[name] === value);
+  const names = new Set(deciding().filter(fits).map((claim) => claim.claim));
   return claims.filter((claim) => names.has(claim.claim));
 }
 
@@ -131,8 +198,17 @@ function showLedger() {
   const names = distinct(chosen.map((claim) => claim.claim));
   const table = document.querySelector(".ledger");
   table.querySelectorAll("tbody").forEach((body) => body.remove());
-  for (const name of names) table.append(bodyOf(chosen.filter((claim) => claim.claim === name)));
+  for (const [family, title] of Object.entries(content.families)) {
+    const own = names.filter((name) => chosen.find((claim) => claim.claim === name).family === family);
+    if (own.length) table.append(familyRow(title));
+    for (const name of own) table.append(bodyOf(chosen.filter((claim) => claim.claim === name)));
+  }
   byId("found").textContent = `${names.length} claims shown`;
+}
+
+function familyRow(title) {
+  const cell = element("th", { colspan: "4", scope: "rowgroup" }, title);
+  return element("tbody", { class: "family" }, element("tr", {}, cell));
 }
 
 function bodyOf(tried) {
@@ -147,13 +223,19 @@ function rowOf(claim, first) {
   const row = element(
     "tr",
     { class: first ? "decides" : "carries", "data-claim": claim.claim, "data-protocol": claim.protocol },
-    element("th", { scope: "row" }, button),
+    element("th", { scope: "row" }, button, ...exploratoryMark(claim, first)),
     element("td", { "data-label": "protocol" }, claim.protocol),
     element("td", { "data-label": "verdict" }, badge(claim.verdict)),
     element("td", { "data-label": "estimate", class: "number" }, interval(claim)),
   );
   button.addEventListener("click", () => toggle(claim, row, button));
   return row;
+}
+
+function exploratoryMark(claim, first) {
+  if (!first || claim.registered !== "exploratory") return [];
+  const title = "written or changed after its runs were looked at";
+  return [" ", element("span", { class: "exploratory", title }, "exploratory")];
 }
 
 async function toggle(claim, row, button) {
@@ -180,6 +262,8 @@ function facts(claim) {
     "p, adjusted": `${written(claim.p_adjusted)} of a difference, ${written(claim.equivalence_p_adjusted)} of equivalence (test: ${claim.test}; check: ${claim.check ?? "none"} ${written(claim.check_p)})`,
     "margin": `${written(claim.margin)}: ${claim.margin_reason}`,
     "runs": `n ${sizes}, ${claim.diverged} diverged; power for the margin ${written(claim.power)}, detectable ${written(claim.detectable)}`,
+    "registered": REGISTERED[claim.registered],
+    "would settle it": claim.settles,
     "note": claim.note,
   };
   const list = element("dl", { class: "facts" });
@@ -212,7 +296,7 @@ async function drawClaim(place, claim, behind) {
 }
 
 function runTable(claim, behind) {
-  const names = ["side", "protocol", "dataset", "lambda", "seed", "status", ...distinct([claim.metric, claim.target].filter((n) => n && n in content.metrics)), "key"];
+  const names = ["side", "protocol", "dataset", "lambda", "seed", "status", ...distinct([claim.metric, claim.target, "strength"].filter((n) => n && n in content.metrics)), "key"];
   const rows = behind.map((run) => Object.fromEntries(names.map((name) => [name, run[name]])));
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   const body = rows.map((row) => element("tr", {}, ...names.map((name) => element("td", {}, name === "seed" ? String(row.seed) : written(row[name])))));
@@ -227,9 +311,10 @@ function startLedger() {
     byId("ledger").remove();
     return;
   }
-  byId("level").textContent = `[${Math.round(100 * content.level)} % interval]`;
-  fill(byId("verdict"), { [ANY]: "all", ...named(Object.keys(SIGNS)) }, ANY);
-  byId("verdict").addEventListener("change", showLedger);
+  fill(byId("verdict"), { [ANY]: "all", ...named(content.verdicts) }, ANY);
+  fill(byId("family"), { [ANY]: "all", ...content.families }, ANY);
+  fill(byId("registered"), { [ANY]: "all", ...REGISTERED }, ANY);
+  for (const name of ["verdict", "family", "registered"]) byId(name).addEventListener("change", showLedger);
   byId("claims-csv").addEventListener("click", () => download("claims", chosenClaims()));
   showTally();
   showLedger();
@@ -315,7 +400,7 @@ function planeOf(surface, name) {
 }
 
 function measures() {
-  const own = ["tr_h2", "tr_h", "lambda_max", "parameter_norm"].filter((name) => name in content.metrics);
+  const own = ["last_tr_h2", "last_lambda_max", "last_parameter_norm", "tr_h2", "tr_h", "lambda_max", "parameter_norm"].filter((name) => name in content.metrics);
   return { ...named(own, content.metrics), ...named(Object.keys(content.flatness), content.measures) };
 }
 
@@ -334,15 +419,15 @@ function startRuns() {
   const first = protocols.includes(content.surface.protocol) ? content.surface.protocol : protocols[0];
   fill(byId("protocol"), named(protocols), first);
   showDatasets();
-  fill(byId("metric"), content.metrics, "test_accuracy");
+  fill(byId("metric"), content.metrics, "last_test_accuracy");
   fill(byId("curve"), content.curves, "validation_accuracy");
-  fill(byId("measure"), measures(), "tr_h2");
+  fill(byId("measure"), measures(), "last_tr_h2");
   byId("protocol").addEventListener("change", () => { showDatasets(); showAll(); });
   byId("dataset").addEventListener("change", showAll);
   byId("metric").addEventListener("change", () => { showDots(); showScatter(); });
   byId("curve").addEventListener("change", showCurves);
   byId("measure").addEventListener("change", showScatter);
-  for (const figure of document.querySelectorAll("figure")) {
+  for (const figure of document.querySelectorAll(".panels > figure")) {
     const name = figure.id.replace("-figure", "");
     figure.querySelector(":scope > button").addEventListener("click", () => download(`${byId("protocol").value}-${byId("dataset").value}-${name}`, shown[name]));
   }
@@ -360,6 +445,8 @@ function startTheme() {
 }
 
 startTheme();
+for (const place of document.querySelectorAll(".level")) place.textContent = `[${Math.round(100 * content.level)} % interval]`;
+startAnswers();
 startLedger();
-await startRuns();
+await Promise.all([startOverview(), startRuns()]);
 document.documentElement.dataset.ready = "yes";

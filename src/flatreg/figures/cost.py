@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -13,7 +12,6 @@ from matplotlib.ticker import NullFormatter
 from flatreg import labels
 from flatreg.config import BASELINE, Config
 from flatreg.figures.style import COLORS, DASHES, MARKERS, WIDTH, draw_dots, share_legend
-from flatreg.tables.derived import cost_ratios
 
 # Axis labels of the quantities that the bench varies.
 QUANTITIES = {
@@ -24,18 +22,23 @@ QUANTITIES = {
 }
 
 
-def draw_cost(
-    _: Config, times: pd.DataFrame, original: dict[str, Any], bench: dict[str, Any]
-) -> Figure:
-    """Left, training time over that at lambda 0; right, time of a step by each estimator.
+# Ways beside the times that are reported: the original's algorithm twice, and one of ours.
+BESIDE = {
+    "reverse over reverse": "the same in JAX",
+    "PyTorch, double backward": "the same in PyTorch",
+    "gram": "gram",
+}
+
+
+def draw_cost(_: Config, original: dict[str, Any], bench: dict[str, Any]) -> Figure:
+    """Left, a training over plain training; right, time of a step by each way.
 
     Args:
-        times: the table times.csv.
         original: contents of paper/original.json.
         bench: contents of bench/results/cost.json.
     """
     figure, (trainings, steps) = plt.subplots(1, 2, figsize=(WIDTH, 2.1))
-    _draw_trainings(trainings, times, original["results"])
+    _draw_trainings(trainings, bench["networks"], original["results"])
     _draw_steps(steps, bench["networks"]["cifar100"]["ways"])
     for axes in (trainings, steps):
         axes.axvline(1, color="grey", linewidth=0.6)
@@ -47,37 +50,35 @@ def draw_cost(
 
 
 def _draw_trainings(
-    axes: Axes, times: pd.DataFrame, reported: dict[str, list[dict[str, Any]]]
+    axes: Axes, networks: dict[str, Any], reported: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """One row per data set, one dot per lambda: first each protocol, then the original."""
-    ratios = cost_ratios(times)
-    protocols = list(dict.fromkeys(times["protocol"]))
-    datasets = list(dict.fromkeys(times["dataset"]))
-    for number, protocol in enumerate(protocols):
-        ours = ratios[ratios["protocol"] == protocol]
-        places = [datasets.index(d) + 0.2 * number - 0.1 for d in ours["dataset"]]
-        draw_dots(axes, ours["ratio"], places, number, protocol)
+    """One row per data set: what the original reports, a dot a lambda, and the bench's ways."""
+    datasets = list(networks)
     theirs = [
-        (datasets.index(dataset), ratio)
-        for dataset, rows in reported.items()
-        if dataset in datasets
-        for ratio in _reported_ratios(rows)
+        (ratio, place)
+        for place, dataset in enumerate(datasets)
+        for ratio in _reported_ratios(reported.get(dataset, []))
     ]
-    if theirs:
-        draw_dots(
-            axes, [r for _, r in theirs], [p + 0.3 for p, _ in theirs], len(protocols), "original"
-        )
-    axes.set_title("a training")
+    draw_dots(axes, *zip(*theirs, strict=True), 0, "reported")
+    for number, (way, name) in enumerate(BESIDE.items(), start=1):
+        timed = [
+            (network["ways"][way]["ratio_interval"], place)
+            for place, network in enumerate(networks.values())
+            if way in network["ways"]
+        ]
+        if timed:
+            draw_dots(axes, *zip(*timed, strict=True), number, name)
+    axes.set_title("a training, with the penalty in every 10th step")
     axes.set_yticks(range(len(datasets)), [labels.dataset(d, "\n") for d in datasets])
-    axes.set_xlabel(r"time over that of $\lambda=0$, a dot a $\lambda$")
-    axes.legend(loc="center right")
+    axes.set_ylim(-2.4, len(datasets) - 0.5)  # room for the legend
+    axes.set_xlabel("time over that of plain training")
+    axes.legend(loc="upper right", ncols=2, columnspacing=1)
 
 
 def _reported_ratios(rows: list[dict[str, Any]]) -> list[float]:
-    """The original's seconds at each lambda above 0, divided by those at lambda 0."""
+    """The original's seconds at each lambda above 0, over those at lambda 0."""
     seconds = {row["lambda"]: row["seconds"] for row in rows}
-    plain = seconds.pop(BASELINE)
-    return [value / plain for value in seconds.values()]
+    return [value / seconds[BASELINE] for lam, value in seconds.items() if lam != BASELINE]
 
 
 def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:

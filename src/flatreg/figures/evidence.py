@@ -1,4 +1,4 @@
-"""Figures of the evidence: accuracy against flatness, correlations, the GRIM test."""
+"""Figures of the evidence: correlations, the GRIM test."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from flatreg import labels, tables
+from flatreg import labels
 from flatreg.config import Config
 from flatreg.figures.style import (
     COLORS,
@@ -20,44 +20,18 @@ from flatreg.figures.style import (
     name_axes,
     panel_grid,
     runs_of,
-    scale_by_range,
     share_legend,
 )
 
 
-def draw_flatness_and_accuracy(_: Config, metrics: pd.DataFrame) -> Figure:
-    """Test accuracy against tr(H^2): one dot per run, one colour per lambda."""
-    figure, panels = panel_grid(metrics)
-    lambdas = list(dict.fromkeys(metrics["lambda"]))
-    for (protocol, dataset), axes in panels.items():
-        runs = runs_of(metrics, protocol, dataset)
-        runs = runs[(runs["status"] != tables.DIVERGED) & (runs["tr_h2"] > 0)]
-        for number, lam in enumerate(lambdas):
-            cell = runs[runs["lambda"] == lam]
-            axes.plot(
-                cell["tr_h2"],
-                cell["test_accuracy"],
-                linestyle="",
-                marker=MARKERS[number % len(MARKERS)],
-                color=COLORS[number % len(COLORS)],
-                markerfacecolor="none",
-                markeredgewidth=0.6,
-                label=rf"$\lambda={lam}$",
-            )
-        if not scale_by_range(axes, runs[["tr_h2"]], "x"):
-            axes.xaxis.set_major_locator(MaxNLocator(3))
-    name_axes(panels, r"$\mathrm{tr}(H^2)$", "test accuracy")
-    share_legend(figure, panels)
-    return figure
-
-
 def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:
-    """Kendall's tau of each measure of flatness with test accuracy, plain and at fixed lambda."""
+    """Kendall's tau of each measure with test accuracy, plain, at fixed lambda and at equal fit."""
     of_accuracy = correlations[correlations["target"] == "test_accuracy"]
     figure, panels = panel_grid(of_accuracy, height=1.75)
     series = {
         "over all runs": ("tau", "low", "high"),
         r"$\lambda$ held fixed": ("partial_tau", "partial_low", "partial_high"),
+        "training accuracy held fixed": ("fit_tau", "fit_low", "fit_high"),
     }
     for (protocol, dataset), axes in panels.items():
         rows = runs_of(of_accuracy, protocol, dataset)
@@ -79,7 +53,7 @@ def _intervals(
     axes: Axes, rows: pd.DataFrame, columns: tuple[str, str, str], number: int, name: str
 ) -> None:
     """Draw one estimate with its interval per row; rows without an interval are left out."""
-    places = np.arange(len(rows)) + 0.3 * number - 0.15
+    places = np.arange(len(rows)) + 0.25 * (number - 1)
     estimate, low, high = (rows[column].to_numpy(float) for column in columns)
     known = np.isfinite(low)
     axes.hlines(places[known], low[known], high[known], color=COLORS[number], linewidth=0.8)

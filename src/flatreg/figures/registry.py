@@ -56,15 +56,40 @@ FIGURES = {
         "training.",
     ),
     "flatness_and_accuracy": Row(
-        function="evidence.draw_flatness_and_accuracy",
+        function="dose.draw_flatness_and_accuracy",
         inputs=("metrics",),
         protocols="surface",
         settings=("surface.protocol",),
         category="Evidence",
         label="accuracy against flatness",
-        caption="Test accuracy against tr(H^2) on training examples, every run a dot. If flatter "
-        "models were more accurate, the dots would fall from left to right, and so would the dots "
-        "of each lambda.",
+        caption="Test accuracy against tr(H^2) on training examples, both after the last epoch; "
+        "every run is a dot, and darker is stronger: the ratio of the penalty's gradient to the "
+        "loss's. Crosses are plain training. If flatter models were more accurate, the dots would "
+        "fall from left to right.",
+    ),
+    "dose_response": Row(
+        function="dose.draw_dose_response",
+        inputs=("metrics",),
+        protocols="all",
+        settings=("surface.protocol", "protocols"),
+        category="Evidence",
+        label="effect against strength",
+        caption="Test accuracy, and tr(H^2) over that of plain training with the same seed, "
+        "against the penalty's strength: the ratio of its gradient to the loss's, with lambda on "
+        "top. Every run is a dot, lines join medians, grey is plain training, a dagger marks "
+        "lambdas with runs that diverged.",
+    ),
+    "intermittence": Row(
+        function="dose.draw_intermittence",
+        inputs=("metrics",),
+        protocols="all",
+        settings=("surface.protocol", "protocols"),
+        category="Evidence",
+        label="every step or every tenth",
+        caption="The penalty in every step and in every tenth at the same mean weight, with and "
+        "without a clip, all with the rates of plain training: test accuracy and tr(H^2) over that "
+        "of plain training after the last epoch. Every run is a dot, strokes are means, a dagger "
+        "counts runs that diverged.",
     ),
     "correlations": Row(
         function="evidence.draw_correlations",
@@ -75,6 +100,28 @@ FIGURES = {
         label="flatness and accuracy, correlated",
         caption="Kendall's correlation of each measure of flatness with test accuracy, over all "
         "runs and with lambda held fixed, with 95 % intervals.",
+    ),
+    "sample_sizes": Row(
+        function="sample_sizes.draw_sample_sizes",
+        inputs=("sample_sizes", "sample_size_fits"),
+        protocols="all",
+        settings=(),
+        category="Evidence",
+        label="tr(H^2) by number of examples",
+        caption="tr(H^2) at the last epoch against the number of examples that it is taken on, one "
+        "mark per run and size. Lines are the fits a + b/n, which leave out the whole training "
+        "split (filled marks); dashed, the curvature a of the training loss alone.",
+    ),
+    "equal_loss": Row(
+        function="equal_loss.draw_equal_loss",
+        inputs=("epochs",),
+        protocols="main",
+        settings=(),
+        category="Evidence",
+        label="flatness against training loss",
+        caption="tr(H^2) against the training loss along the epochs, both geometric means over "
+        "seeds; a mark is the last epoch. Where the lines of two lambdas coincide, the flatter "
+        "network is one that fits less.",
     ),
     "grim": Row(
         function="evidence.draw_grim",
@@ -119,15 +166,15 @@ FIGURES = {
     ),
     "cost": Row(
         function="cost.draw_cost",
-        inputs=("times", "original", "bench"),
-        protocols="main",
+        inputs=("original", "bench"),
+        protocols="all",
         settings=(),
         category="Training",
         label="cost of the penalty",
-        caption="Left: the time of a training step over that of lambda 0, one dot per lambda, "
-        "beside what the original reports; neither compiling nor measuring is counted. Right: a "
-        "step of the CIFAR-100 network by each way to get the penalty, over a plain step, measured "
-        "side by side by `make bench`.",
+        caption="Left: a training with the penalty in every tenth step over plain training, as the "
+        "original reports it, one dot per lambda, beside its algorithm and ours. Right: a step of "
+        "the CIFAR-100 network by each way to get the penalty, over a plain step. All ways took "
+        "turns in `make bench`.",
     ),
     "cost_growth": Row(
         function="cost.draw_cost_growth",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from flatreg import labels, statistics, tables
-from flatreg.config import Config
+from flatreg import statistics, tables
+from flatreg.config import BASELINE, Config
 from flatreg.figures.style import (
     COLORS,
     DASHES,
     MARKERS,
+    lambda_label,
     name_axes,
     panel_grid,
     runs_of,
@@ -23,8 +28,9 @@ from flatreg.figures.style import (
 
 
 def draw_accuracy(study: Config, metrics: pd.DataFrame) -> Figure:
-    """Test accuracy of the kept parameters and of the best epoch against lambda."""
+    """Test accuracy after the last epoch, of the kept parameters and of the best epoch."""
     series = {
+        "last epoch": "last_test_accuracy",
         "kept parameters": "test_accuracy",
         "best epoch (looks at the test split)": "best_test_accuracy",
     }
@@ -40,9 +46,10 @@ def draw_accuracy(study: Config, metrics: pd.DataFrame) -> Figure:
 def draw_flatness(study: Config, metrics: pd.DataFrame) -> Figure:
     """tr(H^2) of the trained model, and the mean of the estimates in training, against lambda."""
     series = {
-        "after training, on training examples": "tr_h2",
-        "after training, on test examples": "test_tr_h2",
-        "mean of the estimates in training": "tr_h2_training",
+        "last epoch": "last_tr_h2",
+        "kept parameters": "tr_h2",
+        "kept, on test examples": "test_tr_h2",
+        "mean estimate in training": "tr_h2_training",
     }
     figure, panels = panel_grid(metrics)
     for (protocol, dataset), axes in panels.items():
@@ -57,31 +64,31 @@ def draw_flatness(study: Config, metrics: pd.DataFrame) -> Figure:
 def draw_learning_curves(_: Config, epochs: pd.DataFrame) -> Figure:
     """Training and validation loss after each epoch, mean over seeds, by lambda."""
     figure, panels = panel_grid(epochs)
+    colors = _by_lambda(epochs["lambda"])
     for (protocol, dataset), axes in panels.items():
         runs = runs_of(epochs, protocol, dataset)
         axes.set_yscale("log")
-        for number, (lam, cell) in enumerate(runs.groupby("lambda", sort=False)):
+        for lam, cell in runs.groupby("lambda", sort=False):
             means = cell.groupby("epoch")[["train_loss", "validation_loss"]].mean()
-            axes.plot(
-                means.index,
-                means["validation_loss"],
-                color=COLORS[number % len(COLORS)],
-                linestyle=DASHES[number % len(DASHES)],
-                label=rf"$\lambda={lam}$",
-            )
-            axes.plot(
-                means.index,
-                means["train_loss"],
-                color=COLORS[number % len(COLORS)],
-                linestyle=DASHES[number % len(DASHES)],
-                alpha=0.4,
-                linewidth=0.7,
-            )
+            color = _color(colors, lam)
+            axes.plot(means.index, means["validation_loss"], color=color)
+            axes.plot(means.index, means["train_loss"], color=color, alpha=0.4, linewidth=0.7)
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
     name_axes(panels, "epoch", "loss (nats)")
-    share_legend(figure, panels)
+    bar = figure.colorbar(colors, ax=list(panels.values()), shrink=0.6, aspect=30, pad=0.01)
+    bar.set_label(r"$\lambda$ (plain training is black)")
     return figure
+
+
+def _by_lambda(lambdas: pd.Series) -> ScalarMappable:
+    """A scale of colours from the smallest lambda above 0 to the largest."""
+    above = sorted({float(lam) for lam in lambdas.unique()} - {0.0}) or [0.1, 1.0]
+    return ScalarMappable(LogNorm(above[0], max(above[-1], 1.01 * above[0])), "viridis_r")
+
+
+def _color(colors: ScalarMappable, lam: str) -> Any:
+    return "black" if lam == BASELINE else colors.to_rgba(float(lam))
 
 
 def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alpha: float) -> None:
@@ -126,5 +133,10 @@ def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alph
                 ha="center",
                 fontsize=7,
             )
-    axes.set_xticks(range(len(lambdas)), [labels.short(lam) for lam in lambdas], fontsize=6.5)
+    # Of more lambdas than there is room for, every second or third is named.
+    names = [
+        lambda_label(lam) if place % (1 + len(lambdas) // 5) == 0 else ""
+        for place, lam in enumerate(lambdas)
+    ]
+    axes.set_xticks(range(len(lambdas)), names, fontsize=6.5)
     axes.set_xlim(-0.5, len(lambdas) - 0.5)

@@ -133,6 +133,19 @@ def scale_by_range(axes: Axes, values: pd.DataFrame, along: str = "y") -> bool:
     return wide
 
 
+def lambda_label(lam: str) -> str:
+    """A lambda for an axis, as a power of ten where it is a large or small one."""
+    value = float(lam)
+    if value == 0:
+        return "0"
+    exponent = int(np.floor(np.log10(value)))
+    if -2 <= exponent <= 2:
+        return labels.short(f"{value:g}")
+    factor = value / 10.0**exponent
+    sign = "" if np.isclose(factor, 1) else rf"{factor:g}\cdot"
+    return rf"${sign}10^{{{exponent}}}$"
+
+
 def name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:
     """Label the outer axes only."""
     first_column, last_row = {}, {}

@@ -16,6 +16,7 @@ from flatreg.measure.lanes import Lane, at_a_time
 from flatreg.measure.solution import (
     STREAMS,
     Solution,
+    at_last_epoch,
     has_diverged,
     load_solution,
     measured_examples,
@@ -44,8 +45,8 @@ def of_runs(
 ) -> list[dict[str, dict[str, Any]]]:
     """The contents of each run's curvature.json and flatness.json; a diverged one has no measures.
 
-    Curvature is measured on training and on test examples, the other measures on the same training
-    examples.
+    Curvature is measured on training and on test examples, and on training examples with the
+    parameters of the last epoch; the other measures on training examples.
 
     Args:
         study: the completed config.
@@ -55,32 +56,41 @@ def of_runs(
     Raises:
         UserError: files of a run are missing or were changed.
     """
-    settings = measure_settings(study)
     records = [read_record(folder) for folder in folders]
-    solutions = [
-        load_solution(study, folder, dataset)
-        for folder, record in zip(folders, records, strict=True)
-        if not has_diverged(record)
-    ]
-    measured = iter(_measures(solutions, settings))
-    nothing = dict.fromkeys(STREAMS), {}
+    solutions, ended = [], []
+    for folder, record in zip(folders, records, strict=True):
+        if not has_diverged(record):
+            solutions.append(load_solution(study, folder, dataset))
+            ended.append(at_last_epoch(solutions[-1], folder, record))
+    measured = iter(_measures(solutions, ended, measure_settings(study)))
+    nothing = dict.fromkeys((*STREAMS, "last")), {}
     return [
         _files(record, *(nothing if has_diverged(record) else next(measured))) for record in records
     ]
 
 
 def _measures(
-    solutions: Sequence[Solution], settings: MeasureSettings
+    solutions: Sequence[Solution], ended: Sequence[Solution | None], settings: MeasureSettings
 ) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
-    """The curvature of each solution by split, and its other measures."""
+    """The curvature of each solution by split and at the last epoch, and its other measures.
+
+    Args:
+        solutions: all of one model.
+        ended: of `at_last_epoch`, for each; what is the same is measured once.
+        settings: of the measurement.
+    """
     if not solutions:
         return
     model = solutions[0].model
     lanes = {name: [_lane(solution, name, settings) for solution in solutions] for name in STREAMS}
     curvature = {name: measure_curvature(model, own, settings) for name, own in lanes.items()}
+    others = [_lane(solution, "train", settings) for solution in ended if solution is not None]
+    last = iter(measure_curvature(model, others, settings) if others else [])
     flatness = sharpness.of_models(model, lanes["train"], settings)
     for number, measures in enumerate(flatness):
-        yield {name: of_lanes[number] for name, of_lanes in curvature.items()}, measures
+        own = {name: of_lanes[number] for name, of_lanes in curvature.items()}
+        own["last"] = own["train"] if ended[number] is None else next(last)
+        yield own, measures
 
 
 def _files(

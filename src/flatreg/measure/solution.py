@@ -15,6 +15,7 @@ from flatreg.data import splits
 from flatreg.data.dataset import Dataset
 from flatreg.data.splits import Splits
 from flatreg.disk.files import check_sha256, read_sealed
+from flatreg.disk.finished import KEPT, LAST
 from flatreg.disk.runs import load_params
 from flatreg.disk.statuses import DIVERGED
 
@@ -75,18 +76,28 @@ def load_solution(study: Config, folder: Path, dataset: Dataset) -> Solution:
     settings = config.settings(study, run)
     data = splits.prepare(dataset, settings)
     model = models.build(settings.model, data.classes)
-    return Solution(run, settings, data, model, kept_params(folder, record))
+    return Solution(run, settings, data, model, params_of(folder, record, KEPT))
 
 
-def kept_params(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that a run kept.
+def at_last_epoch(solution: Solution, folder: Path, record: dict[str, Any]) -> Solution | None:
+    """A solution with the parameters of the run's last epoch; None if the run kept these.
+
+    Raises:
+        UserError: a file of the run is missing, or was changed after it was written.
+    """
+    if record["kept_epoch"] == record["epochs"]:
+        return None
+    return solution._replace(params=params_of(folder, record, LAST))
+
+
+def params_of(folder: Path, record: dict[str, Any], name: str) -> dict[str, Any]:
+    """The parameters in a file of a run, `KEPT` or `LAST`.
 
     Raises:
         UserError: they are missing, or their checksum differs from the record's.
     """
-    path = folder / "params.npz"
-    check_sha256(path, record["params.npz_sha256"])
-    return load_params(path)
+    check_sha256(folder / name, record[f"{name}_sha256"])
+    return load_params(folder / name)
 
 
 # Each split has its own random numbers, for the choice of examples and for the probes.

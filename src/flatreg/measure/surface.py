@@ -20,8 +20,9 @@ from flatreg.data import splits
 from flatreg.data.dataset import load_dataset
 from flatreg.data.prepared import write_arrays
 from flatreg.disk.files import read_json
+from flatreg.disk.finished import KEPT
 from flatreg.measure import landscape
-from flatreg.measure.solution import has_diverged, kept_params, load_solution, read_record, subsets
+from flatreg.measure.solution import has_diverged, load_solution, params_of, read_record, subsets
 
 PLAIN, PENALIZED = "plain", "penalized"
 
@@ -38,7 +39,7 @@ def main() -> None:
         write_arrays(arguments.out, {"diverged": np.array(diverged)})
         return
     plain = load_solution(study, arguments.plain, load_dataset(arguments.data))
-    penalized = kept_params(arguments.penalized, records[PENALIZED])
+    penalized = params_of(arguments.penalized, records[PENALIZED], KEPT)
     solutions = {PLAIN: plain.params, PENALIZED: penalized}
     settings, subset_seed = surface_settings(study), measure_settings(study).subset_seed
     write_arrays(arguments.out, surfaces(plain.data, plain.model, solutions, settings, subset_seed))

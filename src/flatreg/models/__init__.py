@@ -105,6 +105,13 @@ def predict(logits: jax.Array) -> jax.Array:
     return jnp.argmax(logits, axis=-1)
 
 
+def confidence(logits: jax.Array) -> jax.Array:
+    """The model's probability of the predicted class of each example: float [b]."""
+    if logits.shape[-1] == 1:
+        return jax.nn.sigmoid(jnp.abs(logits[:, 0]))
+    return jnp.max(jax.nn.softmax(logits), axis=-1)
+
+
 def correct(logits: jax.Array, y: jax.Array) -> jax.Array:
     """Whether each example is classified correctly: bool [b]."""
     return predict(logits) == y

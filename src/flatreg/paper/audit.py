@@ -19,7 +19,8 @@ from flatreg.paper.provenance import Item
 
 # Commands whose digits are not printed.
 _UNPRINTED = re.compile(
-    r"\\(?:val|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
+    r"\\(?:val|est|datalink)(?:\[[^\]]*\])?\{[^}]*\}"
+    r"|\\pick\{[^}]*\}\{[^}]*\}"
     r"|\\(?:label|ref|eqref|cite\w*|input|when|resulttable)\*?\{[^}]*\}"
     r"|\\(?:begin\{tabular\}|includegraphics)(?:\[[^\]]*\])?\{.*\}"
     r"|\d*\.?\d+(?:(?:pt|mm|cm|em|ex)\b|\\linewidth|\\textwidth)"

@@ -1,14 +1,17 @@
 r"""The numbers in the paper's text.
 
 The text cites a number by its place: `\val{PLACE}` or `\val[FORMAT]{PLACE}`, where FORMAT is a
-format of Python's `format`, or `percent`. This command looks up each place and writes its number as
-a macro. A place that does not exist is an error that names file and line. `--help` lists all
-kinds of places.
+format of Python's `format`, `percent`, or `points` (percentage points, with a sign).
+`\est[FORMAT]{PLACE}` prints the columns estimate, low and high of a place. This command looks up
+each place and writes its number as a macro. A place that does not exist is an error that names file
+and line. `--help` lists all kinds of places.
 
 Text inside `\when{NAME}{...}` is printed only if the study has the part NAME: a data set, a
-protocol, a claim or a table of the evidence. Places inside it are looked up only then. The file
-numbers.json, beside the macros, lists the provenance of each number: see
-`flatreg.paper.provenance`.
+protocol, a claim or a table of the evidence. Text inside `\pick{PLACE}{WORD, WORD}{...}` is printed
+only if the place holds one of the words, such as a verdict, so that a sentence that states a
+direction follows the numbers. A text must have words for everything that its place can hold.
+Places inside either are looked up only where it is printed. The file numbers.json, beside the
+macros, lists the provenance of each number: see `flatreg.paper.provenance`.
 """
 
 from __future__ import annotations
@@ -29,10 +32,15 @@ from flatreg.paper import latex, places, provenance, sources
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
-# What matters of a text: `\when{NAME}{`, `\val[FORMAT]{PLACE}`, and braces that are not escaped.
+# What matters of a text: `\when{NAME}{`, `\pick{PLACE}{WORDS}{`, `\val[FORMAT]{PLACE}`,
+# `\est[FORMAT]{PLACE}`, and braces that are not escaped.
 _TOKEN = re.compile(
-    r"\\when\{(?P<part>[^}]*)\}\{|\\val(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
+    r"\\when\{(?P<part>[^}]*)\}\{"
+    r"|\\pick\{(?P<picked>[^}]*)\}\{(?P<words>[^}]*)\}\{"
+    r"|\\(?P<command>val|est)(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
 )
+# What a command prints of its place.
+COLUMNS = {"val": [""], "est": ["/estimate", "/low", "/high"]}
 _DIRECTIONS = {1: "raised", -1: "lowered"}
 
 
@@ -50,23 +58,33 @@ def main() -> None:
 
 
 def macros(text: Path, cited: Sources) -> Printed:
-    r"""The definitions of all numbers that a text cites, and those for `\when` and `\datalink`.
+    r"""The definitions of all numbers that a text cites, and those for its other commands.
 
     Raises:
-        UserError: a place does not exist; the message names file and line.
+        UserError: a place does not exist, or can hold a word for which the text has nothing; the
+            message names file and line.
     """
     known = parts(cited)
     values: dict[str, Printed] = {}
-    for reference in references(text.read_text(encoding="utf-8")):
-        if known.issuperset(reference.parts):
-            try:
-                value = resolve(reference.place, reference.format, cited)
-            except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"{text}, line {reference.line}: \\val{{{reference.place}}} has no number "
-                    f"({error}); see python -m flatreg.paper.numbers --help"
-                ) from error
-            values[f"{reference.format}@{reference.place}"] = value
+    picked: list[Pick] = []
+    for citation in citations(text.read_text(encoding="utf-8")):
+        if not known.issuperset(citation.guards):
+            continue
+        try:
+            if isinstance(citation, Pick):
+                picked.append(citation)
+                if places.look_up(citation.place, cited).value in citation.words:
+                    known.add(citation.guard)
+            else:
+                value = resolve(citation.place, citation.format, cited)
+                values[f"{citation.format}@{citation.place}"] = value
+        except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
+            command = "pick" if isinstance(citation, Pick) else "val"
+            raise UserError(
+                f"{text}, line {citation.line}: \\{command}{{{citation.place}}} has no content "
+                f"({error}); see python -m flatreg.paper.numbers --help"
+            ) from error
+    _check_words(text, picked)
     lines = [
         provenance.join([rf"\defval{{{name}}}{{", value, "}"]) for name, value in values.items()
     ]
@@ -76,31 +94,68 @@ def macros(text: Path, cited: Sources) -> Printed:
 
 
 class Reference(NamedTuple):
-    r"""A `\val` of a text: its line, and the parts of a study that it is printed only with."""
+    r"""A `\val` of a text: its line, and what must be there for it to be printed."""
 
     line: int
     place: str
     format: str
-    parts: tuple[str, ...]
+    guards: tuple[str, ...]
 
 
-def references(text: str) -> Iterator[Reference]:
-    r"""Every `\val` of a text, in its order."""
+class Pick(NamedTuple):
+    r"""A `\pick` of a text: its line, its words, and what must be there for it to be looked at."""
+
+    line: int
+    place: str
+    guard: str
+    words: list[str]
+    guards: tuple[str, ...]
+
+
+def citations(text: str) -> Iterator[Reference | Pick]:
+    r"""Every `\val` and `\pick` of a text, in its order."""
     depth, guards = 0, []
     for row, line in enumerate(text.splitlines(), start=1):
         for token in _TOKEN.finditer(latex.without_comment(line)):
+            outer = tuple(name for name, _ in guards)
             if token["place"] is not None:
-                names = tuple(name for name, _ in guards)
-                yield Reference(row, token["place"], token["format"] or "", names)
+                for column in COLUMNS[token["command"]]:
+                    yield Reference(row, token["place"] + column, token["format"] or "", outer)
             elif token["part"] is not None:
                 depth += 1
                 guards.append((token["part"], depth))
+            elif token["picked"] is not None:
+                depth += 1
+                guard = f"{token['picked']}={token['words']}"
+                guards.append((guard, depth))
+                yield Pick(row, token["picked"], guard, token["words"].split(", "), outer)
             elif token[0] == "{":
                 depth += 1
             elif token[0] == "}":
                 if guards and guards[-1][1] == depth:
                     guards.pop()
                 depth -= 1
+
+
+def _check_words(text: Path, picked: list[Pick]) -> None:
+    r"""Check that the picks of each place have a text for every word that it can hold.
+
+    Raises:
+        UserError: one has not; or a word is none that the place can hold.
+    """
+    for place in dict.fromkeys(pick.place for pick in picked):
+        of_place = [pick for pick in picked if pick.place == place]
+        words = {word for pick in of_place for word in pick.words}
+        possible = set(places.words(place))
+        for problem, some in (
+            ("has no text for", possible - words),
+            ("cannot be", words - possible),
+        ):
+            if some:
+                raise UserError(
+                    f"{text}, line {of_place[0].line}: \\pick{{{place}}} {problem} "
+                    f"{', '.join(sorted(some))}; it can be {', '.join(places.words(place))}"
+                )
 
 
 def data_files(cited: Sources) -> dict[str, str]:
@@ -190,6 +245,8 @@ def _write(value: Any, pattern: str) -> str:
         return latex.MISSING
     if pattern == "percent":
         return latex.escape(format(value, ".0%"))
+    if pattern == "points":
+        return latex.number(100 * value, "+.2f")
     if pattern == "," or (isinstance(value, Integral) and not pattern):
         return latex.number(value, ",").replace(",", "{,}")
     return latex.number(float(value), pattern or ".3g")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from flatreg.tables.evidence import (
     CALIBRATION_TABLE,
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
+    EQUAL_LOSS_TABLE,
     OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
+    SAMPLE_SIZE_FITS_TABLE,
     TEST_SETS_TABLE,
     VARIANCE_TABLE,
     VERDICTS,
@@ -42,6 +45,8 @@ class Place(NamedTuple):
     written: str
 
 
+# Where an interval can lie beside a number; unknown: there is no interval.
+DIRECTIONS = [ABOVE, BELOW, AROUND, UNKNOWN] = ["above", "below", "around", "unknown"]
 # Every kind of place by the first word of its pattern.
 KINDS: dict[str, Place] = {}
 
@@ -76,6 +81,34 @@ def look_up(name: str, cited: Sources) -> Fact:
     if kind not in KINDS:
         raise UserError(f"{kind!r} is not a kind of place")
     return KINDS[kind].look_up(cited, *parts)
+
+
+def words(name: str) -> list[str]:
+    """The words that a place can hold, for text that depends on it.
+
+    Raises:
+        UserError: the place does not hold one of a few words.
+    """
+    kind, *parts = name.split("/")
+    if kind == "direction":
+        return DIRECTIONS
+    if kind == "claim" and parts[-1] == "verdict":
+        return VERDICTS
+    raise UserError(f"{name}: text can depend on the verdict of a claim or on a direction")
+
+
+@place("direction/NEUTRAL/LOW/HIGH/PLACE")
+def of_direction(cited: Sources, neutral: str, low: str, high: str, *path: str) -> Fact:
+    """Where the interval from column LOW to HIGH of a place lies: above NEUTRAL, below, around."""
+    ends = [look_up("/".join([*path, column]), cited) for column in (low, high)]
+    bottom, top = (float(end.value) for end in ends)
+    if math.isnan(bottom) or math.isnan(top):
+        word = UNKNOWN
+    else:
+        word = ABOVE if bottom > float(neutral) else BELOW if top < float(neutral) else AROUND
+    return ends[0]._replace(
+        value=word, statistic=f"where the interval lies beside {neutral}: {ends[0].statistic}"
+    )
 
 
 @place("config/KEY/...")
@@ -168,16 +201,6 @@ def of_tests(
     return Fact(value, statistic, _keys(runs), _files(cited, "tests", "metrics"))
 
 
-@place("cost/PROTOCOL/DATASET/LAMBDA", written=".1f")
-def of_cost(cited: Sources, protocol: str, dataset: str, lam: str) -> Fact:
-    """The time of a step relative to that at lambda 0."""
-    value = lookup(cited.ratios, (protocol, dataset, lam))
-    runs = _select(cited.metrics, protocol=protocol, dataset=dataset)
-    runs = runs[runs["lambda"].isin([lam, BASELINE]) & (runs["steps"] > 0)]
-    statistic = f"median seconds a step at lambda {lam} over that at lambda {BASELINE}"
-    return Fact(value, statistic, _keys(runs), _files(cited, "times", "metrics"))
-
-
 @place("count/[PROTOCOL/[DATASET/]]WHAT", written=",")
 def of_count(cited: Sources, *path: str) -> Fact:
     """The number of runs, or diverged runs, of the study or of one protocol (and data set)."""
@@ -199,6 +222,14 @@ def of_detectable(cited: Sources, protocol: str, dataset: str) -> Fact:
     statistic = f"largest over the lambdas: {_described(tables.TESTS_TABLE, 'detectable')}"
     files = _files(cited, "tests", "metrics")
     return Fact(float(family["detectable"].max()), statistic, _keys(runs), files)
+
+
+@place("hours/WHAT", written=".1f")
+def of_hours(cited: Sources, what: str) -> Fact:
+    """The time of all runs by a column of times.csv without its `_seconds`, such as train."""
+    seconds = cited.times[f"{what}_seconds"].sum()
+    statistic = f"hours of all runs: {_described(tables.TIMES_TABLE, f'{what}_seconds')}"
+    return Fact(seconds / 3600, statistic, _keys(cited.metrics), _files(cited, "times"))
 
 
 @place("verdict/PROTOCOL/DATASET/METRIC")
@@ -323,6 +354,27 @@ def of_variance(cited: Sources, dataset: str, metric: str, cause: str, column: s
     described = _described(VARIANCE_TABLE, column)
     statistic = f"{metric}, {len(runs)} runs, {cause} varied: {described}"
     return Fact(row[column], statistic, _keys(runs), _files(cited, "variance", "metrics"))
+
+
+@place("fit/PROTOCOL/DATASET/LAMBDA/COLUMN")
+def of_fit(cited: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
+    """The fit of tr(H^2) to the number of examples on which it is measured, over a cell."""
+    cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
+    value = _row(cited, "sample_size_fits", **cell)[column]
+    statistic = f"tr(H^2) on n examples as a + b/n: {_described(SAMPLE_SIZE_FITS_TABLE, column)}"
+    runs = _select(_table(cited, "sample_sizes"), **cell).drop_duplicates("key")
+    return Fact(value, statistic, _keys(runs), _files(cited, "sample_size_fits", "sample_sizes"))
+
+
+@place("equal_loss/PROTOCOL/DATASET/LAMBDA/COLUMN")
+def of_equal_loss(cited: Sources, protocol: str, dataset: str, lam: str, column: str) -> Fact:
+    """A cell beside lambda 0, at equal training loss and after the last epoch."""
+    cell = {"protocol": protocol, "dataset": dataset, "lambda": lam}
+    value = _row(cited, "equal_loss", **cell)[column]
+    statistic = f"lambda {lam} beside 0, by seed: {_described(EQUAL_LOSS_TABLE, column)}"
+    runs = _select(cited.metrics, protocol=protocol, dataset=dataset)
+    runs = runs[runs["lambda"].isin([lam, BASELINE])]
+    return Fact(value, statistic, _keys(runs), _files(cited, "equal_loss", "metrics"))
 
 
 @place("correlation/PROTOCOL/DATASET/MEASURE/TARGET/COLUMN")

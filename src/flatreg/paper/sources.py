@@ -12,7 +12,6 @@ from flatreg import tables
 from flatreg.disk.files import read_json
 from flatreg.errors import UserError
 from flatreg.tables import registry
-from flatreg.tables.derived import cost_ratios
 
 FLAGS = ("config", "metrics", "summary", "tests", "times", "original", "bench", "frontier")
 # Tables of the evidence that may be cited; a study may do without some.
@@ -27,7 +26,7 @@ class Sources(NamedTuple):
         metrics: one row per run.
         summary: one row per cell and metric, by (protocol, dataset, lambda, metric).
         tests: likewise, for every lambda above 0.
-        ratios: time of a step relative to lambda 0, by (protocol, dataset, lambda).
+        times: seconds of each run.
         manifests: manifests by source.
         original: rows by lambda, by data set.
         bench: results of `make bench`.
@@ -40,7 +39,7 @@ class Sources(NamedTuple):
     metrics: pd.DataFrame
     summary: pd.DataFrame
     tests: pd.DataFrame
-    ratios: pd.Series
+    times: pd.DataFrame
     manifests: dict[str, dict[str, Any]]
     original: dict[str, dict[str, dict[str, float]]]
     bench: dict[str, Any]
@@ -69,7 +68,6 @@ def read(arguments: argparse.Namespace) -> Sources:
     paths = {name: path for name, path in flags.items() if path is not None}
     manifests = {m["source"]: (path, m) for path in arguments.manifests for m in [read_json(path)]}
     original = read_json(arguments.original)["results"]
-    ratios = cost_ratios(tables.read(arguments.times, tables.TIMES_TABLE))
     summary = tables.read(arguments.summary, tables.SUMMARY_TABLE)
     tests = tables.read(arguments.tests, tables.TESTS_TABLE)
     return Sources(
@@ -77,7 +75,7 @@ def read(arguments: argparse.Namespace) -> Sources:
         metrics=tables.read(arguments.metrics, tables.METRICS_TABLE),
         summary=summary.set_index(by_metric).sort_index(),
         tests=tests.set_index(by_metric).sort_index(),
-        ratios=ratios.set_index(tables.CELL)["ratio"],
+        times=tables.read(arguments.times, tables.TIMES_TABLE),
         manifests={source: manifest for source, (_, manifest) in manifests.items()},
         original={name: {row["lambda"]: row for row in rows} for name, rows in original.items()},
         bench=read_json(arguments.bench),
@@ -87,8 +85,8 @@ def read(arguments: argparse.Namespace) -> Sources:
     )
 
 
-def lookup(table: pd.DataFrame | pd.Series, place: tuple[str, ...]) -> Any:
-    """The row (or value) at one place of a table.
+def lookup(table: pd.DataFrame, place: tuple[str, ...]) -> Any:
+    """The row at one place of a table.
 
     Raises:
         UserError: the place does not exist.

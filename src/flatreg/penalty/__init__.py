@@ -49,7 +49,13 @@ from flatreg.penalty.estimators.hessian_trace import hessian_trace
 from flatreg.penalty.estimators.pairs import pairs
 from flatreg.penalty.first_layer import FirstLayer
 from flatreg.penalty.layers import by_layer
-from flatreg.penalty.training import Value, plain_value_and_grad, scale, value_and_grad
+from flatreg.penalty.training import (
+    Value,
+    plain_value_and_grad,
+    scale,
+    value_and_grad,
+    value_and_grads,
+)
 
 __all__ = [
     "ArgumentError",
@@ -79,4 +85,5 @@ __all__ = [
     "scale",
     "shard_batch",
     "value_and_grad",
+    "value_and_grads",
 ]

@@ -114,6 +114,44 @@ def value_and_grad(
     return run
 
 
+def value_and_grads(
+    estimator: Estimator,
+    *,
+    task: Callable[..., Any] | None = None,
+    has_aux: bool = False,
+    shared: Collection[str] | None = None,
+) -> Callable[..., tuple[Value, Params, Params]]:
+    """Like `value_and_grad` on a step with the penalty, with its two gradients apart.
+
+    So their norms can be compared, or the second kept out of an optimizer's moments. It costs
+    little more: of what is differentiated, the task and tr(H^2) share only `estimator.enter`.
+
+    Returns:
+        `f(params, x, *labels, key=, **arguments) -> (Value, gradient of the task, gradient of
+        tr(H^2))`, the latter without a weight.
+    """
+    of_task = _task(estimator, task, has_aux)
+    of_h = _arguments_of_h(estimator, task, shared)
+    plain_step = _plain_step(estimator, of_task)
+
+    def run(
+        params: Params, x: Any, *labels: Any, key: jax.Array, **arguments: Any
+    ) -> tuple[Value, Params, Params]:
+        ours = of_h(arguments)
+        check_arguments(estimator, params, x, *labels, **ours)
+
+        def trace(params: Params) -> jax.Array:
+            return estimator.trace(estimator.enter(params, x), x, *labels, key=key, **ours)
+
+        value, task_gradient = plain_step(params, x, *labels, **arguments)
+        tr_h2, gradient = jax.value_and_grad(trace)(params)
+        verify_where_known(estimator, params, x, *labels)
+        value = value._replace(tr_h2=tr_h2.astype(value.loss.dtype), applied=jnp.bool_(True))
+        return value, task_gradient, gradient
+
+    return run
+
+
 def plain_value_and_grad(
     estimator: Estimator,
     *,

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from flatreg import labels
+from flatreg.errors import UserError
 
 # Ends the name of a way that is applied in every tenth step.
 TENTH = ", every 10th"
 
 
 def cost(bench: dict[str, Any]) -> str:
-    """One row per way to compute the penalty, one column per network: each step / every 10th."""
+    """One row per way to compute the penalty, one column per network: each step / every 10th.
+
+    Raises:
+        UserError: the bench does not say what its ways are.
+    """
+    if "about" not in bench:
+        raise UserError("cost.json does not say what each way is; type: make bench")
     networks = bench["networks"]
     ways = dict.fromkeys(way for network in networks.values() for way in network["ways"])
-    head = ["", *map(labels.dataset, networks), "working memory, CIFAR-100"]
+    head = ["way", "what it is", *map(labels.dataset, networks), "working memory, CIFAR-100"]
     rows = [head, ["---"] * len(head)]
     for way in ways:
         if way.endswith("plain"):
@@ -22,8 +29,9 @@ def cost(bench: dict[str, Any]) -> str:
         cells = [_ratios(network["ways"].get(way)) for network in networks.values()]
         memory = networks["cifar100"]["working_bytes"].get(way)
         cells.append("" if memory is None else f"{memory / 1e6:.0f} MB")
-        rows.append([way, *cells])
-    return f"{_markdown(rows)}\n{_machine(bench['facts'])}\n"
+        rows.append([way, bench["about"][way], *cells])
+    facts = bench["facts"]
+    return f"{_markdown(rows)}\nMedians of {facts['rounds']} rounds. {_machine(facts)}\n"
 
 
 def _ratios(times: dict[str, float] | None) -> str:

@@ -11,18 +11,44 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import yaml
 
 from flatreg import code, command, config, labels, tables
 from flatreg.disk.files import read_json, write_text
 from flatreg.errors import UserError
 from flatreg.publish import benches, stages
-from flatreg.tables.evidence import CLAIMS_TABLE, VERDICTS
+from flatreg.publish.answers import (
+    Answer,
+    answer_all,
+    number_of,
+    read_evidence,
+    read_questions,
+)
+from flatreg.tables.evidence import EXPLORATORY, VERDICTS
 
-# The metrics of the results block, each with its title and number format.
+
+class ResultMetric(NamedTuple):
+    """A metric of the results block: its column, its title and its number format."""
+
+    name: str
+    title: str
+    written: str
+
+
+_ACCURACY = ResultMetric("last_test_accuracy", "test accuracy after the last epoch", ".4f")
+_FLATNESS = ResultMetric("last_tr_h2", "tr(H²) after the last epoch, training examples", ".3g")
 RESULT_METRICS = (
-    ("test_accuracy", "Test accuracy (share of test examples right)", ".4f"),
-    ("tr_h2", "tr(H²) on training examples (lower is flatter)", ".3g"),
+    _ACCURACY,
+    ResultMetric("test_accuracy", "test accuracy of the kept parameters", ".4f"),
+    _FLATNESS,
+    ResultMetric("tr_h2", "tr(H²) of the kept parameters, training examples", ".3g"),
+)
+
+# The protocols of the page on Adam, beside SGD, by what a column is called.
+OPTIMIZERS = {"every_step": "SGD", "adam": "Adam", "adam_decoupled": "Adam, decoupled"}
+OPTIMIZER_METRICS = (
+    _ACCURACY,
+    _FLATNESS,
+    ResultMetric("strength", "strength of the penalty, |w ∇tr(H²)| / |∇L|", ".2g"),
 )
 
 # The file of the questions, relative to the root.
@@ -68,15 +94,14 @@ def all_blocks(reference: Path, bench: Path, questions: Path) -> dict[str, str]:
         bench: folder of what the benchmarks measured.
         questions: questions of the short answer (YAML).
     """
-    ledger = tables.read(reference / "claims.csv", CLAIMS_TABLE)
+    evidence = read_evidence(reference)
     summary = tables.read(reference / "summary.csv", tables.SUMMARY_TABLE)
-    adam = tables.read(reference / "adam/summary.csv", tables.SUMMARY_TABLE)
     main_protocols = config.main_protocols(read_json(reference / "config.json"))
     return {
-        "answers": answers(ledger, read_questions(questions)),
-        "claims": claims(ledger),
+        "answers": short_answer(answer_all(read_questions(questions), evidence)),
+        "claims": claims(evidence.claims),
         "results": results(of_protocols(summary, main_protocols)),
-        "adam": results(adam),
+        "adam": under_adam(evidence.claims, of_protocols(summary, list(OPTIMIZERS))),
         "cost": benches.cost(read_json(bench / "cost.json")),
         "frontier": benches.frontier(read_json(bench / "frontier.json")),
         "blas": benches.blas(read_json(bench / "blas.json")),
@@ -130,144 +155,53 @@ def with_block(text: str, name: str, block: str) -> str:
     return f"{before}{begin}\n\n{block}\n{end}{after}"
 
 
-class Unit(NamedTuple):
-    """How an estimate is printed: words around it, a factor and a number format."""
-
-    words: str
-    factor: float
-    written: str
-
-
-UNITS = {
-    "percentage points": Unit("{} percentage points", 100, "+z.1f"),
-    "times": Unit("{} times", 1, ".2f"),
-    "Kendall's tau": Unit("Kendall's τ {}", 1, "+z.2f"),
-}
-
-
-class Question(NamedTuple):
-    """A plain question and the claim that answers it; docs/questions.yaml says more.
-
-    Attributes:
-        question: as a reader would ask it.
-        claim: name of the claim in the ledger.
-        measured: name of the quantity that the estimate measures.
-        unit: a key of `UNITS`.
-        answers: the answer in words, by verdict.
-        protocol: the protocol under which the claim was tried; if None, the deciding one.
-    """
-
-    question: str
-    claim: str
-    measured: str
-    unit: str
-    answers: dict[str, str]
-    protocol: str | None = None
-
-
-def read_questions(path: Path) -> list[Question]:
-    """The questions of a file, in order.
-
-    Raises:
-        UserError: a field is missing, or a field, unit or verdict is unknown.
-    """
-    try:
-        questions = [Question(**entry) for entry in yaml.safe_load(path.read_text("utf-8"))]
-    except (TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}; its first lines say what a question has") from error
-    for question in questions:
-        if question.unit not in UNITS:
-            known = ", ".join(UNITS)
-            raise UserError(f"{path}: {question.claim}: unit {question.unit!r} is none of {known}")
-        for verdict in question.answers:
-            if verdict not in VERDICTS:
-                known = ", ".join(VERDICTS)
-                raise UserError(f"{path}: {question.claim}: verdict {verdict!r} is none of {known}")
-    return questions
-
-
-def answers(ledger: pd.DataFrame, questions: list[Question]) -> str:
-    """The short answer: one row per question.
-
-    Args:
-        ledger: CLAIMS_TABLE.
-        questions: each about a claim of the ledger.
-
-    Raises:
-        UserError: a claim is not in the ledger, or a question has no answer for its verdict.
-    """
-    head = [
-        "question",
-        "answer",
-        "measured against plain training [95 % interval]",
-        "seeds",
-        "protocol",
-    ]
+def short_answer(answered: list[Answer]) -> str:
+    """One row per question: the answer in words, and the numbers that chose it."""
+    head = ["question", "answer", "measured against plain training [95 % interval]", "where"]
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-    for question in questions:
-        row = _row_of(ledger, question)
-        if row["verdict"] not in question.answers:
-            raise UserError(f"{question.claim} is {row['verdict']}; add an answer for that verdict")
-        answer = question.answers[row["verdict"]]
-        measured = f"{question.measured} {_measured(row, UNITS[question.unit])}"
-        cells = [question.question, f"**{answer}**", measured, row["n"], f"`{row['protocol']}`"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for answer in answered:
+        several = "<br>".join(answer.numbers), "<br>".join(answer.places)
+        cells = [answer.question, f"**{answer.answer}**", *several]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _row_of(ledger: pd.DataFrame, question: Question) -> pd.Series:
-    """The row that answers a question; the first row of a claim has the deciding protocol."""
-    rows = ledger[ledger["claim"] == question.claim]
-    if question.protocol is not None:
-        rows = rows[rows["protocol"] == question.protocol]
-    if rows.empty:
-        under = "" if question.protocol is None else f" under {question.protocol}"
-        raise UserError(f"the ledger has no claim {question.claim}{under}; name one of its claims")
-    return rows.iloc[0]
-
-
-def _measured(row: pd.Series, unit: Unit) -> str:
-    """An estimate with its interval and its lambda."""
-
-    def number(value: float) -> str:
-        return format(value * unit.factor, unit.written).replace("-", "\N{MINUS SIGN}")
-
-    if pd.notna(row["low"]):
-        interval = f" [{number(row['low'])}, {number(row['high'])}]"
-    else:
-        interval = " in every seed" if row["n"] > 1 else ""
-    return unit.words.format(number(row["estimate"])) + interval + _at(row["comparison"])
-
-
-def _at(comparison: str) -> str:
-    """The lambda of a comparison with lambda 0; empty for other comparisons."""
-    match = re.match(r"lambda (\S+) to lambda 0(?:, the worst of (\d+))?", comparison)
-    if match is None:
-        return ""
-    lam, several = match.groups()
-    return f", at λ = {lam}" + (f", the worst of {several} λ" if several else "")
-
-
 def claims(ledger: pd.DataFrame) -> str:
-    """One row per claim under its deciding protocol, below the counts of the verdicts.
+    """A table per family, with one row per claim under its deciding protocol.
 
     Args:
         ledger: CLAIMS_TABLE.
     """
     deciding = ledger.drop_duplicates("claim")
+    families = [name for name in labels.FAMILIES if name in set(deciding["family"])]
+    return "\n".join(_family(deciding[deciding["family"] == name], name) for name in families)
+
+
+def _family(deciding: pd.DataFrame, family: str) -> str:
+    """The claims of one family, below the counts of their verdicts."""
     counts = deciding["verdict"].value_counts()
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
-    rows = [
-        f"| {row['statement']} | {_estimate(row)} | **{row['verdict']}** |"
-        for _, row in deciding.iterrows()
+    return f"**{labels.FAMILIES[family]}** ({tally})\n\n{_claims(deciding)}"
+
+
+def _claims(tried: pd.DataFrame) -> str:
+    """A table with one row per row of the ledger."""
+    head = ["claim", "tried under", "we find [95 % interval]", "verdict"]
+    rows = [f"| {' | '.join(_claim(row))} |" for _, row in tried.iterrows()]
+    return "\n".join([f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows]) + "\n"
+
+
+def _claim(row: pd.Series) -> list[str]:
+    """A claim, its protocol, its number, and its verdict with what would settle it."""
+    mark = " (exploratory)" if row["registered"] == EXPLORATORY else ""
+    settles = "" if pd.isna(row["settles"]) else f"; {row['settles']}"
+    found = f"{row['comparison']}: {number_of(row)}"
+    return [
+        row["statement"] + mark,
+        f"`{row['protocol']}`",
+        found,
+        f"**{row['verdict']}**{settles}",
     ]
-    head = ["| the original says | we find [95 % interval] | verdict |", "| --- | --- | --- |"]
-    return "\n".join([f"{len(deciding)} claims: {tally}.", "", *head, *rows]) + "\n"
-
-
-def _estimate(row: pd.Series) -> str:
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]"
-    return f"{row['comparison']}: {row['estimate']:.3g}{interval}"
 
 
 def sources() -> str:
@@ -295,25 +229,61 @@ def of_protocols(summary: pd.DataFrame, names: list[str] | None) -> pd.DataFrame
 
 
 def results(summary: pd.DataFrame) -> str:
-    """One Markdown table per metric: one row per protocol and data set, one column per lambda."""
+    """A table per protocol and metric: one row per lambda, one column per data set."""
+    names = {name: labels.dataset(name) for name in summary["dataset"]}
     return "\n".join(
-        f"**{title}**\n\n{_table(summary[summary['metric'] == metric], written)}"
-        for metric, title, written in RESULT_METRICS
+        f"**`{protocol}`: {metric.title}**\n\n"
+        f"{_table(cells[cells['metric'] == metric.name], metric.written, 'dataset', names)}"
+        for protocol, cells in summary.groupby("protocol", sort=False)
+        for metric in _known(RESULT_METRICS, summary)
     )
 
 
-def _table(cells: pd.DataFrame, written: str) -> str:
-    lambdas = sorted(cells["lambda"].unique(), key=float)
-    lines = [
-        "| protocol | data set | seeds | " + " | ".join(f"λ = {lam}" for lam in lambdas) + " |",
-        "| --- " * (3 + len(lambdas)) + "|",
-    ]
-    for (protocol, dataset), row in cells.groupby(["protocol", "dataset"], sort=False):
-        by_lambda = {cell["lambda"]: cell for _, cell in row.iterrows()}
-        values = [_value(by_lambda.get(lam), written) for lam in lambdas]
-        seeds = (row["n"] + row["diverged"]).max()
-        head = [protocol, labels.dataset(dataset), str(seeds)]
-        lines.append("| " + " | ".join([*head, *values]) + " |")
+def under_adam(ledger: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """What the ledger finds under Adam, then its cells beside those of SGD.
+
+    Args:
+        ledger: CLAIMS_TABLE.
+        summary: the rows of the protocols of `OPTIMIZERS`.
+    """
+    tried = ledger[ledger["protocol"].isin(["adam", "adam_decoupled"])]
+    return f"{_claims(tried)}\n{_by_optimizer(summary)}"
+
+
+def _by_optimizer(summary: pd.DataFrame) -> str:
+    """A table per data set and metric: one row per lambda of Adam, one column per optimizer."""
+    adam = summary[summary["protocol"] == "adam"]
+    there = summary[summary["lambda"].isin(adam["lambda"])]
+    return "\n".join(
+        f"**{labels.dataset(dataset)}: {metric.title}**\n\n"
+        f"{_table(cells[cells['metric'] == metric.name], metric.written, 'protocol', OPTIMIZERS)}"
+        for dataset, cells in there.groupby("dataset", sort=False)
+        if dataset in set(adam["dataset"])
+        for metric in _known(OPTIMIZER_METRICS, summary)
+    )
+
+
+def _known(metrics: tuple[ResultMetric, ...], summary: pd.DataFrame) -> list[ResultMetric]:
+    return [metric for metric in metrics if metric.name in set(summary["metric"])]
+
+
+def _table(cells: pd.DataFrame, written: str, column: str, names: dict[str, str]) -> str:
+    """Rows by lambda; a column per data set or protocol, which says how many seeds it has.
+
+    Args:
+        cells: rows of one metric.
+        written: format of the numbers.
+        column: whose values have a column each, dataset or protocol.
+        names: what these are called.
+    """
+    seeds = (cells["n"] + cells["diverged"]).groupby(cells[column], sort=False).max()
+    head = ["λ", *(f"{names[name]}, {n} seeds" for name, n in seeds.items())]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for lam in sorted(cells["lambda"].unique(), key=float):
+        row = cells[cells["lambda"] == lam]
+        by_name = {cell[column]: cell for _, cell in row.iterrows()}
+        values = [_value(by_name.get(name), written) for name in seeds.index]
+        lines.append(f"| {' | '.join([lam, *values])} |")
     return "\n".join(lines) + "\n"
 
 

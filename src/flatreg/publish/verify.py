@@ -35,8 +35,11 @@ PLATFORM_FACTS = (
 # The columns compared across platforms: exactly, within an absolute and within a relative
 # tolerance. The others only describe these (standard errors, numbers of probes).
 EXACT = ("key", "status", "data_sha256")
-ACCURACIES = ("test_accuracy", "best_test_accuracy")
-MAGNITUDES = ("train_loss", "test_loss", "tr_h", "tr_h2", "lambda_max", "parameter_norm")
+ACCURACIES = ("test_accuracy", "best_test_accuracy", "last_test_accuracy")
+MAGNITUDES = (
+    *("train_loss", "test_loss", "tr_h", "tr_h2", "lambda_max", "parameter_norm"),
+    *("last_train_loss", "last_test_loss", "last_tr_h2", "last_lambda_max"),
+)
 
 
 class Comparison(NamedTuple):

@@ -1,6 +1,18 @@
-"""Power: what a number of runs can show, and how many runs an experiment needs.
+r"""Power: what a number of runs can show against a margin, and how many runs an answer needs.
+
+The tests are those of `flatreg.statistics.margin` for n values with the true mean mu, all at one
+level alpha. With se = sd sqrt(1/n + overlap), S the sample's standard deviation over the true one,
+(n - 1) S^2 chi-squared, Z standard normal and c the t quantile of alpha:
+
+    above:      P((Z + delta) / S > c),    delta = (mu - margin) / se     (noncentral t)
+    not above:  the same with -delta
+    within:     E max(0, Phi((margin - mu) / se - c S) - Phi(c S - (margin + mu) / se))
+
+The last is the power of two one-sided tests (Phillips 1990) at any true mean.
 
 References:
+    D. B. Owen. A special case of a bivariate non-central t-distribution. 1965.
+    doi:10.1093/biomet/52.3-4.437.
     K. F. Phillips. Power of the two one-sided tests procedure in bioequivalence. 1990.
     doi:10.1007/BF01063556.
 """
@@ -10,12 +22,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy import integrate, optimize, special, stats
 from statsmodels.stats.power import TTestIndPower
 
+from flatreg.statistics.margin import standard_error
 from flatreg.statistics.samples import NAN
+
+# More seeds than anyone will run: an answer that needs them is out of reach.
+MOST_SEEDS = 100_000
+
+
+class Design(NamedTuple):
+    """What is given before the seeds are counted.
+
+    Attributes:
+        sd: standard deviation of the values, above 0.
+        margin: above 0, in the unit of `sd`.
+        alpha: level of each one-sided test: half the adjusted level of the outcome.
+        overlap: n_test / n_train of random splits; see `flatreg.statistics.margin`.
+    """
+
+    sd: float
+    margin: float
+    alpha: float
+    overlap: float = 0.0
 
 
 @cache
@@ -34,91 +67,101 @@ def detectable_effect(n: int, m: int, alpha: float, power: float) -> float:
     return float(solve(nobs1=n, ratio=m / n, alpha=alpha, power=power, alternative="two-sided"))
 
 
-def detectable_mean(n: int, sd: float, alpha: float, power: float) -> float:
-    """Smallest mean that a two-sided t-test of n values (or pairs) finds with that power.
+def power_above(n: int, effect: float, design: Design) -> float:
+    """Probability that n values with the true mean `effect` show a mean above the margin.
 
-    Args:
-        n: values or pairs; NaN is returned for fewer than two.
-        sd: standard deviation of the values or differences; the result has its unit.
-        alpha: level of the test.
-        power: of the test.
+    By symmetry `-effect` gives the power to show a mean below it. NaN for fewer than two values.
     """
+    return _one_sided(n, effect - design.margin, design)
+
+
+def power_not_above(n: int, effect: float, design: Design) -> float:
+    """Probability that n values with the true mean `effect` exclude a mean above the margin."""
+    return _one_sided(n, design.margin - effect, design)
+
+
+def power_within(n: int, effect: float, design: Design) -> float:
+    """Probability that n values with the true mean `effect` show a mean within the margin."""
     if n < 2:
         return NAN
-
-    upper = 1.0
-    while mean_power(n, upper, alpha) < power:
-        upper *= 2
-    effect = optimize.brentq(lambda effect: mean_power(n, effect, alpha) - power, 0, upper)
-    return float(sd * effect)
-
-
-def mean_power(n: int, effect: float, alpha: float) -> float:
-    """Power of a two-sided t-test of n values, n from 2, with a true mean of `effect` sd.
-
-    This is the power from the noncentral t distribution. It is integrated here because scipy and
-    statsmodels fail for two values and a small alpha.
-    """
-    df, shift = n - 1, abs(effect) * np.sqrt(n)
-    critical = stats.t.isf(alpha / 2, df)
-
-    def rejects(sd: float) -> float:
-        return float(special.ndtr(shift - critical * sd) + special.ndtr(-critical * sd - shift))
-
-    # As a function of sd, `rejects` has its step there, about 1 / critical wide.
-    return _mean_over_sd(rejects, df, shift / critical)
-
-
-def equivalence_power(n: int, sd: float, margin: float, alpha: float) -> float:
-    """Power of the two one-sided t-tests of n values (or pairs) if the true mean is 0.
-
-    Args:
-        n: values or pairs; NaN is returned for fewer than two.
-        sd: standard deviation of the values or differences. For 0 the test is the sign test of
-            `flatreg.statistics.equivalence`, whose power is 1 if 2^-n is at most alpha, else 0.
-        margin: in the unit of `sd`.
-        alpha: level of the test.
-    """
-    if n < 2:
-        return NAN
-    if sd == 0:
-        return float(0.5**n <= alpha)
-    df = n - 1
-    critical, reach = stats.t.isf(alpha, df), margin * np.sqrt(n) / sd
+    error, critical = _error(n, design), stats.t.isf(design.alpha, n - 1)
+    upper, lower = (design.margin - effect) / error, (design.margin + effect) / error
 
     def within(sd: float) -> float:
-        # The test rejects if the mean is less than reach - critical * sd away from 0.
-        return max(0.0, float(2 * special.ndtr(reach - critical * sd) - 1))
+        return max(0.0, special.ndtr(upper - critical * sd) - special.ndtr(critical * sd - lower))
 
-    return _mean_over_sd(within, df, reach / critical)
+    return _mean_over_sd(within, n - 1, (upper + lower) / (2 * critical))
 
 
-def propose_runs(sd: float, margin: float, alpha: float, power: float) -> int:
-    """Fewest values (or pairs) whose equivalence test has that power if the true mean is 0.
+def detectable(n: int, design: Design, power: float) -> float:
+    """Smallest true mean that n values show to be above the margin with that power.
+
+    NaN for fewer than two values.
+    """
+    if n < 2:
+        return NAN
+    reach = design.sd
+    while power_above(n, design.margin + reach, design) < power:
+        reach *= 2
+    beyond = optimize.brentq(
+        lambda beyond: power_above(n, design.margin + beyond, design) - power, 0, reach
+    )
+    return float(design.margin + beyond)
+
+
+def seeds_needed(
+    power_of: Callable[[int, float, Design], float], effect: float, design: Design, power: float
+) -> float:
+    """Fewest values with which a test has that power.
 
     Args:
-        sd: standard deviation of the values or differences.
-        margin: in the unit of `sd`.
-        alpha: level of the test.
+        power_of: `power_above`, `power_not_above` or `power_within`.
+        effect: the true mean.
+        design: see `Design`.
         power: of the test, below 1.
 
+    Returns:
+        A whole number, or infinity if `MOST_SEEDS` do not do: the effect is at the margin's end
+        or on its other side, or splits overlap, which gives the standard error a floor.
+
     Raises:
-        ValueError: an argument is not a number or out of range, so that no number of runs will do.
+        ValueError: an argument is not a number or out of range.
     """
-    if not (sd >= 0 and np.isfinite(sd) and margin > 0 and 0 < alpha < 1 and 0 < power < 1):
-        raise ValueError("sd must be finite and >= 0, margin > 0, alpha and power between 0 and 1")
+    sd, margin, alpha, overlap = design
+    if not (0 < sd < np.inf and margin > 0 and 0 < alpha < 1 and 0 < power < 1 and overlap >= 0):
+        raise ValueError("sd must be finite and > 0, margin > 0, alpha and power between 0 and 1")
     enough = 2
-    while equivalence_power(enough, sd, margin, alpha) < power:
-        enough *= 2
+    while power_of(enough, effect, design) < power:
+        if enough == MOST_SEEDS:
+            return float("inf")
+        enough = min(2 * enough, MOST_SEEDS)
     # The power grows with n, so the answer lies between the last two doublings.
     few = enough // 2
     while enough - few > 1:
         middle = (few + enough) // 2
-        if equivalence_power(middle, sd, margin, alpha) < power:
+        if power_of(middle, effect, design) < power:
             few = middle
         else:
             enough = middle
     return enough
+
+
+def _one_sided(n: int, beyond: float, design: Design) -> float:
+    """Power of a one-sided t test of a true mean that is `beyond` its threshold."""
+    if n < 2:
+        return NAN
+    shift, critical = beyond / _error(n, design), stats.t.isf(design.alpha, n - 1)
+
+    # The noncentral t distribution of scipy fails for two values and a small alpha.
+    def rejects(sd: float) -> float:
+        return float(special.ndtr(shift - critical * sd))
+
+    # As a function of sd, `rejects` has its step there, about 1 / critical wide.
+    return _mean_over_sd(rejects, n - 1, shift / critical)
+
+
+def _error(n: int, design: Design) -> float:
+    return standard_error(design.sd, n, design.overlap)
 
 
 def _mean_over_sd(conditional: Callable[[float], float], df: int, bend: float) -> float:

@@ -12,13 +12,15 @@ from flatreg import command, config, tables
 from flatreg.disk.files import AGAIN, check_sha256, read_json, read_sealed
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
-from flatreg.tables.evidence import FLATNESS_TABLE
+from flatreg.tables.evidence import FLATNESS_TABLE, REGISTERED_CLAIMS_TABLE, REGISTRATIONS_TABLE
 
 MEASURED = ("tr_h", "tr_h2", "lambda_max")
+# Of the parameters of the last epoch.
+MEASURED_LAST = ("tr_h2", "tr_h2_stderr", "lambda_max")
 
 
 def main() -> None:
-    """Write metrics.csv, epochs.csv, times.csv and flatness.csv."""
+    """Write metrics.csv, epochs.csv, times.csv, flatness.csv, and what was registered."""
     parser = command.Parser(__spec__, __doc__)
     parser.add_inputs("config")
     parser.add_out("folder of the tables")
@@ -40,6 +42,18 @@ def main() -> None:
     tables.write(arguments.out / "epochs.csv", _epochs(folders, sums), tables.EPOCHS_TABLE)
     times = [_name(run) | read_json(folder / "timing.json") for run, folder in folders.items()]
     tables.write(arguments.out / "times.csv", _frame(times, tables.TIMES_TABLE), tables.TIMES_TABLE)
+    ledgers = {run: _ledger(folder) for run, folder in folders.items()}
+    runs = [registration_row(run, ledger) for run, ledger in ledgers.items()]
+    tables.write(
+        arguments.out / "registrations.csv",
+        _frame(runs, REGISTRATIONS_TABLE),
+        REGISTRATIONS_TABLE,
+    )
+    tables.write(
+        arguments.out / "registered_claims.csv",
+        _frame(registered_rows(list(ledgers.values())), REGISTERED_CLAIMS_TABLE),
+        REGISTERED_CLAIMS_TABLE,
+    )
 
 
 def metrics_row(folder: Path) -> dict[str, Any]:
@@ -56,6 +70,8 @@ def metrics_row(folder: Path) -> dict[str, Any]:
         for name in MEASURED:
             row[f"{prefix}{name}"] = measured.get(name)
             row[f"{prefix}{name}_stderr"] = measured.get(f"{name}_stderr")
+    last = curvature["last"] or {}
+    row |= {f"last_{name}": last.get(name) for name in MEASURED_LAST}
     return row | {"probes": (curvature["train"] or {}).get("probes")}
 
 
@@ -74,6 +90,34 @@ def flatness_rows(folder: Path, metrics: dict[str, Any]) -> list[dict[str, Any]]
     return [
         named | {"measure": measure, "value": value}
         for measure, value in measured["measures"].items()
+    ]
+
+
+def _ledger(folder: Path) -> dict[str, Any] | None:
+    """What a run registered; see `flatreg.config.registration`."""
+    return read_json(folder / "facts.json").get("ledger")
+
+
+def registration_row(run: config.Run, ledger: dict[str, Any] | None) -> dict[str, Any]:
+    """A run's row of registrations.csv.
+
+    Args:
+        run: its name.
+        ledger: what it registered.
+    """
+    if ledger is None:
+        return _name(run) | {"ledger": None, "path": None, "commit": None}
+    digest = config.digest(ledger["claims"])
+    return _name(run) | {"ledger": digest, "path": ledger["path"], "commit": ledger["commit"]}
+
+
+def registered_rows(ledgers: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """The rows of registered_claims.csv: the claims of each ledger once."""
+    distinct = {config.digest(one["claims"]): one["claims"] for one in ledgers if one is not None}
+    return [
+        {"ledger": ledger, "claim": claim, "sha256": digest}
+        for ledger, claims in distinct.items()
+        for claim, digest in claims.items()
     ]
 
 

@@ -1,32 +1,32 @@
-"""Quantities derived from the tables: gaps and times of runs, sizes of test sets, cost ratios."""
+"""Quantities derived from the tables: gaps of runs, sizes of test sets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from flatreg import tables
-from flatreg.config import BASELINE, Config
+from flatreg.config import Config
 from flatreg.disk.files import AGAIN, read_json
 from flatreg.errors import UserError
 
+T = TypeVar("T")
 
-def of_runs(metrics: pd.DataFrame, times: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
+
+def of_runs(metrics: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
     """All quantities of all runs, one row per run.
 
     Args:
         metrics: the table metrics.csv.
-        times: the table times.csv.
         estimates: the table estimates.csv.
 
     Returns:
-        `of_metrics` with the columns `seconds_per_step` (s) and `estimate_ratio` added.
+        `of_metrics` with the column `estimate_ratio` added.
     """
-    steps = times["steps"].where(times["steps"] > 0).astype(float)
-    seconds = times[tables.RUN].assign(seconds_per_step=times["train_seconds"] / steps)
-    runs = metrics.merge(seconds, on=tables.RUN, how="left")
-    return of_metrics(runs.merge(estimates[["key", "estimate_ratio"]], on="key", how="left"))
+    return of_metrics(metrics.merge(estimates[["key", "estimate_ratio"]], on="key", how="left"))
 
 
 def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -37,12 +37,15 @@ def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table with the columns `accuracy_gap` (training minus test accuracy) and `loss_gap`
-        (test minus training loss, nats) added. Every measured number of a diverged run is NaN.
+        (test minus training loss, nats) added, and those of the last epoch. Every measured number
+        of a diverged run is NaN.
     """
-    runs = metrics.assign(
-        accuracy_gap=metrics["train_accuracy"] - metrics["test_accuracy"],
-        loss_gap=metrics["test_loss"] - metrics["train_loss"],
-    )
+    gaps = {}
+    for last in ("", "last_"):
+        train, test = f"{last}train", f"{last}test"
+        gaps[f"{last}accuracy_gap"] = metrics[f"{train}_accuracy"] - metrics[f"{test}_accuracy"]
+        gaps[f"{last}loss_gap"] = metrics[f"{test}_loss"] - metrics[f"{train}_loss"]
+    runs = metrics.assign(**gaps)
     measured = [name for name in runs.columns if pd.api.types.is_float_dtype(runs[name])]
     runs[measured] = runs[measured].where(runs["status"] != tables.DIVERGED)
     return runs
@@ -57,15 +60,37 @@ def of_test_splits(manifests: list[Path]) -> dict[str, int]:
     Raises:
         UserError: a file is missing, or is not a manifest.
     """
-    return dict(map(_of_test_split, manifests))
+    return _of_manifests(manifests, lambda split: split["examples"])
 
 
-def _of_test_split(path: Path) -> tuple[str, int]:
-    manifest = read_json(path)
-    try:
-        return manifest["source"], manifest["splits"]["test"]["examples"]
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
+def commonest_shares(manifests: list[Path]) -> dict[str, float]:
+    """Accuracy of always naming the commonest class of the test split, of each source.
+
+    Args:
+        manifests: data/SOURCE.json.
+
+    Raises:
+        UserError: a file is missing, or is not a manifest.
+    """
+    return _of_manifests(
+        manifests, lambda split: max(split["class_counts"].values()) / split["examples"]
+    )
+
+
+def _of_manifests(paths: list[Path], of_split: Callable[[dict[str, Any]], T]) -> dict[str, T]:
+    """A quantity of the test split of each source.
+
+    Raises:
+        UserError: a file is missing, or is not a manifest.
+    """
+    found = {}
+    for path in paths:
+        manifest = read_json(path)
+        try:
+            found[manifest["source"]] = of_split(manifest["splits"]["test"])
+        except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+            raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
+    return found
 
 
 def of_test_set(study: Config, protocol: str, dataset: str, examples: dict[str, int]) -> int | None:
@@ -80,22 +105,3 @@ def of_test_set(study: Config, protocol: str, dataset: str, examples: dict[str, 
     settings = study["protocols"][protocol]["datasets"][dataset]
     own = settings.get("test_examples")
     return examples.get(settings["source"]) if own is None else own
-
-
-def cost_ratios(times: pd.DataFrame) -> pd.DataFrame:
-    """Median seconds per step of each cell with lambda above 0, over that at lambda 0.
-
-    Returns:
-        Columns protocol, dataset, lambda, ratio; cells without steps, or whose baseline has none,
-        are left out.
-    """
-    finished = times[times["steps"] > 0]
-    per_step = (finished["train_seconds"] / finished["steps"].astype(float)).rename("ratio")
-    cells = pd.concat([finished[tables.CELL], per_step], axis=1)
-    cells = cells.groupby(tables.CELL, sort=False, as_index=False).median()
-    plain = cells[cells["lambda"] == BASELINE].set_index(["protocol", "dataset"])["ratio"]
-    cells = cells[cells["lambda"] != BASELINE].join(
-        plain.rename("plain"), on=["protocol", "dataset"]
-    )
-    cells["ratio"] /= cells.pop("plain")
-    return cells.dropna().reset_index(drop=True)

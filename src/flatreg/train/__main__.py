@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from flatreg import command, machine
-from flatreg.config import Run
+from flatreg.config import Run, registration
 from flatreg.data.dataset import load_dataset
 from flatreg.disk import finished, runs
 from flatreg.disk.files import read_json
@@ -25,13 +25,16 @@ def main() -> None:
     arguments = _parse()
     machine.set_up(arguments)
     folders = [path.parent for path in arguments.runs]
+    study = read_json(arguments.config)
+    ledger = Path(arguments.ledger) if arguments.ledger else None
     block = Block(
-        read_json(arguments.config),
+        study,
         load_dataset(arguments.data),
         arguments.selected,
         arguments.checkpoints,
         Interval(arguments.checkpoint_every, arguments.checkpoint_seconds),
         strategies.of_device(),
+        ledger and registration.register(ledger, study),
     )
     lanes = [block.lane(Run(*runs.name_of(folder))) for folder in folders]
     with note_signals() as received:
@@ -65,6 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=0, help="and at least so many seconds (0)"
     )
+    parser.add_argument("--ledger", default="", help="the claims that the runs register (none)")
     machine.add_flags(parser)
     return parser.parse_args()
 

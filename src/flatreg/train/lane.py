@@ -42,6 +42,7 @@ class Block:
         checkpoints: Path,
         every: Interval,
         strategy: Strategy,
+        ledger: dict[str, Any] | None = None,
     ) -> None:
         """Take what the lanes share.
 
@@ -52,6 +53,7 @@ class Block:
             checkpoints: folder of all checkpoints.
             every: when checkpoints are due.
             strategy: how lanes are trained.
+            ledger: the claims that the runs register; see `flatreg.config.registration`.
         """
         self._study = study
         self._dataset = dataset
@@ -61,6 +63,7 @@ class Block:
         self._making = code.making()
         self._programs: dict[bool, Program] = {}
         self._strategy = strategy
+        self._ledger = ledger
 
     def lane(self, run: Run) -> Lane:
         """The lane of one run.
@@ -131,7 +134,7 @@ class Block:
                 trainer = self._trainer(lane.settings, data)
                 setup = time.time() - begun
                 state = checkpoints.restore(start(trainer))
-                course = Course(begun, setup, resumed=state.epoch)
+                course = Course(begun, setup, state.epoch, self._ledger)
                 if state.epoch:
                     say(f"going on after epoch {state.epoch} of {lane.settings.epochs}")
                 yield Training(lane.name, lane.place, trainer, state, checkpoints, course, say)

@@ -23,7 +23,7 @@ from flatreg.data.splits import Split, Splits
 from flatreg.disk.statuses import COMPLETED, CONVERGED, DIVERGED, RUNNING
 from flatreg.train import batches, evaluation, steps
 from flatreg.train.batches import Batches
-from flatreg.train.evaluation import Held
+from flatreg.train.evaluation import Evaluation, Held
 from flatreg.train.program import Program
 from flatreg.train.steps import Carry, Fixed, Params, Streams, Sums
 
@@ -40,6 +40,7 @@ EPOCH_COLUMNS = (
     "test_accuracy",
     "penalty",
     "tr_h2_training",
+    "strength",
     "gradient_norm",
     "tr_h2",
     "tr_h2_stderr",
@@ -101,13 +102,13 @@ class Measured(NamedTuple):
     """What is measured after an epoch.
 
     Attributes:
-        validation: mean loss (nats) and accuracy.
-        test: the same.
+        validation: of the validation split.
+        test: of the test split.
         tr_h2: and its standard error.
     """
 
-    validation: tuple[float, float]
-    test: tuple[float, float]
+    validation: Evaluation
+    test: Evaluation
     tr_h2: tuple[float, float]
 
 
@@ -119,10 +120,11 @@ class Trainer(NamedTuple):
         settings: of the run.
         placed: its data, shared with other trainings.
         batches: of its training split.
-        weight: of the penalty in the loss.
+        weight: of the penalty in the loss, after the warm-up.
+        warmup: number of steps over which the weight rises.
         rates: learning rate of every step [steps].
         streams: keys of its random numbers.
-        evaluate: loss and accuracy over a split, by the split's name.
+        evaluate: of a split by its name, with some parameters.
         probes: `probes(epoch) -> key` of the probes with which tr(H^2) is measured.
     """
 
@@ -131,9 +133,10 @@ class Trainer(NamedTuple):
     placed: Placed
     batches: Batches
     weight: float
+    warmup: int
     rates: np.ndarray
     streams: Streams
-    evaluate: dict[str, Callable[[Params], tuple[float, float]]]
+    evaluate: dict[str, Callable[[Params], Evaluation]]
     probes: Callable[[int], jax.Array]
 
     @property
@@ -197,6 +200,7 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
         placed=placed,
         batches=batches.of_split(train, orders, placed.examples),
         weight=penalty_weight(settings),
+        warmup=round(settings.penalty.warmup * settings.epochs * program.steps_per_epoch),
         rates=program.rates(settings.learning_rate),
         streams=Streams(*(stream(seed_of(settings, name), name) for name in Streams._fields)),
         evaluate={
@@ -207,13 +211,18 @@ def make_trainer(program: Program, placed: Placed, settings: Settings) -> Traine
 
 
 def penalty_weight(settings: Settings) -> float:
-    """The weight of tr(H^2) in the loss of a penalized step of a run."""
+    """The weight of tr(H^2) in the loss of a penalized step of a run, after the warm-up."""
     return penalty.scale(
         float(settings.lam),
         batch=settings.batch,
         interval=settings.penalty.interval,
         scaling=settings.penalty.scaling,
     )
+
+
+def rising(numbers: np.ndarray, warmup: int) -> np.ndarray:
+    """The share of its full weight that the penalty has at some steps, by their numbers from 1."""
+    return np.minimum(numbers / warmup, 1) if warmup else np.ones(len(numbers))
 
 
 def stream(seed: int, purpose: str) -> jax.Array:
@@ -260,12 +269,13 @@ def arguments(trainer: Trainer, state: State, plan: Any) -> tuple[Fixed, Carry]:
     """The arguments of the steps of the epoch after `state`, with the plan of its batches."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
     first = state.epoch * count
+    share = rising(np.arange(first, first + count) + 1, trainer.warmup)
     fixed = Fixed(
         examples=trainer.batches.examples,
         plan=plan,
         rates=trainer.rates[first : first + count].astype(np.float32),
+        weights=(trainer.weight * share).astype(np.float32),
         first=np.int32(first),
-        weight=np.float32(trainer.weight),
         decay=np.float32(settings.weight_decay),
         streams=trainer.streams,
     )
@@ -310,25 +320,29 @@ def after_epoch(
 def _describe_epoch(trainer: Trainer, sums: Sums, measured: Measured, *, epoch: int) -> Row:
     """The row of an epoch, with `EPOCH_COLUMNS`; None where a quantity does not exist."""
     settings, count = trainer.settings, trainer.program.steps_per_epoch
-    (validation_loss, validation_accuracy), (_, test_accuracy) = measured.validation, measured.test
-    tr_h2, tr_h2_stderr = measured.tr_h2
+    validation, (tr_h2, tr_h2_stderr) = measured.validation, measured.tr_h2
     penalized = int(sums.penalized)
-    training_tr_h2 = float(sums.tr_h2) / penalized if penalized else None
     return {
         "epoch": epoch,
         "step": int(sums.step),
         "learning_rate": float(trainer.rates[int(sums.step) - 1]),
-        "train_loss": float(sums.loss) / count,
+        "train_loss": _mean(sums.loss, count),
         "train_accuracy": float(sums.correct) / (count * settings.batch),
-        "validation_loss": finite(validation_loss),
-        "validation_accuracy": validation_accuracy,
-        "test_accuracy": finite(test_accuracy),
-        "penalty": None if training_tr_h2 is None else training_tr_h2 * trainer.weight,
-        "tr_h2_training": training_tr_h2,
-        "gradient_norm": float(sums.gradient_norm) / count,
+        "validation_loss": finite(validation.loss),
+        "validation_accuracy": validation.accuracy,
+        "test_accuracy": finite(measured.test.accuracy),
+        "penalty": _mean(sums.penalty, penalized),
+        "tr_h2_training": _mean(sums.tr_h2, penalized),
+        "strength": _mean(sums.strength, penalized),
+        "gradient_norm": _mean(sums.gradient_norm, count),
         "tr_h2": finite(tr_h2),
         "tr_h2_stderr": finite(tr_h2_stderr),
     }
+
+
+def _mean(total: jax.Array, count: int) -> float | None:
+    """The mean of so many numbers; None of none, and where their sum is beyond float32."""
+    return finite(float(total) / count) if count else None
 
 
 def finite(value: float) -> float | None:

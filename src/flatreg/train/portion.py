@@ -103,7 +103,8 @@ def _line(state: State, epochs: int) -> str:
     if state.status == DIVERGED:
         return f"diverged at step {state.diverged_step}, in epoch {state.epoch + 1} of {epochs}"
     row = state.rows[-1]
+    loss = "too large" if row["train_loss"] is None else f"{row['train_loss']:.4g}"
     return (
-        f"epoch {row['epoch']}/{epochs}  train loss {row['train_loss']:.4g}  "
+        f"epoch {row['epoch']}/{epochs}  train loss {loss}  "
         f"validation accuracy {row['validation_accuracy']:.4f}  tr(H^2) {row['tr_h2']}"
     )

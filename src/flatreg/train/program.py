@@ -125,13 +125,14 @@ def make_program(settings: CellSettings, splits: Splits, *, penalized: bool) -> 
     goal = _objective(model, inputs, settings, penalized=penalized)
     optimizer = partial(optimizers.build, settings)
     load = batches.loader(splits.train)
-    interval = settings.penalty.interval
+    interval, decoupled = settings.penalty.interval, settings.penalty.decoupled
     plain = steps.plain_step(goal, optimizer, load)
     alone = together = steps.epoch_of(plain)
     if penalized:
-        alone = steps.epoch_of(steps.every_kth_step(goal, interval, optimizer, load))
-        strong = steps.penalized_step(goal, optimizer, load)
-        together = steps.epoch_in_groups(plain, strong, interval)
+        every_kth = steps.every_kth_step(goal, interval, optimizer, load, decoupled=decoupled)
+        penalized_step = steps.penalized_step(goal, optimizer, load, decoupled=decoupled)
+        alone = steps.epoch_of(every_kth)
+        together = steps.epoch_in_groups(plain, penalized_step, interval)
     sums = evaluation.block_sums(goal.logits, load)
     coarse = jax.jit(partial(_coarse_tr_h2, model, settings.epoch_measure.probes))
     alone, together = (steps.at_precision(settings.precision, e) for e in (alone, together))

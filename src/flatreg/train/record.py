@@ -16,6 +16,13 @@ from flatreg.disk.files import atomic_path, sha256, write_json, write_sealed
 from flatreg.disk.runs import save_params
 from flatreg.disk.statuses import DIVERGED
 from flatreg.train.loop import EPOCH_COLUMNS, State, Trainer, finite
+from flatreg.train.steps import Params
+
+# What a record says of parameters: loss (nats) and accuracy on each split, calibration, their norm.
+EVALUATED = (
+    *("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
+    *("test_loss", "test_accuracy", "test_calibration_error", "parameter_norm"),
+)
 
 
 class Course(NamedTuple):
@@ -25,17 +32,19 @@ class Course(NamedTuple):
         begun: when (seconds since 1970).
         setup_seconds: preparing its data, before its steps were compiled.
         resumed: epoch that it went on from; 0 if it began anew.
+        ledger: of `flatreg.config.registration`; None if no claim is registered.
     """
 
     begun: float
     setup_seconds: float
     resumed: int
+    ledger: dict[str, Any] | None = None
 
 
 def write(
     folder: Path, *, name: dict[str, Any], trainer: Trainer, state: State, course: Course
 ) -> None:
-    """Write a run's parameters, epochs, times, facts, and last its record, metrics.json.
+    """Write a run's parameters, kept and last, epochs, times, facts, and then metrics.json.
 
     Args:
         folder: of the files.
@@ -45,7 +54,8 @@ def write(
         course: how it went.
     """
     metrics = name | _metrics(trainer, state)
-    save_params(folder / "params.npz", state.kept.params)
+    save_params(folder / finished.KEPT, state.kept.params)
+    save_params(folder / finished.LAST, state.params)
     with atomic_path(folder / "epochs.csv") as temporary:
         _write_epochs(temporary, state)
     ended = time.time()
@@ -55,6 +65,7 @@ def write(
         "precision": trainer.settings.precision,
         "begun": course.begun,
         "ended": ended,
+        "ledger": course.ledger,
     }
     write_json(folder / "facts.json", machine.describe() | facts)
     sums = {f"{file}_sha256": sha256(folder / file) for file in finished.SUMMED}
@@ -80,10 +91,13 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
         "epochs": state.epoch,
         "steps": state.rows[-1]["step"] if state.rows else 0,
         "kept_epoch": None if state.status == DIVERGED else state.kept.epoch,
-        **_final(trainer, state),
+        **final(trainer, state),
+        "train_examples": len(trainer.splits.train.y),
+        "test_examples": len(trainer.splits.test.y),
         "best_test_accuracy": max(tested, default=None),
         "tr_h2_training": _mean(training),
         "tr_h2_epochs": _mean(measured),
+        "strength": strength(trainer, state) if program.penalized else None,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "estimator": program.estimator if program.penalized else None,
@@ -92,16 +106,43 @@ def _metrics(trainer: Trainer, state: State) -> dict[str, Any]:
     }
 
 
-def _final(trainer: Trainer, state: State) -> dict[str, float | None]:
-    """Loss and accuracy of the kept parameters on each split, and their norm."""
+def strength(trainer: Trainer, state: State) -> float | None:
+    """The mean strength of all steps with the penalty in the epochs that begin after the warm-up.
+
+    None if there are none.
+    """
+    interval, count = trainer.settings.penalty.interval, trainer.program.steps_per_epoch
+    total, steps = 0.0, 0
+    for row in state.rows:
+        first, last = row["step"] - count, row["step"]
+        if row["strength"] is not None and first >= trainer.warmup:
+            penalized = last // interval - first // interval
+            total += row["strength"] * penalized
+            steps += penalized
+    return total / steps if steps else None
+
+
+def final(trainer: Trainer, state: State) -> dict[str, float | None]:
+    """`EVALUATED` of the kept parameters, and of those of the last epoch with `last_` before it."""
     if state.status == DIVERGED:
-        names = [f"{name}_{what}" for name in trainer.evaluate for what in ("loss", "accuracy")]
-        return dict.fromkeys([*names, "parameter_norm"])
-    values: dict[str, float | None] = {}
-    for name, evaluate in trainer.evaluate.items():
-        loss, accuracy = evaluate(state.kept.params)
-        values |= {f"{name}_loss": finite(loss), f"{name}_accuracy": finite(accuracy)}
-    return values | {"parameter_norm": float(_norm(state.kept.params))}
+        kept = last = dict.fromkeys(EVALUATED)
+    else:
+        kept = _evaluated(trainer, state.kept.params)
+        alike = state.kept.epoch == state.epoch
+        last = kept if alike else _evaluated(trainer, state.params)
+    return kept | {f"last_{name}": value for name, value in last.items()}
+
+
+def _evaluated(trainer: Trainer, params: Params) -> dict[str, float | None]:
+    evaluations = {name: evaluate(params) for name, evaluate in trainer.evaluate.items()}
+    values = {
+        f"{name}_{what}": getattr(evaluation, what)
+        for name, evaluation in evaluations.items()
+        for what in ("loss", "accuracy")
+    }
+    values["test_calibration_error"] = evaluations["test"].calibration_error
+    values["parameter_norm"] = float(_norm(params))
+    return {name: finite(values[name]) for name in EVALUATED}
 
 
 # One program, instead of one for each operation on each array.

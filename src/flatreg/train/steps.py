@@ -24,6 +24,8 @@ class Sums(NamedTuple):
         correct: correctly classified examples.
         gradient_norm: of the whole gradient.
         tr_h2: the penalty's estimates.
+        penalty: these times their weights.
+        strength: |w grad tr(H^2)| / |grad L_task| of the steps with the penalty.
         penalized: steps with the penalty.
         diverged_step: the first step whose loss or gradient was not finite; 0 if none was.
     """
@@ -33,6 +35,8 @@ class Sums(NamedTuple):
     correct: jax.Array
     gradient_norm: jax.Array
     tr_h2: jax.Array
+    penalty: jax.Array
+    strength: jax.Array
     penalized: jax.Array
     diverged_step: jax.Array
 
@@ -40,7 +44,7 @@ class Sums(NamedTuple):
 def no_sums(step: int) -> Sums:
     """The sums before the first step of an epoch, which comes after `step` earlier steps."""
     zero, none = jnp.float32(0), jnp.int32(0)
-    return Sums(jnp.int32(step), zero, none, zero, zero, none, none)
+    return Sums(jnp.int32(step), zero, none, zero, zero, zero, zero, none, none)
 
 
 class Streams(NamedTuple):
@@ -57,8 +61,8 @@ class Fixed(NamedTuple):
         examples: arrays of the training split, of `flatreg.train.batches`.
         plan: arrays of the epoch's batches; their first axis is the step.
         rates: learning rates of the epoch's steps, float32 [steps].
+        weights: of the penalty in the loss of these steps, float32 [steps].
         first: number of steps before the epoch.
-        weight: of the penalty in the loss.
         decay: weight decay.
         streams: of the run.
     """
@@ -66,8 +70,8 @@ class Fixed(NamedTuple):
     examples: Any
     plan: Any
     rates: jax.Array
+    weights: jax.Array
     first: jax.Array
-    weight: jax.Array
     decay: jax.Array
     streams: Streams
 
@@ -87,58 +91,114 @@ Optimizer = Callable[[jax.Array, jax.Array], optax.GradientTransformation]
 Load = Callable[[Any, Any], tuple[Any, jax.Array]]
 
 
+class Descent(NamedTuple):
+    """Where a step goes down.
+
+    Attributes:
+        value: the parts of the loss.
+        gradient: what the optimizer takes.
+        beside: the penalty's gradient, weighted, where it stays outside the optimizer; else None.
+        strength: |w grad tr(H^2)| / |grad L_task|; 0 without the penalty.
+    """
+
+    value: penalty.Value
+    gradient: Params
+    beside: Params | None
+    strength: jax.Array
+
+
+# (parameters, inputs, labels, number of the step from 1, what is fixed) -> the descent.
+Descend = Callable[[Params, Any, jax.Array, jax.Array, Fixed], Descent]
+
+
 def plain_step(objective: Objective, optimizer: Optimizer, load: Load) -> Step:
     """A step on the task's loss alone."""
+    return _step(_plain(objective), optimizer, load)
+
+
+def penalized_step(
+    objective: Objective, optimizer: Optimizer, load: Load, *, decoupled: bool
+) -> Step:
+    """A step on the task's loss and the penalty.
+
+    Args:
+        objective: of the training.
+        optimizer: of a learning rate and a weight decay.
+        load: of `flatreg.train.batches.loader`.
+        decoupled: whether the penalty's gradient stays outside the optimizer: its step, the
+            learning rate times the gradient, is then added to the optimizer's.
+    """
+    return _step(_penalized(objective, decoupled=decoupled), optimizer, load)
+
+
+def every_kth_step(
+    objective: Objective, interval: int, optimizer: Optimizer, load: Load, *, decoupled: bool
+) -> Step:
+    """A step on the task's loss, with the penalty if `interval` divides the step's number."""
+    if interval == 1:
+        return penalized_step(objective, optimizer, load, decoupled=decoupled)
+    plain, penalized = _plain(objective), _penalized(objective, decoupled=decoupled)
+
+    def descend(params: Params, x: Any, y: jax.Array, number: jax.Array, fixed: Fixed) -> Descent:
+        def without() -> Descent:
+            descent = plain(params, x, y, number, fixed)
+            if not decoupled:
+                return descent
+            return descent._replace(beside=jax.tree.map(jnp.zeros_like, descent.gradient))
+
+        return jax.lax.cond(
+            number % interval == 0, lambda: penalized(params, x, y, number, fixed), without
+        )
+
+    return _step(descend, optimizer, load)
+
+
+def _plain(objective: Objective) -> Descend:
     differentiate = penalty.plain_value_and_grad(
         objective.estimator, task=objective.task, has_aux=True
     )
 
-    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
-        return differentiate(params, x, y, rngs=_dropout(fixed, step))
+    def descend(params: Params, x: Any, y: jax.Array, number: jax.Array, fixed: Fixed) -> Descent:
+        value, gradient = differentiate(params, x, y, rngs=_dropout(fixed, number))
+        return Descent(value, gradient, None, jnp.float32(0))
 
-    return _step(gradient, optimizer, load)
-
-
-def every_kth_step(objective: Objective, interval: int, optimizer: Optimizer, load: Load) -> Step:
-    """A step on the task's loss, with the penalty if `interval` divides the step's number."""
-    differentiate = penalty.value_and_grad(
-        objective.estimator, interval=interval, task=objective.task, has_aux=True
-    )
-
-    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
-        key = jax.random.fold_in(fixed.streams.probes, step)
-        rngs = _dropout(fixed, step)
-        return differentiate(params, x, y, key=key, weight=fixed.weight, step=step, rngs=rngs)
-
-    return _step(gradient, optimizer, load)
+    return descend
 
 
-def penalized_step(objective: Objective, optimizer: Optimizer, load: Load) -> Step:
-    """A step on the task's loss and the penalty."""
-    differentiate = penalty.value_and_grad(objective.estimator, task=objective.task, has_aux=True)
+def _penalized(objective: Objective, *, decoupled: bool) -> Descend:
+    differentiate = penalty.value_and_grads(objective.estimator, task=objective.task, has_aux=True)
 
-    def gradient(params: Params, x: Any, y: jax.Array, step: jax.Array, fixed: Fixed) -> Any:
-        key = jax.random.fold_in(fixed.streams.probes, step)
-        rngs = _dropout(fixed, step)
-        return differentiate(params, x, y, key=key, weight=fixed.weight, rngs=rngs)
+    def descend(params: Params, x: Any, y: jax.Array, number: jax.Array, fixed: Fixed) -> Descent:
+        key = jax.random.fold_in(fixed.streams.probes, number)
+        value, of_task, of_tr_h2 = differentiate(
+            params, x, y, key=key, rngs=_dropout(fixed, number)
+        )
+        weighted = optax.tree.scale(fixed.weights[number - 1 - fixed.first], of_tr_h2)
+        strength = optax.tree.norm(weighted) / optax.tree.norm(of_task)
+        if decoupled:
+            return Descent(value, of_task, weighted, strength)
+        return Descent(value, optax.tree.add(of_task, weighted), None, strength)
 
-    return _step(gradient, optimizer, load)
+    return descend
 
 
-def _dropout(fixed: Fixed, step: jax.Array) -> dict[str, jax.Array]:
-    return {"dropout": jax.random.fold_in(fixed.streams.dropout, step)}
+def _dropout(fixed: Fixed, number: jax.Array) -> dict[str, jax.Array]:
+    return {"dropout": jax.random.fold_in(fixed.streams.dropout, number)}
 
 
-def _step(gradient: Callable[..., Any], optimizer: Optimizer, load: Load) -> Step:
+def _step(descend: Descend, optimizer: Optimizer, load: Load) -> Step:
     def step(fixed: Fixed, carry: Carry) -> Carry:
         params, opt_state, sums = carry
         place, number = sums.step - fixed.first, sums.step + 1
         x, y = load(fixed.examples, jax.tree.map(lambda a: a[place], fixed.plan))
-        value, slope = gradient(params, x, y, number, fixed)
-        norm = optax.tree.norm(slope)
-        update = optimizer(fixed.rates[place], fixed.decay).update
-        updates, opt_state = update(slope, opt_state, params)
-        finite = jnp.isfinite(value.loss + fixed.weight * value.tr_h2) & jnp.isfinite(norm)
+        value, gradient, beside, strength = descend(params, x, y, number, fixed)
+        rate, weight = fixed.rates[place], fixed.weights[place]
+        updates, opt_state = optimizer(rate, fixed.decay).update(gradient, opt_state, params)
+        if beside is not None:
+            updates = optax.tree.add_scale(updates, -rate, beside)
+            gradient = optax.tree.add(gradient, beside)
+        norm = optax.tree.norm(gradient)
+        finite = jnp.isfinite(value.loss + weight * value.tr_h2) & jnp.isfinite(norm)
         first_failure = (sums.diverged_step == 0) & ~finite
         sums = Sums(
             step=number,
@@ -146,6 +206,8 @@ def _step(gradient: Callable[..., Any], optimizer: Optimizer, load: Load) -> Ste
             correct=sums.correct + value.aux,
             gradient_norm=sums.gradient_norm + norm,
             tr_h2=sums.tr_h2 + value.tr_h2,
+            penalty=sums.penalty + weight * value.tr_h2,
+            strength=sums.strength + strength,
             penalized=sums.penalized + value.applied,
             diverged_step=jnp.where(first_failure, number, sums.diverged_step),
         )

@@ -16,6 +16,7 @@ TABLES = {
     "ledger": "ledger",
     "table_variance": "variance",
     "table_forensics": "forensics",
+    "table_budget": "budget",
     "appendix": "cells",
 }
 OF_DATASET = "DATASET"

@@ -6,31 +6,65 @@ from typing import Any
 
 import pandas as pd
 
+from flatreg import labels
 from flatreg.paper import latex, places, provenance
 from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
+from flatreg.tables.evidence import (
+    EXCLUDED,
+    EXPLORATORY,
+    NO_EFFECT,
+    NOT_TESTABLE,
+    REVERSED,
+    SUPPORTED,
+    UNDETERMINED,
+)
 
 # Signs for verdicts, to save space.
-SIGNS = {"supported": "$+$", "contradicted": "$-$", "equivalent": r"$\approx$", "undetermined": "?"}
+SIGNS = {
+    SUPPORTED: "$+$",
+    REVERSED: "$-$",
+    NO_EFFECT: r"$\approx$",
+    EXCLUDED: r"$\neq$",
+    UNDETERMINED: "?",
+    NOT_TESTABLE: r"$\emptyset$",
+}
+# The p of an effect beyond the margin, within it, and short of it in the claimed direction.
+P_VALUES = {
+    "p_adjusted": "$p_>$",
+    "equivalence_p_adjusted": "$p_=$",
+    "excluded_p_adjusted": "$p_<$",
+}
 # The sign of an estimate by its unit, or else by its test (difference or mean).
 KINDS = {"ratio": r"$\times$", "Spearman's rho": r"$\rho$", "Kendall's tau": r"$\tau$"}
+# Claim, estimate, the p values, n, verdict, and where else it was tried.
+_COLUMNS = 5 + len(P_VALUES)
 
 
 def table(cited: Sources) -> Printed:
     r"""A `longtable`, one row per claim under the deciding protocol, with `\ledgercaption`.
 
-    The last column has the verdicts under the other protocols, as signs.
+    Claims are grouped by family. The last column has the verdicts under the other protocols, as
+    signs.
     """
-    head = r"claim & estimate & $p$ & $p_=$ & $n$ & verdict & under; elsewhere \\"
+    head = (
+        rf"claim & estimate & {' & '.join(P_VALUES.values())} & $n$ & verdict & under; elsewhere \\"
+    )
     lines: list[Printed | str] = [
-        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{57mm}lrrrl>{\raggedright\arraybackslash}p{25mm}@{}}",
+        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{48mm}lrrrr>{\raggedright\arraybackslash}p{20mm}>{\raggedright\arraybackslash}p{25mm}@{}}",
         r"\caption{\ledgercaption}\label{tab:ledger}\\",
         *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
         *(r"\toprule", head, r"\midrule", r"\endhead"),
         r"\bottomrule\endfoot",
     ]
-    for _, rows in cited.evidence["claims"].groupby("claim", sort=False):
-        lines.append(provenance.join([provenance.join(_row(cited, rows), " & "), r" \\"]))
+    claims = cited.evidence["claims"]
+    family_of = claims.drop_duplicates("claim").set_index("claim")["family"]
+    for family, title in labels.FAMILIES.items():
+        own = claims[claims["claim"].map(family_of) == family]
+        if len(own):
+            lines.append(rf"\multicolumn{{{_COLUMNS}}}{{@{{}}l}}{{\emph{{{title}}}}} \\")
+        for _, rows in own.groupby("claim", sort=False):
+            lines.append(provenance.join([provenance.join(_row(cited, rows), " & "), r" \\"]))
     return provenance.join([*lines, r"\end{longtable}", ""], "\n")
 
 
@@ -41,11 +75,11 @@ def _row(cited: Sources, rows: pd.DataFrame) -> list[Printed | str]:
         provenance.join([f"{latex.escape(p)} ", _Row(cited, first["claim"], p).sign()])
         for p in others["protocol"]
     ]
+    mark = " (exploratory)" if first["registered"] == EXPLORATORY else ""
     return [
-        row.text("statement"),
+        provenance.join([row.text("statement"), mark]),
         provenance.join([_kind(first), row.estimate()]),
-        row.cell("p_adjusted", latex.p_value(first["p_adjusted"])),
-        row.cell("equivalence_p_adjusted", latex.p_value(first["equivalence_p_adjusted"])),
+        *(row.cell(name, latex.p_value(first[name])) for name in P_VALUES),
         row.cell("n", str(int(first["n"]))),
         provenance.join([r"\textbf{", row.text("verdict"), "}"]),
         provenance.join([rf"\emph{{{latex.escape(first['protocol'])}}}", *elsewhere], "; "),

@@ -37,17 +37,6 @@ def table(cited: Sources, dataset: str) -> Printed:
             for protocol in protocols:
                 cells += _cells(cited, (protocol, dataset, lam, metric), pattern)
             lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
-    lines += [
-        r"\midrule",
-        rf"\multicolumn{{{width}}}{{@{{}}l}}"
-        r"{\emph{Time of training over that of $\lambda=0$}} \\",
-    ]
-    for lam, written in lambdas.items():
-        if lam != BASELINE:
-            cells = [written, _original_ratio(cited, dataset, lam)]
-            for protocol in protocols:
-                cells += [_ratio(cited, (protocol, dataset, lam)), "", "", ""]
-            lines.append(provenance.join([provenance.join(cells, " & "), r" \\"]))
     return provenance.join([*lines, r"\bottomrule", r"\end{tabular}", ""], "\n")
 
 
@@ -103,20 +92,3 @@ def _original(cited: Sources, dataset: str, lam: str, column: str, pattern: str)
     fact = places.of_original(cited, dataset, lam, column)
     name = f"table_{dataset}/original/{lam}/{column}"
     return provenance.printed(name, fact, latex.number(fact.value, pattern))
-
-
-def _original_ratio(cited: Sources, dataset: str, lam: str) -> Printed | str:
-    if lam not in cited.original.get(dataset, {}):
-        return latex.MISSING
-    fact = places.of_original_ratio(cited, dataset, lam)
-    name = f"table_{dataset}/original/{lam}/cost"
-    return provenance.printed(name, fact, latex.number(fact.value, ".1f"))
-
-
-def _ratio(cited: Sources, place: tuple[str, str, str]) -> Printed | str:
-    protocol, dataset, lam = place
-    if place not in cited.ratios:
-        return latex.MISSING
-    fact = places.of_cost(cited, *place)
-    name = f"table_{dataset}/{protocol}/{lam}/cost"
-    return provenance.printed(name, fact, latex.number(fact.value, ".2f"))
