@@ -139,7 +139,9 @@ TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
 # A study without a ledger has no claims to judge.
 EVIDENCE_ROWS = {
-    name: row for name, row in evidence.ROWS.items() if LEDGER or name != "claims"
+    name: row
+    for name, row in evidence.ROWS.items()
+    if LEDGER or "ledger" not in row.inputs
 }
 # A study without a perceptron has no layers to rescale.
 MADE = [
