@@ -112,6 +112,7 @@ STUDY = {
     "surface": {"protocol": "stated", "lambda": "0.1"},
     "claims": None,
     "estimates": None,
+    "sample_sizes": None,
     "verify": {"runs": []},
     "protocols": {
         "stated": {

@@ -89,6 +89,7 @@ def digits_alone(epochs: int, seeds: int) -> dict[str, Any]:
         "protocols": {"stated": stated} | dict.fromkeys(sorted(others)),
         "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
         "claims": None,
+        "sample_sizes": None,
     }
 
 

@@ -126,7 +126,7 @@ def test_no_field_of_the_schema_is_forgotten():
             continue
         if where in ("surface.protocol", "surface.lambda", "surface.seed"):
             continue  # other runs' files are the rule's inputs then
-        if where in ("claims", "questions") or where.startswith("estimates."):
+        if where in ("claims", "questions") or where.startswith(("estimates.", "sample_sizes.")):
             continue  # the ledger, and other runs' files, are the rule's inputs then
         value = other_value(where.split(".")[-1], field, value_at(resolved, where))
         other = load(changed(where, value))

@@ -17,15 +17,25 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from flatreg import tables
+from flatreg import labels, tables
 from flatreg.errors import UserError
 from flatreg.explore import content as explore
 from flatreg.explore import page
+from flatreg.publish.answers import read_questions
 from flatreg.tables import derived
-from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE, FLATNESS_TABLE
+from flatreg.tables.evidence import (
+    CLAIM_RUNS_TABLE,
+    CLAIMS_TABLE,
+    ESTIMATES_TABLE,
+    FLATNESS_TABLE,
+    VERDICTS,
+)
 
 pytestmark = pytest.mark.slow
-CLAIM, PROTOCOL = "cifar100_gain", "tuned"
+CLAIM, PROTOCOL = "cifar100_gain", "literal"
+TABLES = ("metrics", "epochs", "estimates", "flatness")
+LEDGER = ("claims", "claim_runs", "equal_loss")
+QUESTIONS = Path(__file__).parents[2] / "docs/questions.yaml"
 ROW = f"tr[data-claim={CLAIM}][data-protocol={PROTOCOL}]"
 HOSTILE = '</script><b>"bold" & <!-- said</b>'
 
@@ -61,10 +71,11 @@ def surface(folder: Path) -> Path:
 def build(folder: Path, reference: Path, claims: Path | None) -> subprocess.CompletedProcess[str]:
     command: list[object] = [sys.executable, "-m", "flatreg.explore.page"]
     command += ["--config", reference / "config.json", "--surfaces", surface(folder)]
-    for name in ("metrics", "epochs", "estimates", "flatness"):
+    for name in TABLES:
         command += [f"--{name}", reference / f"{name}.csv"]
     if claims is not None:
         command += ["--claims", claims, "--claim-runs", reference / "claim_runs.csv"]
+        command += ["--equal-loss", reference / "equal_loss.csv", "--questions", QUESTIONS]
     command += ["--out", folder / "explore.html"]
     return subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, check=False
@@ -78,6 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
     claims = tables.read(reference / "claims.csv", CLAIMS_TABLE)
     claims.loc[claims["claim"] == CLAIM, "said"] = HOSTILE
     claims.loc[claims["claim"] == CLAIM, "estimate"] = -3.7e-17
+    claims.loc[claims["claim"] == CLAIM, "registered"] = "exploratory"
     tables.write(folder / "claims.csv", claims, CLAIMS_TABLE)
     done = build(folder, reference, folder / "claims.csv")
     assert (done.returncode, done.stderr) == (0, "")
@@ -153,12 +165,63 @@ def test_the_ledger_shows_every_claim_and_counts_the_verdicts(opened: Opened, bu
     tally = opened.page.inner_text("#tally")
     for verdict, count in deciding["verdict"].value_counts().items():
         assert re.search(rf"\b{count} \S {verdict}", tally)
-    opened.page.select_option("#verdict", "contradicted")
-    contradicted = int((deciding["verdict"] == "contradicted").sum())
-    assert opened.page.locator("tr.decides").count() == contradicted
-    assert opened.page.inner_text("#found") == f"{contradicted} claims shown"
+    verdict = deciding["verdict"].iloc[0]
+    opened.page.select_option("#verdict", verdict)
+    alike = int((deciding["verdict"] == verdict).sum())
+    assert opened.page.locator("tr.decides").count() == alike
+    assert opened.page.inner_text("#found") == f"{alike} claims shown"
     saved = downloaded(opened.page, "#claims-csv")
-    assert set(saved["verdict"][~saved["claim"].duplicated()]) == {"contradicted"}
+    assert set(saved["verdict"][~saved["claim"].duplicated()]) == {verdict}
+
+
+def test_every_verdict_can_be_filtered_by(opened: Opened) -> None:
+    options = opened.page.locator("#verdict option").all_inner_texts()
+    assert options == ["all", *VERDICTS]
+
+
+def test_claims_stand_in_their_families(opened: Opened, built: Built) -> None:
+    deciding = built.claims.drop_duplicates("claim")
+    families = [name for name in labels.FAMILIES if name in set(deciding["family"])]
+    titles = opened.page.locator("tbody.family th").all_inner_texts()
+    assert titles == [labels.FAMILIES[name] for name in families]
+    opened.page.select_option("#family", families[0])
+    primary = int((deciding["family"] == families[0]).sum())
+    assert opened.page.locator("tr.decides").count() == primary
+    assert opened.page.locator("tbody.family").count() == 1
+
+
+def test_what_was_written_after_looking_is_marked(opened: Opened, built: Built) -> None:
+    deciding = built.claims.drop_duplicates("claim")
+    exploratory = set(deciding.loc[deciding["registered"] == "exploratory", "claim"])
+    assert CLAIM in exploratory
+    marked = opened.page.locator("tr.decides:has(.exploratory)")
+    names = marked.evaluate_all("rows => rows.map(row => row.dataset.claim)")
+    assert set(names) == exploratory
+    opened.page.select_option("#registered", "exploratory")
+    assert opened.page.locator("tr.decides").count() == len(exploratory)
+
+
+def test_it_begins_with_the_short_answer(opened: Opened, built: Built) -> None:
+    questions = read_questions(QUESTIONS)
+    rows = opened.page.locator(".answers tbody tr")
+    assert rows.locator("th").all_inner_texts() == [one.question for one in questions]
+    first = built.claims[built.claims["claim"] == CLAIM].iloc[0]
+    words = questions[0].parts[0].answers[first["verdict"]]
+    shown = rows.first.locator("strong").inner_text()
+    assert shown.lower().startswith(words.lower())
+    headings = opened.page.locator("h2").all_inner_texts()
+    assert headings[:2] == ["The short answer", "Accuracy against flatness"]
+
+
+def test_every_run_that_ended_is_in_the_figure_of_accuracy_against_flatness(
+    opened: Opened, built: Built
+) -> None:
+    protocol = opened.page.input_value("#overview-protocol")
+    runs = built.metrics[built.metrics["protocol"] == protocol].dropna(subset=["last_tr_h2"])
+    runs = runs[(runs["last_tr_h2"] > 0) & (runs["status"] != tables.DIVERGED)]
+    assert opened.page.locator(".clouds figure").count() == runs["dataset"].nunique()
+    marks = opened.page.locator(".clouds g.mark-symbol.role-mark path")
+    assert marks.count() == len(runs)
 
 
 def test_an_estimate_that_is_rounding_is_shown_as_zero(opened: Opened) -> None:
@@ -175,8 +238,8 @@ def test_a_click_on_a_claim_shows_its_runs(opened: Opened, built: Built) -> None
     # One point per run; the strokes of the means are another kind of mark.
     assert detail.locator("g.mark-symbol.role-mark path").count() == len(keys)
     saved = downloaded(opened.page, ".behind > button")
-    expected = built.metrics.set_index("key").loc[keys, "test_accuracy"]
-    np.testing.assert_allclose(saved["test_accuracy"], expected, rtol=1e-5)
+    expected = built.metrics.set_index("key").loc[keys, "last_test_accuracy"]
+    np.testing.assert_allclose(saved["last_test_accuracy"], expected, rtol=1e-5)
     opened.page.click(f"{ROW} button")
     assert detail.count() == 0
 
@@ -219,7 +282,7 @@ def test_what_is_chosen_is_shown(opened: Opened, built: Built) -> None:
     expected = built.epochs.query(chosen).dropna(subset=["train_loss"])
     np.testing.assert_allclose(curves["train_loss"], expected["train_loss"], rtol=1e-4)
     assert "relative_flatness" in downloaded(page, "#scatter-figure > button").columns
-    assert page.inner_text("#plane-figure .count") == "only for tuned"
+    assert page.inner_text("#plane-figure .count") == "only for every_step"
 
 
 def test_the_surfaces_are_those_of_the_file(opened: Opened) -> None:
@@ -284,7 +347,7 @@ def test_runs_of_another_study_are_refused(root: Path) -> None:
     flatness = tables.read(reference / "flatness.csv", FLATNESS_TABLE)
     study = json.loads((reference / "config.json").read_text())
     with pytest.raises(UserError, match=r"claim_runs\.csv: run unknown is not in metrics\.csv"):
-        explore.gather(study, runs, epochs, (claims, behind), flatness, {})
+        explore.gather(study, runs, epochs, (claims, behind), flatness, {}, [])
 
 
 def test_half_a_ledger_is_a_mistake(root: Path, tmp_path: Path) -> None:
@@ -296,7 +359,7 @@ def test_half_a_ledger_is_a_mistake(root: Path, tmp_path: Path) -> None:
         "--config",
         str(reference / "config.json"),
     ]
-    for name in ("metrics", "epochs", "estimates", "flatness", "claims"):
+    for name in (*TABLES, "claims"):
         command += [f"--{name}", str(reference / f"{name}.csv")]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "explore.html")], capture_output=True, text=True
@@ -318,8 +381,9 @@ def test_right_after_a_clone_the_reference_is_shown(root: Path, tmp_path: Path) 
     assert (done.returncode, done.stdout, done.stderr) == (0, "explore.html\n", "")
     reference = root / "results/reference"
     files = page.Files(
-        *(reference / name for name in ("config.json", "metrics.csv", "epochs.csv")),
-        *(reference / f"{name}.csv" for name in ("estimates", "flatness", "claims", "claim_runs")),
+        config=reference / "config.json",
+        **{name: reference / f"{name}.csv" for name in (*TABLES, *LEDGER)},
+        questions=QUESTIONS,
         surfaces=[],
     )
     assert (tmp_path / "explore.html").read_text(encoding="utf-8") == page.page(files)

@@ -28,6 +28,7 @@ def claim_row(**fields: Any) -> dict[str, Any]:
     row = {"claim": "gain", "protocol": "literal", "verdict": "supported", "test": "paired"}
     row |= {"unit": "share of examples", "comparison": "lambda 1 to lambda 0"}
     row |= {"estimate": -0.0143, "low": -0.0174, "high": 0.0004, "n": 10, "diverged": 0}
+    row["registered"] = "yes"
     return row | fields
 
 
@@ -81,7 +82,7 @@ def test_a_number_has_its_interval_and_is_in_plain_units() -> None:
     ratio = {"unit": "ratio", "estimate": 0.7032, "low": 0.691, "high": 1.2}
     assert answered(**ratio).numbers == ["accuracy: 0.70 times [0.69, 1.20]"]
     collapse = {"unit": "ratio", "estimate": 3.21e-5, "low": 1e-5, "high": 140.0}
-    assert answered(**collapse).numbers == ["accuracy: 3.2e-05 times [1e-05, 1.4e+02]"]
+    assert answered(**collapse).numbers == ["accuracy: 3.2·10⁻⁵ times [1·10⁻⁵, 140]"]
     tau = {"unit": "Kendall's tau", "estimate": 0.731, "low": -0.64, "high": 0.822}
     assert answered(**tau).numbers == ["accuracy: +0.73 [−0.64, +0.82]"]  # noqa: RUF001
     mean = {"test": "mean", "estimate": 0.2776, "low": 0.277, "high": 0.2789}
@@ -111,6 +112,7 @@ def test_it_says_where_a_number_was_found() -> None:
     assert answered().places == ["λ = 1, strength 0.012, `literal`, 10 seeds"]
     several = {"diverged": 3, "n": 1}
     assert answered(**several).places == ["λ = 1, strength 0.012, `literal`, 1 seed, 3 diverged"]
+    assert answered(registered="exploratory").places[0].endswith("10 seeds, exploratory")
     assert answered(test="bench", n=15).places == ["side by side, 15 rounds"]
 
 
@@ -129,7 +131,7 @@ def test_of_several_lambdas_the_one_that_is_shown_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("strength", "said"),
-    [(NONE, ""), (np.inf, "strength too large for a number, "), (12345.0, "strength 1.2e+04, ")],
+    [(NONE, ""), (np.inf, "strength too large for a number, "), (12345.0, "strength 1.2·10⁴, ")],
 )
 def test_a_strength_that_is_missing_or_overflows(strength: float, said: str) -> None:
     (answer,) = answers.answer_all(asked(), evidence(claim_row(), runs=[run(0, strength=strength)]))

@@ -1,8 +1,9 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
-#     models, a network with rescaled layers, and the estimator against its closed form.
+#     models, a network with rescaled layers, and the estimator against its closed form. Find the test
+#     examples with the largest loss.
 # Inputs: metrics.json, params.npz and last.npz of runs, and their data
 # Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
-#     tables/: reparametrization.csv estimates.csv
+#     examples/{dataset}.npz, tables/: reparametrization.csv estimates.csv
 
 
 # `measure_model` measures one run; each block of runs has a rule without wildcards, as for training.
@@ -81,6 +82,33 @@ rule map_surface:
         "python -m flatreg.measure.surface --config {input.config:q} --plain {params.runs[0]:q}"
         " --penalized {params.runs[1]:q} --data {input.data:q} --threads {threads}"
         " --compiled {params.compiled:q} --out {output.surface:q} &> {log:q}"
+
+
+rule find_examples:
+    """Find the test examples with the largest loss in the first run that did not diverge."""
+    input:
+        unpack(solution_files(runs_of)),
+        config=ancient(written_config),
+    output:
+        examples=EXAMPLES,
+    log:
+        f"{LOGS}/examples/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/examples/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(5),
+    params:
+        library=library_of_runs(runs_of, "measure.examples"),
+        compiled=COMPILED,
+        key=lambda wildcards: digest(runs_of(wildcards)),
+    shell:
+        "python -m flatreg.measure.examples --config {input.config:q} --runs {input.metrics:q}"
+        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.examples:q} &> {log:q}"
 
 
 rule rescale_layers:

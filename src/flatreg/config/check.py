@@ -24,6 +24,8 @@ from flatreg.config.study import (
     entry,
     estimated_runs,
     runs,
+    sampled_datasets,
+    sampled_runs,
     settings,
 )
 from flatreg.errors import UserError, nearest
@@ -227,6 +229,7 @@ def check_study(config: Config) -> None:
     _check_surface(config)
     known = set(runs(config))
     _check_estimates(config)
+    _check_sample_sizes(config)
     for number, run in enumerate(config["verify"]["runs"]):
         if Run(run["protocol"], run["dataset"], run["lambda"], run["seed"]) not in known:
             raise UserError(
@@ -296,6 +299,22 @@ def _check_estimates(config: Config) -> None:
             f"config: estimates: {named[0].dataset} is a {model}; tr(H^2) has a closed form for "
             "logistic regression only"
         )
+
+
+def _check_sample_sizes(config: Config) -> None:
+    """Check that `sample_sizes` names data sets of its protocol, each with some of its lambdas."""
+    try:
+        named = {dataset: sampled_runs(config, dataset) for dataset in sampled_datasets(config)}
+    except UserError as error:
+        raise UserError(f"config: sample_sizes: {error}, or name another") from error
+    for dataset, some in named.items():
+        if not some:
+            sampled = config["sample_sizes"]
+            known = config["protocols"][sampled["protocol"]]["datasets"][dataset]["lambdas"]
+            raise UserError(
+                f"config: sample_sizes.lambdas: {sampled['protocol']}/{dataset} has none of them;"
+                f" add one of {', '.join(known)}, or leave the data set out"
+            )
 
 
 def _check_lambdas(lambdas: list[str], where: str, *, with_plain: bool) -> None:

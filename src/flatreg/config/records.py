@@ -224,6 +224,25 @@ class MeasureSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How tr(H^2) is measured on samples of several sizes.
+
+    Attributes:
+        examples: numbers of training examples in a sample.
+        pool: number of training examples that each size divides into disjoint samples.
+        whole: number of examples up to which the training split is measured as a whole.
+        probes: probes of a size, divided among its samples.
+        seed: of the choice of the pool, and of the probes.
+    """
+
+    examples: tuple[int, ...]
+    pool: int
+    whole: int
+    probes: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SurfaceSettings:
     """The runs whose loss surfaces are drawn, and the resolution.
 

@@ -10,6 +10,7 @@ from flatreg.config.records import (
     CellSettings,
     DataSettings,
     MeasureSettings,
+    SamplingSettings,
     SearchOf,
     Settings,
     SurfaceSettings,
@@ -22,6 +23,8 @@ from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
 BASELINE = "0"
+# Fields that change no number: where results go, how they are made, and what is verified.
+NO_NUMBER = ("paths", "checkpoint", "lanes", "verify")
 # The largest number in single precision, in which everything is trained.
 LARGEST_NUMBER = 3.4028234e38
 
@@ -96,6 +99,11 @@ def field(config: Config, place: str) -> Any:
     return value
 
 
+def decisive(config: Config) -> Config:
+    """The fields of a study that can change a number."""
+    return {name: value for name, value in config.items() if name not in NO_NUMBER}
+
+
 def main_protocols(config: Config) -> list[str]:
     """The protocols that extend no other: figures and main tables show these."""
     return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
@@ -108,6 +116,32 @@ def estimated_runs(config: Config) -> list[Run]:
         return []
     cell = named["protocol"], named["dataset"]
     return [Run(*cell, named["lambda"], seed) for seed in seeds(config, *cell)]
+
+
+def sampled_datasets(config: Config) -> list[str]:
+    """The data sets that `sample_sizes` of the config names; none where it is null."""
+    named = config["sample_sizes"]
+    if named is None:
+        return []
+    there = entry(config["protocols"], named["protocol"], "protocol")["datasets"]
+    return list(there if named["datasets"] is None else named["datasets"])
+
+
+def sampled_runs(config: Config, dataset: str) -> list[Run]:
+    """The runs of a data set that `sample_sizes` names.
+
+    Raises:
+        UserError: the config has no such protocol or data set.
+    """
+    named = config["sample_sizes"]
+    training = _training(config, named["protocol"], dataset)
+    chosen = training["lambdas"] if named["lambdas"] is None else named["lambdas"]
+    return [
+        Run(named["protocol"], dataset, lam, seed)
+        for lam in training["lambdas"]
+        if lam in chosen
+        for seed in training["seeds"][: named["seeds"]]
+    ]
 
 
 def cell_settings(config: Config, protocol: str, dataset: str) -> CellSettings:
@@ -211,6 +245,13 @@ def measure_settings(config: Config) -> MeasureSettings:
     return from_dict(
         MeasureSettings, {k: v for k, v in measure.items() if not k.startswith("epoch_")}
     )
+
+
+def sampling_settings(config: Config) -> SamplingSettings:
+    """The fields of `sample_sizes` that say how each run is measured."""
+    names = ("examples", "pool", "whole", "probes")
+    sampling = {name: config["sample_sizes"][name] for name in names}
+    return from_dict(SamplingSettings, sampling | {"seed": config["measure"]["subset_seed"]})
 
 
 def surface_settings(config: Config) -> SurfaceSettings:

@@ -17,6 +17,9 @@ COLORS = [INK, "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
 # As many as have no common factor with the colours: together they tell 35 lambdas apart.
 SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down"]
 DASHES = [[1, 0], [6, 3], [6, 2, 1, 2], [2, 2], [10, 3]]
+# From weak to strong; seen on a light and on a dark page.
+STRENGTHS = ["#56B4E9", "#E69F00", "#D55E00"]
+X = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 FONT = "system-ui, sans-serif"
 HEIGHT = 260
 HEIGHTS = {"plane": 400, "cloud": 200}
@@ -76,10 +79,14 @@ def specs() -> dict[str, dict[str, Any]]:
 
 def cloud() -> alt.LayerChart:
     """Accuracy against tr(H^2): penalized runs coloured by strength, plain ones as crosses."""
-    x = alt.X("x:Q", scale=alt.Scale(type="@scale"), axis=alt.Axis(tickCount=4, title="@x"))
+    x = alt.X(
+        "x:Q",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(tickCount=4, title="@x", grid=False),
+    )
     strength = alt.Color(
         "strength:Q",
-        scale=alt.Scale(type="log", scheme="viridis", reverse=True, domain=["@strengths"]),
+        scale=alt.Scale(type="log", range=STRENGTHS, interpolate="rgb", domain=["@strengths"]),
         legend=alt.Legend(title="strength", gradientLength=140, format="~e", tickCount=4),
     )
     tooltip = [*_tooltip("x", "y"), alt.Tooltip("strength:Q", format=".3g")]
@@ -93,7 +100,7 @@ def cloud() -> alt.LayerChart:
     plain = (
         alt.Chart()
         .transform_filter(alt.LogicalNotPredicate(**{"not": of_strength}))
-        .mark_point(size=50, strokeWidth=1.6, color=INK, shape="cross", angle=45)
+        .mark_point(size=50, strokeWidth=1.6, color=INK, shape=X)
         .encode(x=x, y=_y(), tooltip=tooltip)
     )
     return alt.layer(penalized, plain, data=alt.NamedData("rows"))

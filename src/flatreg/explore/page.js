@@ -139,9 +139,7 @@ async function showOverview() {
   await Promise.all(places.map(({ dataset, chart }) => {
     const points = own.filter((run) => run.dataset === dataset)
       .map((run) => shownRun(run, { x: run.last_tr_h2, y: run.last_test_accuracy, strength: run.strength }));
-    const flatness = points.map((point) => point.x);
-    const scale = Math.max(...flatness) >= 10 * Math.min(...flatness) ? "log" : "linear";
-    return draw(chart, "cloud", points, { "@x": "tr(H²)", "@y": "test accuracy", "@scale": scale, "@strengths": range });
+    return draw(chart, "cloud", points, { "@x": "tr(H²)", "@y": "test accuracy", "@strengths": range });
   }));
 }
 

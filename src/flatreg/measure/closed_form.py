@@ -82,6 +82,15 @@ def trace(network: DenseLayers, params: Any, x: jax.Array) -> jax.Array:
     return sum(of_layers, start=jnp.zeros(())) / examples
 
 
+def only_layer(model: nn.Module, params: Any, x: Any) -> bool:
+    """Whether a model is one dense layer, with a bias, under a cross-entropy."""
+    try:
+        ((_, bias),) = _network(model, x).split(params)
+    except (ModelError, ValueError):
+        return False
+    return bias is not None
+
+
 def _network(model: nn.Module, x: Any) -> DenseLayers:
     return linen.dense_layers(model, x, models.task_loss, train=False)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError
-from flatreg.tables.evidence import VERDICTS
+from flatreg.tables.evidence import EXPLORATORY, NOT_TESTABLE, VERDICTS
 from flatreg.tables.registry import read_named
 from flatreg.tables.results import CELL
 
@@ -29,6 +29,7 @@ BENCH = "bench"
 OUTCOMES = ("most", "some", "none shown", "sharper", "not flatter", "not measured")
 # The ends of intervals that decide between them: of both ratios of tr(H^2) to plain training's.
 ENDS = ("last_tr_h2_ratio_high", "tr_h2_ratio_low", "tr_h2_ratio_high")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NO_QUESTIONS = "name a file; for a study without a short answer write `questions: null` in a config"
 
 
@@ -241,7 +242,7 @@ def number_of(row: pd.Series) -> str:
     Args:
         row: of CLAIMS_TABLE.
     """
-    if row["verdict"] == "not testable":
+    if row["verdict"] == NOT_TESTABLE:
         return "cannot be measured here"
     if row["n"] == 0:
         return "no run has a value"
@@ -272,7 +273,16 @@ def _format(row: pd.Series) -> tuple[Callable[[float], str], str]:
 
 def ratio(value: float) -> str:
     """A factor, to as many digits as tell it from 1 or from 0."""
-    return f"{value:.2f}" if 0.1 <= value < 100 else f"{value:.2g}"
+    return f"{value:.2f}" if 0.1 <= value < 100 else two_digits(value)
+
+
+def two_digits(value: float) -> str:
+    """A number above 0 to two significant digits; a large or small one with a power of ten."""
+    if 1e-3 <= value < 1e4 or value == 0:
+        return f"{float(f'{value:.2g}'):.10g}"
+    factor, exponent = f"{value:.1e}".split("e")
+    power = str(int(exponent)).translate(RAISED)
+    return f"{float(factor):g}·10{power}"
 
 
 def signed(value: float, digits: str) -> str:
@@ -294,7 +304,8 @@ def _place(row: pd.Series, evidence: Evidence) -> str:
         return f"side by side, {row['n']} rounds"
     treated = _treated(row, evidence)
     lam = _lambda(row, treated)
-    return _told(lam, _strength(treated, lam), row["protocol"], row["n"], row["diverged"])
+    told = _told(lam, _strength(treated, lam), row["protocol"], row["n"], row["diverged"])
+    return f"{told}, exploratory" if row["registered"] == EXPLORATORY else told
 
 
 def _treated(row: pd.Series, evidence: Evidence) -> pd.DataFrame:
@@ -327,7 +338,11 @@ def strength_in_words(strengths: pd.Series) -> str | None:
     if not known.size:
         return None
     median = float(np.median(known))
-    return f"strength {median:.2g}" if np.isfinite(median) else "strength too large for a number"
+    return (
+        f"strength {two_digits(median)}"
+        if np.isfinite(median)
+        else "strength too large for a number"
+    )
 
 
 def _told(lam: str | None, strength: str | None, protocol: str, n: int, diverged: int) -> str:

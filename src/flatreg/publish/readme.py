@@ -23,7 +23,7 @@ from flatreg.publish.answers import (
     read_evidence,
     read_questions,
 )
-from flatreg.tables.evidence import VERDICTS
+from flatreg.tables.evidence import EXPLORATORY, VERDICTS
 
 
 class ResultMetric(NamedTuple):
@@ -193,7 +193,7 @@ def _claims(tried: pd.DataFrame) -> str:
 
 def _claim(row: pd.Series) -> list[str]:
     """A claim, its protocol, its number, and its verdict with what would settle it."""
-    mark = " (exploratory)" if row["registered"] == "exploratory" else ""
+    mark = " (exploratory)" if row["registered"] == EXPLORATORY else ""
     settles = "" if pd.isna(row["settles"]) else f"; {row['settles']}"
     found = f"{row['comparison']}: {number_of(row)}"
     return [

@@ -22,6 +22,7 @@ STAGES = {
     "train": "train",
     "measure": "measure",
     "surfaces": "map surfaces",
+    "examples": "find examples",
     "tables": "tables and evidence",
     "figures": "figures",
     "paper": "paper",

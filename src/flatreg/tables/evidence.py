@@ -195,6 +195,76 @@ ESTIMATES_TABLE = table(
     },
     unique=RUN,
 )
+# One row per run and sample size; the whole training split is the size of all its examples.
+SAMPLE_SIZES_TABLE = table(
+    {
+        **_RUN,
+        "key": text("key of the run, as in metrics.csv"),
+        "examples": count("training examples in a sample"),
+        "train_examples": count("examples of the training split"),
+        "samples": count("disjoint samples"),
+        "probes": count("probes of a sample; 0 if its numbers are exact"),
+        "tr_h2": number("tr(H^2) at the last epoch, mean over samples", least=0),
+        "tr_h2_stderr": number("its standard error over samples; of the whole split, over probes"),
+        "cross_batch": number("tr(H_a H_b) of the halves of a sample, mean over samples"),
+        "cross_batch_stderr": number("its standard error over samples", least=0),
+    },
+    unique=[*RUN, "examples"],
+)
+# One row per cell that was measured on samples of several sizes.
+SAMPLE_SIZE_FITS_TABLE = table(
+    {
+        **_CELL,
+        "n": count("runs, each with a fit of its own"),
+        "a": number("tr(H^2) = a + b/n on n examples: a, the curvature of the training loss"),
+        "a_low": number("lower end of its t interval over runs"),
+        "a_high": number("upper end of it"),
+        "b": number("b, the spread between examples"),
+        "b_low": number("lower end of its t interval over runs"),
+        "b_high": number("upper end of it"),
+        "deviation": number("largest relative deviation of a size's mean from the fit", least=0),
+        "batch": count("examples in a mini-batch of the training"),
+        "share": number("of the spread in tr(H^2) of a mini-batch: b/batch over a + b/batch"),
+        "share_low": number("lower end of its t interval over runs"),
+        "share_high": number("upper end of it"),
+        "train_examples": count("examples of the training split"),
+        "whole": number("tr(H^2) on the whole training split, mean over runs", least=0),
+        "fit_ratio": number("the fit at that size over it, mean over runs"),
+        "fit_ratio_low": number("lower end of its t interval over runs"),
+        "fit_ratio_high": number("upper end of it"),
+        "cross_batch": number("tr(H_a H_b) on the largest samples, which has the mean a"),
+        "cross_batch_low": number("lower end of its t interval over runs"),
+        "cross_batch_high": number("upper end of it"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    unique=list(_CELL),
+)
+# One row per protocol, data set and lambda above 0; pairs of runs of one seed, lambda and 0.
+EQUAL_LOSS_TABLE = table(
+    {
+        **_CELL,
+        "n": count("pairs of runs that reach a common training loss"),
+        "loss": number("that loss: the higher of their last ones, mean over pairs (nats)"),
+        "tr_h2_ratio": number("tr(H^2) over that at lambda 0, where both have this loss"),
+        "tr_h2_ratio_low": number("lower end of its t interval over pairs, on the log scale"),
+        "tr_h2_ratio_high": number("upper end of it"),
+        "accuracy_difference": number("test accuracy minus that at lambda 0, likewise"),
+        "accuracy_difference_low": number("lower end of its t interval over pairs"),
+        "accuracy_difference_high": number("upper end of it"),
+        "last_n": count("pairs of runs that did not diverge"),
+        "last_tr_h2_ratio": number("tr(H^2) over that at lambda 0, both after the last epoch"),
+        "last_tr_h2_ratio_low": number("lower end of its t interval over pairs, on the log scale"),
+        "last_tr_h2_ratio_high": number("upper end of it"),
+        "last_accuracy_difference": number("test accuracy minus that at lambda 0, likewise"),
+        "last_accuracy_difference_low": number("lower end of its t interval over pairs"),
+        "last_accuracy_difference_high": number("upper end of it"),
+        "remaining": number("share of the log ratio after the last epoch that is left"),
+        "remaining_low": number("lower end of its interval (Fieller)"),
+        "remaining_high": number("upper end of it"),
+        "note": text("why a number is missing", nullable=True),
+    },
+    unique=list(_CELL),
+)
 # One row per measure and factor by which the layers of one run were rescaled.
 REPARAMETRIZATION_TABLE = table(
     {
