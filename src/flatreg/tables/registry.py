@@ -210,7 +210,7 @@ OTHERS = {
 # Intermediate tables: nothing cites them, and the reference omits them.
 WORKINGS = ("grim_denominators", "triples")
 # Tables for which parameters of runs are needed; all others follow from the small files of runs.
-MEASURED = ("estimates", "reparametrization", "sample_sizes")
+MEASURED = ("estimates", "reparametrization")
 _OF_ROWS = {name: table.schema for row in ROWS.values() for name, table in row.tables.items()}
 # All tables of the evidence by name, in alphabetical order; a study need not have all of them.
 EVIDENCE = dict(sorted((_OF_ROWS | OTHERS).items()))
