@@ -20,7 +20,7 @@ SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 # SHA-256 of `lines` of the study under each profile.
 KEYS = {
     None: "ff38d51603dcdc058c58462d46fb7f1b7206d0048b3077379cc0e7017772c5d6",
-    "demo": "cfb7a398df23ed6d088a0181d805e3ec7df4ff86fa731eecc5077a9cfe0102ee",
+    "demo": "e8f5dfca32e6c3ad79325dcad0ddaa26f86beb6b624adb7026f8d3647f2c84e1",
     "autodiff": "fb3f9694d816daadfd5241cf9e149821dd7db90c59d99eb62e7484a293949577",
 }
 
