@@ -12,6 +12,7 @@ it differs from what its name promises. Functions that draw random numbers take 
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
+    ratio           ratio of two paired means
     spread          comparison of two standard deviations
     trend           Page's test, rank correlations
     aggregate       interquartile mean, probability of improvement
@@ -56,6 +57,7 @@ from flatreg.statistics.power import (
     propose_runs,
     seeds_needed,
 )
+from flatreg.statistics.ratio import ratio_of_means
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import (
     SpreadComparison,
@@ -109,6 +111,7 @@ __all__ = [
     "propose_runs",
     "rank_correlations",
     "ratio_margin_test",
+    "ratio_of_means",
     "sampling_sd",
     "seeds_needed",
     "shaffer",
