@@ -135,9 +135,13 @@ def _remembered(names: list[str]) -> dict[str, str]:
 
 
 def _check_not_loaded(name: str) -> None:
-    """Refuse a library that was loaded before this one: its settings could be any."""
+    """Refuse a library that a start-up file loaded: its settings could be any.
+
+    Python loads `runpy`, for `python -m`, after the start-up files and before anything else.
+    """
     loaded = list(sys.modules)
-    if name in loaded and loaded.index(name) < loaded.index("flatreg"):
+    begun = min(loaded.index(first) for first in ("runpy", "flatreg") if first in loaded)
+    if name in loaded and loaded.index(name) < begun:
         raise UserError(
             f"a start-up file of Python ({_start_up_files()}) loads {name}, and could change its "
             "settings; remove that from it"
