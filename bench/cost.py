@@ -24,12 +24,14 @@ import numpy as np
 from bench import jax_steps, turns
 from bench.networks import Shape
 from bench.turns import TORCH_PENALIZED, TORCH_PLAIN, Run, ratios, take_turns, timed
-from flatreg import command, machine
+from flatreg import command, config, machine
+from flatreg.config import registration
 from flatreg.disk.files import write_json
 from flatreg.errors import UserError
 from flatreg.machine import hold_threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SCHEMA = REPOSITORY / "workflow/schemas/config.schema.json"
 
 # The study's networks, timed with all peers.
 NETWORKS = {
@@ -72,8 +74,11 @@ def main() -> None:
     timing = turns.timing(arguments)
     # Processes that waited for a core in the minute before: a quiet machine has none.
     held = {"threads": arguments.threads, "load_before": os.getloadavg()[0]}
+    study = config.read([REPOSITORY / "config.yaml"], SCHEMA)
+    # The claims on times are registered as those on trainings are.
+    ledger = registration.register(REPOSITORY / study["claims"], study)
     result = {
-        "facts": machine.describe() | held | timing,
+        "facts": machine.describe() | held | timing | {"ledger": ledger},
         "about": ABOUT,
         "networks": {
             n: measure_network(n, arguments.torch, arguments.threads, timing) for n in NETWORKS

@@ -18,7 +18,11 @@ from flatreg.disk.files import read_sealed, sha256, write_checksum, write_json, 
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
 from flatreg.tables import collect, compare, summarize
-from flatreg.tables.evidence import FLATNESS_TABLE
+from flatreg.tables.evidence import (
+    FLATNESS_TABLE,
+    REGISTERED_CLAIMS_TABLE,
+    REGISTRATIONS_TABLE,
+)
 
 STUDY = {
     "protocols": {
@@ -28,6 +32,7 @@ STUDY = {
     },
     "analysis": {"alpha": 0.05, "power": 0.8},
 }
+LEDGER = {"path": "claims.yaml", "commit": "c" * 40, "claims": {"gain": "a" * 64, "loss": "b" * 64}}
 MEASURED = dict.fromkeys(
     ["tr_h", "tr_h_stderr", "tr_h2", "tr_h2_stderr", "lambda_max", "lambda_max_stderr"], 1.5
 )
@@ -88,6 +93,7 @@ def study(tmp_path: Path) -> dict[str, Any]:
         write_sealed(folder / "curvature.json", curvature)
         write_sealed(folder / "flatness.json", flatness)
         write_json(folder / "timing.json", timing)
+        write_json(folder / "facts.json", {"ledger": LEDGER if run.seed else None})
     (tmp_path / "config.json").write_text(json.dumps(completed))
     return completed
 
@@ -110,6 +116,19 @@ def test_flatness_has_a_row_for_each_measure_of_a_run_that_did_not_diverge(
     assert found["key"].tolist() == [key for key in ended for _ in range(2)]
     assert found["measure"].tolist() == ["sam", "asam"] * len(ended)
     assert found["value"].tolist() == [1.0, 2.0] * len(ended)
+
+
+def test_what_runs_registered_is_told_once(
+    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = collected(study, monkeypatch).parent
+    runs = tables.read(folder / "registrations.csv", REGISTRATIONS_TABLE)
+    claims = tables.read(folder / "registered_claims.csv", REGISTERED_CLAIMS_TABLE)
+    assert dict(zip(claims["claim"], claims["sha256"], strict=True)) == LEDGER["claims"]
+    assert runs["seed"][runs["ledger"].isna()].tolist() == [0, 0]
+    named = runs[runs["seed"] > 0]
+    assert set(named["ledger"]) == set(claims["ledger"])
+    assert set(named["commit"]) == {"c" * 40}
 
 
 def test_epochs_of_runs_stay_with_their_run(
