@@ -25,6 +25,8 @@ HYPERPARAMETERS = ["protocol", "lambda"]
 CLUSTER = ["dataset", "seed"]
 # Rows that are compared with all others at a time, to bound the memory.
 ROWS = 256
+# Rounding of 1 - tau^2 where tau is 1.
+ROUNDING = 1e-12
 
 
 def tau(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> float:
@@ -80,10 +82,14 @@ def partial_pseudo_values(runs: pd.DataFrame, x: str, y: str, given: str) -> np.
 
 
 def _partial(xy: Any, xz: Any, yz: Any) -> Any:
-    """Kendall's partial tau of x and y from the tau of each two of x, y and z."""
+    """Kendall's partial tau of x and y from the tau of each two of x, y and z.
+
+    Returns:
+        NaN where z fixes the order of x or of y.
+    """
+    left = (1 - xz**2) * (1 - yz**2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        partial = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-    return np.where(np.isfinite(partial), partial, np.nan)
+        return np.where(left > ROUNDING, (xy - xz * yz) / np.sqrt(left), np.nan)
 
 
 def _leaving_out(
@@ -135,16 +141,13 @@ def _taus_without(pairs: np.ndarray, members: np.ndarray) -> np.ndarray:
     It is a sum of signs over pairs of rows, so a cluster's rows take away their pairs with all
     rows, each pair within the cluster once.
     """
-    of_rows = [_sums(pairs[start : start + ROWS], pairs) for start in range(0, len(pairs), ROWS)]
-    of_rows = np.concatenate(of_rows, axis=1)
-    inside = [np.flatnonzero(column) for column in members.T]
-    with_cluster = np.stack(
-        [
-            2 * of_rows[:, rows].sum(axis=1) - _sums(pairs[rows], pairs[rows]).sum(axis=1)
-            for rows in inside
-        ],
-        axis=1,
-    )
+    starts = range(0, max(len(pairs), 1), ROWS)
+    of_rows = np.concatenate([_sums(pairs[s : s + ROWS], pairs) for s in starts], axis=1)
+    taken = [
+        2 * of_rows[:, rows].sum(axis=1) - _sums(pairs[rows], pairs[rows]).sum(axis=1)
+        for rows in map(np.flatnonzero, members.T)
+    ]
+    with_cluster = np.reshape(taken, (-1, 3)).T
     agreeing, x_differ, y_differ = (of_rows.sum(axis=1, keepdims=True) - with_cluster) / 2
     with np.errstate(invalid="ignore"):
         return np.clip(agreeing / np.sqrt(x_differ) / np.sqrt(y_differ), -1.0, 1.0)
