@@ -106,7 +106,7 @@ def last_params(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: they are missing, or their checksum differs from the record's.
     """
-    return kept_params(folder, record)
+    return params_of(folder, record, LAST)
 
 
 # Each split has its own random numbers, for the choice of examples and for the probes.
