@@ -14,6 +14,10 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strat
 EXTRAS := --extra study --extra workflow --extra bench --extra develop --extra docs
 CUDA_EXTRAS := --extra study --extra workflow --extra cuda
 
+# With FROM=ARCHIVE, `make paper` and `make demo` make from its runs what follows from them.
+unpack = $(if $(FROM),$(BIN)/python -m flatreg.publish.unpack '$(FROM)' --config config.yaml $(1) \
+	--schema workflow/schemas/config.schema.json)
+
 .DEFAULT_GOAL := setup
 .PHONY: setup demo paper test faults cluster-test verify bench frontier docs lint lock sbom audit help tex chromium slurm
 
@@ -21,10 +25,12 @@ setup: .venv/installed tex ## set up .venv and TeX (other targets do so too, as 
 	@echo "Everything is set up, nothing left to do. Next: make demo, or make help."
 
 demo: .venv/installed tex ## run the pipeline on small data, to PDF and report (minutes)
+	@$(call unpack,profiles/demo/study.yaml)
 	@sh workflow/run.sh results/demo results/demo/paper.pdf \
 		$(if $(PROFILE),--workflow-profile $(PROFILE)) --configfile profiles/demo/study.yaml
 
-paper: .venv/installed tex ## run the whole study, to PDF and report (on a cluster: PROFILE=profiles/slurm)
+paper: .venv/installed tex ## run the whole study, to PDF and report (PROFILE=profiles/slurm: on a cluster; FROM=results/reference: without training)
+	@$(call unpack)
 	@sh workflow/run.sh results paper/main.pdf $(if $(PROFILE),--workflow-profile $(PROFILE))
 
 test: .venv/installed tex chromium ## run the test suite

@@ -18,7 +18,6 @@ if not os.path.isdir(workflow.current_basedir.get_path_or_uri(secret_free=True))
 include: "workflow/rules/place.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/start.smk"
-include: "workflow/rules/blocks.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -34,9 +33,17 @@ wildcard_constraints:
 
 
 include: "workflow/rules/progress.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/measure.smk"
+
+
+# The results of an archive have no parameters and no data: nothing before the tables is made.
+if not UNPACKED:
+
+    include: "workflow/rules/blocks.smk"
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/measure.smk"
+
+
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/evidence.smk"
 include: "workflow/rules/figures.smk"
@@ -49,7 +56,8 @@ rule all:
     """Make everything: the paper, its tables and the pages to explore them."""
     default_target: True
     input:
-        rules.make_runs.input,
+        run_files("metrics.json"),
+        run_files("curvature.json"),
         TABLES,
         EVIDENCE,
         FIGURES,

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 from flatreg import config
+from flatreg.config import Config
+from flatreg.disk.files import write_json
+from flatreg.disk.runs import run_dir
+from flatreg.publish import archive
 from tests.copies import ROOT
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.json"
@@ -30,3 +34,29 @@ def small_study(folder: Path, overlay: str) -> Path:
     )
     assert result.returncode == 0, result.stderr
     return folder
+
+
+def make_up(study: Config, folder: Path, *names: str) -> None:
+    """Write what a finished study has in a folder, with made-up contents.
+
+    Args:
+        study: the completed config.
+        folder: in which the study's paths are.
+        names: of files of the results, besides those of each run and the pages.
+    """
+    results = folder / study["paths"]["results"]
+    for name in (*names, *archive.PAGES):
+        write(results / name, name)
+    for run in config.runs(study):
+        place = run_dir(results, *run)
+        for name in (*archive.RUN_FILES, "params.npz", "last.npz"):
+            write(place / name, f'{{"of": "{run}", "is": "{name}"}}')
+        write(place / "facts.json", '{"commit": "0123456789abcdef"}')
+    write(folder / study["paths"]["pdf"], "the paper")
+    write_json(results / "config.json", study)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

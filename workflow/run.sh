@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run the study, make its HTML report, and print where the results are.
+# Run the study, make its HTML report, and print where the results are. If its runs are those of an
+# archive, compare what was made of them with what was published.
 #   workflow/run.sh RESULTS PDF [snakemake options]
 set -eu
 
@@ -28,3 +29,7 @@ echo "paper   $pdf"
 echo "explore $results/explore.html"
 echo "report  $report"
 echo "tables  $results/tables/"
+
+if [ -e "$results/archive.json" ]; then
+    python -m flatreg.publish.confirm --config "$results/config.json"
+fi

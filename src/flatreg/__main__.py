@@ -15,7 +15,7 @@ from flatreg.errors import UserError, nearest
 # Commands for people; the others are stages that the workflow calls.
 BY_HAND = (
     *("doctor", "trace", "explore", "verify", "stages", "propose_runs"),
-    *("config", "reference", "readme"),
+    *("config", "reference", "archive", "unpack", "confirm", "readme"),
 )
 # Deprecated names, those of version 0.1.0, with their successors; removed in the next version.
 FORMER = {

@@ -157,12 +157,14 @@ def test_a_row_has_the_numbers_of_its_scope() -> None:
     row = done[(done["protocol"] == "b") & (done["dataset"] == "two")].set_index("target")
     chosen = runs[(runs["protocol"] == "b") & (runs["dataset"] == "two")]
     values = correlation.pseudo_values(chosen, "x", "y", correlation.NOTHING)
-    test = stats.ttest_1samp(values, 0)
-    interval = test.confidence_interval(0.95)
+    mean = np.mean(values)
+    error = stats.sem(values) / (1 - mean**2)  # of Fisher's z
+    low, high = np.tanh(stats.t.interval(0.95, len(values) - 1, np.arctanh(mean), error))
+    p = 2 * stats.t.sf(abs(np.arctanh(mean)) / error, len(values) - 1)
     first = row.loc["test_accuracy"]
     np.testing.assert_allclose(
         [first["tau"], first["low"], first["high"], first["p"]],
-        [np.mean(values), interval.low, interval.high, test.pvalue],
+        [mean, low, high, p],
         rtol=1e-10,
     )
     assert first["n"] == 15
@@ -171,3 +173,18 @@ def test_a_row_has_the_numbers_of_its_scope() -> None:
     assert row.loc["loss_gap", "n"] == 0
     assert np.isnan(row.loc["loss_gap", "tau"])
     assert row.loc["loss_gap", "note"]
+
+
+def test_the_last_epoch_s_measures_go_with_its_own_targets() -> None:
+    runs = study().assign(status="completed", test_accuracy=lambda r: r["y"])
+    runs["train_accuracy"] = np.random.default_rng(1).normal(size=len(runs))
+    runs[["accuracy_gap", "loss_gap"]] = 0.0
+    kept = generalization.correlate(runs, {"x": "flatness"}, [], 0.05)
+    renamed = set(runs) - {"protocol", "dataset", "lambda", "seed", "status"}
+    last = runs.rename(columns={name: f"last_{name}" for name in renamed})
+    found = generalization.correlate(last, {"last_x": "flatness"}, [], 0.05)
+    assert set(found["target"]) == {"last_test_accuracy", "last_accuracy_gap", "last_loss_gap"}
+    numbers = ["tau", "low", "high", "partial_tau", "fit_tau", "fit_low"]
+    pd.testing.assert_frame_equal(found[numbers], kept[numbers])
+    own = generalization.correlate(last, {"last_train_accuracy": "rival"}, [], 0.05)
+    assert own["fit_tau"].isna().all()

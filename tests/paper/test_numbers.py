@@ -69,6 +69,7 @@ def found() -> Sources:
         ),
         summary=pd.DataFrame(summary).set_index(BY_METRIC),
         tests=pd.DataFrame([test_row("0.1", m, -0.1, 0.01) for m in metrics]).set_index(BY_METRIC),
+        times=pd.DataFrame({"train_seconds": [3600.0, 1800.0]}),
         manifests={"digits": {"splits": {"train": {"examples": 1437}}, "classes": 10}},
         original={"digits": {"0": {"test_accuracy": 0.5, "seconds": 2.0}}},
         bench={"networks": {"cifar100": {"ways": {"gram": {"ratio": 3.71}}}}},

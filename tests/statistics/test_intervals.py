@@ -148,33 +148,6 @@ def test_sampling_sd_is_the_binomial_s() -> None:
     assert statistics.sampling_sd(0.96, 114) == pytest.approx(stats.binom.std(114, 0.96) / 114)
 
 
-def test_spreads_are_compared_by_brown_and_forsythe_s_test() -> None:
-    x, y = rng().normal(scale=3, size=9), np.random.default_rng(5).normal(size=8)
-    result = statistics.compare_spread(x, y, 0.05, rng())
-    expected = stats.f_oneway(np.abs(x - np.median(x)), np.abs(y - np.median(y)))
-    assert result.p == pytest.approx(expected.pvalue)
-    assert result.ratio == pytest.approx(np.std(x, ddof=1) / np.std(y, ddof=1))
-    assert result.low < result.ratio < result.high
-    assert result.note is None
-
-
-@pytest.mark.parametrize(
-    ("treated", "baseline", "note"),
-    [
-        ([1.0, 2.0], [1.0, 2.0, 3.0], "two spreads need three runs on either side"),
-        ([1.0] * 4, [2.0] * 4, "all runs agree on either side: no spread to compare"),
-        ([1.0] * 4, [1.0, 2.0, 4.0, 5.0], "all runs agree on one side: no interval"),
-        ([1.0, 2, 4], [1.0, 2, 5], "no interval: too many resamples have no finite value"),
-    ],
-)
-def test_spreads_that_cannot_be_compared_have_a_reason(
-    treated: list[float], baseline: list[float], note: str
-) -> None:
-    result = statistics.compare_spread(np.array(treated), np.array(baseline), 0.05, rng())
-    assert result.note == note
-    assert np.isnan([result.low, result.high]).all()
-
-
 def test_ends_of_many_samples_at_once_are_those_of_each() -> None:
     samples = rng().exponential(size=(3, 12))
     values = bootstrap.resample((samples,), np.mean, rng(), 999)

@@ -61,12 +61,15 @@ def test_a_margin_of_spreads_is_a_factor_above_1() -> None:
         statistics.spread_margin_test(TREATED, BASELINE, 1.0, 0.05)
 
 
-def test_spreads_are_compared_by_brown_and_forsythe_s_test() -> None:
-    result = statistics.compare_spread(TREATED, BASELINE, 0.05, np.random.default_rng(0))
-    expected = stats.f_oneway(
-        *(np.abs(sample - np.median(sample)) for sample in (TREATED, BASELINE))
-    )
-    assert result.p == pytest.approx(expected.pvalue)
-    assert result.ratio == pytest.approx(np.std(TREATED, ddof=1) / np.std(BASELINE, ddof=1))
-    assert result.low < result.ratio < result.high
-    assert result.note is None
+def test_brown_and_forsythe_s_test_compares_deviations_from_the_median() -> None:
+    deviations = (np.abs(sample - np.median(sample)) for sample in (TREATED, BASELINE))
+    expected = stats.f_oneway(*deviations)
+    assert statistics.brown_forsythe_p(TREATED, BASELINE) == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("treated", "baseline"),
+    [([1.0, 2.0], [1.0, 2.0, 3.0]), ([1.0] * 4, [2.0] * 4), ([1.0, 1, 3, 3], [2.0, 2, 5, 5])],
+)
+def test_spreads_that_do_not_vary_have_no_p(treated: list[float], baseline: list[float]) -> None:
+    assert np.isnan(statistics.brown_forsythe_p(np.array(treated), np.array(baseline)))

@@ -13,10 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from flatreg import config
+from flatreg.disk.files import read_sealed, sha256, write_sealed
+from flatreg.disk.runs import load_params, save_params
 from tests.copies import ROOT
 from tests.studies import flatreg, small_study
 
@@ -267,21 +270,21 @@ def test_a_mistake_is_one_line(
     assert not (study / "mistake").exists()
 
 
-def select(study: Path, out: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
-    """Search the rates of the literal training on Breast Cancer at lambda 0.1."""
+def select_flags(study: Path, out: Path, **changes: Any) -> list[Any]:
+    """The flags of a search of the literal training's rates on Breast Cancer at lambda 0.1."""
     flags = {
         **{"config": study / "config.json", "data": study / "data.npz"},
         **{"protocol": "literal", "dataset": "breast_cancer", "lambda": "0.1", "threads": 1},
         **{"checkpoints": out.with_suffix(".checkpoints"), "compiled": study / "compiled"},
+        "out": out,
     } | changes
-    words = [part for name, value in flags.items() for part in (f"--{name}", value)]
-    return flatreg("train.select", *words, "--out", out)
+    return [part for name, value in flags.items() for part in (f"--{name}", value)]
 
 
 @pytest.fixture(scope="module")
 def searched(study: Path) -> tuple[Path, str]:
     """The result of a search, and what was said of it."""
-    done = select(study, study / "selected.json")
+    done = flatreg("train.select", *select_flags(study, study / "selected.json"))
     assert done.returncode == 0, done.stderr
     return study / "selected.json", done.stdout
 
@@ -294,7 +297,8 @@ def test_a_search_never_reads_the_test_split(study: Path, searched: tuple[Path, 
     noise["x_test"] = np.full_like(noise["x_test"], 1e6)
     noise["y_test"] = 1 - noise["y_test"]
     np.savez(study / "noise.npz", **noise)
-    done = select(study, study / "blind.json", data=study / "noise.npz")
+    flags = select_flags(study, study / "blind.json", data=study / "noise.npz")
+    done = flatreg("train.select", *flags)
     assert done.returncode == 0, done.stderr
     assert (study / "blind.json").read_bytes() == searched[0].read_bytes()
 
@@ -327,22 +331,20 @@ def test_a_search_that_is_killed_goes_on_after_its_last_training(
 ) -> None:
     """The first of its trainings are saved, one of them damaged."""
     out = tmp_path / "again.json"
-    flags = {
-        **{"config": study / "config.json", "data": study / "data.npz"},
-        **{"protocol": "literal", "dataset": "breast_cancer", "lambda": "0.1", "threads": 1},
-        **{"checkpoints": out.with_suffix(".checkpoints"), "compiled": study / "compiled"},
-    }
-    words = [str(part) for name, value in flags.items() for part in (f"--{name}", value)]
-    command = [sys.executable, "-m", "flatreg.train.select", *words, "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while len(list(out.with_suffix(".checkpoints").glob("*/*seed*.json"))) < 3:
+    flags = select_flags(study, out)
+    process = subprocess.Popen([sys.executable, "-m", "flatreg.train.select", *map(str, flags)])
+
+    def saved() -> list[Path]:
+        return sorted(out.with_suffix(".checkpoints").glob("*/[!.]*-seed-*.json"))
+
+    while len(saved()) < 3:
         assert process.poll() is None
         time.sleep(0.005)
     process.kill()
     process.wait()
-    first, *_ = sorted(out.with_suffix(".checkpoints").glob("*/*seed*.json"))
+    first = saved()[0]
     first.write_text(first.read_text().replace("7", "8"))
-    done = select(study, out)
+    done = flatreg("train.select", *flags)
     assert done.returncode == 0, done.stderr
     assert out.read_bytes() == searched[0].read_bytes()
     assert "trying this training again" in done.stdout
@@ -442,6 +444,32 @@ def test_measuring_a_run_writes_both_splits(study: Path, unbroken: Path) -> None
     for split in ("train", "test"):
         assert found[split]["tr_h2"] > 0
         assert found[split]["lambda_max"] <= np.sqrt(found[split]["tr_h2"]) * 1.2
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_at_its_last_epoch_too(
+    study: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    """Of two copies of a run, one kept other parameters than those of its last epoch."""
+    earlier, last = (tmp_path / name / "runs" / RUN for name in ("earlier", "last"))
+    for folder, factor, epoch in ((earlier, 1.5, 13), (last, 1.0, 14)):
+        shutil.copytree(unbroken, folder)
+        params = load_params(folder / "last.npz")
+        kept = jax.tree.map(lambda leaf, factor=factor: np.float32(factor) * leaf, params)
+        save_params(folder / "params.npz", kept)
+        record = read_sealed(folder / "metrics.json") | {"kept_epoch": epoch}
+        record["params.npz_sha256"] = sha256(folder / "params.npz")
+        write_sealed(folder / "metrics.json", record)
+    done = flatreg(
+        *["measure", "--config", study / "config.json", "--data", study / "data.npz"],
+        *["--threads", 1, "--runs", *(folder / "metrics.json" for folder in (earlier, last))],
+    )
+    assert done.returncode == 0, done.stderr
+    of_earlier, of_last = (
+        json.loads((folder / "curvature.json").read_text()) for folder in (earlier, last)
+    )
+    assert of_last["last"] == of_last["train"] == of_earlier["last"]
+    assert of_earlier["train"] != of_earlier["last"]
 
 
 def test_the_suite_runs_the_code_of_this_repository() -> None:

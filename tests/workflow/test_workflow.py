@@ -156,7 +156,7 @@ def test_a_grid_is_searched_anew_and_a_lambda_more_is_searched_alone(made):
     assert runs_of(jobs, "train_model") == {("literal", "breast_cancer", "0.2", "0")}
     wider = {"literal": {"datasets": {"breast_cancer": {"search": {"extensions": 1}}}}}
     assert searches_of(made.plan(study={"protocols": wider})) == [
-        *(f"{where}/lambda-{lam}.json" for lam in ("0", "0.1")),
+        *(f"{where}/lambda-{lam}.json" for lam in ("0.1", "0")),
     ]
 
 
@@ -165,11 +165,11 @@ def test_a_protocol_beside_another_uses_its_searches(fresh):
     beside = {
         "fixed": {"extends": "literal", "training": {"search": {"lambda": "0"}}},
         "own": {"extends": "literal", "lambdas": ["0.1"], "training": {"penalty": {"probes": 9}}},
-        "only_order": {"extends": "literal", "training": {"varies": ["order"]}},
+        "one_cause": {"extends": "literal", "training": {"varies": ["order"]}},
     }
     found = searches_of(fresh.plan(study={"protocols": beside}))
     assert found == [
-        *(f"results/selection/literal/breast_cancer/lambda-{lam}.json" for lam in ("0", "0.1")),
+        *(f"results/selection/literal/breast_cancer/lambda-{lam}.json" for lam in ("0.1", "0")),
         "results/selection/own/breast_cancer/lambda-0.1.json",
     ]
 

@@ -20,8 +20,10 @@ from flatreg.config import (
     Run,
     cell_key,
     cell_settings,
+    cells,
     check_optimizers,
     data_settings,
+    decisive,
     digest,
     estimated_runs,
     field,
@@ -52,7 +54,7 @@ from flatreg.errors import UserError, mendable
 from flatreg.evidence import ledger
 from flatreg.figures import registry as figures
 from flatreg.paper import tables as paper_tables
-from flatreg.publish import answers
+from flatreg.publish import answers, archive, confirm
 from flatreg.tables import registry as evidence
 
 if (said := surroundings.hold()) and workflow.is_main_process:
@@ -114,19 +116,15 @@ LEDGER = STUDY["claims"] and nearest_file(STUDY["claims"])
 # Claims answer the questions.
 QUESTIONS = LEDGER and STUDY["questions"] and nearest_file(STUDY["questions"])
 RESULTS, GENERATED, PDF = (STUDY["paths"][k] for k in ("results", "generated", "pdf"))
+# Whether the results are those of an archive: see docs/elsewhere.md.
+UNPACKED = os.path.exists(f"{RESULTS}/{archive.LIST}")
 LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 COMPILED, CHECKPOINTS = f"{RESULTS}/compiled", f"{RESULTS}/checkpoints"
 RUNS = runs(STUDY)
 ESTIMATED = estimated_runs(STUDY)
 RESCALED = [run for run in [rescaled_run(STUDY)] if run]
 # Every field of the config that can change a number.
-STUDY_KEY = digest(
-    {
-        k: v
-        for k, v in STUDY.items()
-        if k not in ("paths", "checkpoint", "lanes", "verify")
-    }
-)
+STUDY_KEY = digest(decisive(STUDY))
 
 CONFIG = f"{RESULTS}/config.json"
 DATA = f"{RESULTS}/data/{{source}}.npz"
@@ -142,12 +140,17 @@ SURFACES = expand(
 SAMPLED = expand(
     f"{RESULTS}/sample_sizes/{{dataset}}.csv", dataset=sampled_datasets(STUDY)
 )
+EXAMPLES = f"{RESULTS}/examples/{{dataset}}.npz"
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
 # A study without a ledger has no claims to judge; one may measure no samples.
 LACKING = {
     name
-    for name, there in {"claims": LEDGER, "sample_size_fits": SAMPLED}.items()
+    for name, there in {
+        "claims": LEDGER,
+        "false_outcomes": LEDGER,
+        "sample_size_fits": SAMPLED,
+    }.items()
     if not there
 }
 EVIDENCE_ROWS = {
@@ -350,12 +353,16 @@ def run_folders(wildcards, input):
 
 def notebook_inputs(wildcards):
     """The inputs of a data set's notebook, apart from the tables."""
-    explored = [run for run in RUNS if run.dataset == wildcards.dataset]
+    explored = runs_of(wildcards)
     source = cell_settings(STUDY, explored[0].protocol, wildcards.dataset).source
     surface = f"{RESULTS}/surfaces/{wildcards.dataset}.npz"
     return {
         "manifest": f"{RESULTS}/data/{source}.json",
-        "data": data_file(explored[0]),
-        "params": run_files("params.npz", explored),
+        "examples": EXAMPLES.format(dataset=wildcards.dataset),
         "surface": [surface] if surface in SURFACES else [],
     }
+
+
+def runs_of(wildcards):
+    """All runs of a data set."""
+    return [run for run in RUNS if run.dataset == wildcards.dataset]

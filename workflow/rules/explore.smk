@@ -2,7 +2,7 @@
 #     notebook executed from one template.
 # Inputs: config.json, tables/{metrics,epochs,estimates,flatness}.csv,
 #     tables/{claims,claim_runs,equal_loss}.csv if the study has a ledger, the questions of the short
-#     answer, surfaces/{dataset}.npz, data and manifests, parameters of runs
+#     answer, surfaces/{dataset}.npz, examples/{dataset}.npz, manifests
 # Outputs: explore.html, notebooks/{dataset}.ipynb and .html
 
 
@@ -93,17 +93,9 @@ rule execute_notebook:
         mem_mb=growing(2500),
         runtime=growing(5),
     params:
-        library=library_of_runs(
-            lambda wildcards: [
-                run for run in RUNS if run.dataset == wildcards.dataset
-            ],
-            *["explore.notebook", "explore.examples", *NOTEBOOK_FIGURES],
-        ),
+        library=library("explore.notebook", "explore.examples", *NOTEBOOK_FIGURES),
         key=lambda wildcards: digest(
-            [
-                *[STUDY["analysis"], STUDY["surface"]],
-                *[run for run in RUNS if run.dataset == wildcards.dataset],
-            ]
+            [STUDY["analysis"], STUDY["surface"], runs_of(wildcards)]
         ),
     shell:
         "python -m flatreg.explore.notebook --template {input.template:q} --config {input.config:q}"

@@ -1,9 +1,9 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
 #     models, a network with rescaled layers, tr(H^2) by number of examples, and the estimator
-#     against its closed form.
+#     against its closed form. Find the test examples with the largest loss.
 # Inputs: metrics.json, params.npz and last.npz of runs, and their data
 # Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
-#     sample_sizes/{dataset}.csv,
+#     examples/{dataset}.npz, sample_sizes/{dataset}.csv,
 #     tables/: reparametrization.csv estimates.csv
 
 
@@ -85,6 +85,33 @@ rule map_surface:
         " --compiled {params.compiled:q} --out {output.surface:q} &> {log:q}"
 
 
+rule find_examples:
+    """Find the test examples with the largest loss in the first run that did not diverge."""
+    input:
+        unpack(solution_files(runs_of)),
+        config=ancient(written_config),
+    output:
+        examples=EXAMPLES,
+    log:
+        f"{LOGS}/examples/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/examples/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2500),
+        runtime=growing(5),
+    params:
+        library=library_of_runs(runs_of, "measure.examples"),
+        compiled=COMPILED,
+        key=lambda wildcards: digest(runs_of(wildcards)),
+    shell:
+        "python -m flatreg.measure.examples --config {input.config:q} --runs {input.metrics:q}"
+        " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
+        " --out {output.examples:q} &> {log:q}"
+
+
 rule rescale_layers:
     """Rescale one perceptron's layers, which keeps its function, and measure flatness again."""
     input:
@@ -116,10 +143,13 @@ rule rescale_layers:
         " --out {output.reparametrization:q} &> {log:q}"
 
 
-rule sample_sizes:
+rule measure_sample_sizes:
     """Measure tr(H^2) on samples of several sizes, and on the whole training split."""
     input:
         unpack(solution_files(lambda wildcards: sampled_runs(STUDY, wildcards.dataset))),
+        last=lambda wildcards: run_files(
+            "last.npz", sampled_runs(STUDY, wildcards.dataset)
+        ),
         config=ancient(written_config),
     output:
         sizes=f"{RESULTS}/sample_sizes/{{dataset}}.csv",

@@ -63,7 +63,10 @@ def begin_study():
         JOBS_LOCK, "jobs of an earlier snakemake; cancel them to go on at once"
     )
     update_json(Path(CONFIG), STUDY)
-    update_json(Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()})
+    if not UNPACKED:
+        update_json(
+            Path(PLAN), {kind: dict(planned) for kind, planned in BLOCKS.items()}
+        )
     mend_clock()
     mend_damaged(damaged_files() if waited or DAMAGED is None else DAMAGED)
     if code.commit()[0] is None:
@@ -174,6 +177,8 @@ def execution():
 
 
 or_one_line(check_places, check_place)
+if UNPACKED and workflow.is_main_process:
+    or_one_line(confirm.check_kept, STUDY)
 if (
     workflow.is_main_process
     and not STARTED

@@ -23,6 +23,8 @@ from flatreg.errors import UserError, nearest
 
 Config = dict[str, Any]
 BASELINE = "0"
+# Fields that change no number: where results go, how they are made, and what is verified.
+NO_NUMBER = ("paths", "checkpoint", "lanes", "verify")
 # The largest number in single precision, in which everything is trained.
 LARGEST_NUMBER = 3.4028234e38
 
@@ -95,6 +97,11 @@ def field(config: Config, place: str) -> Any:
     for key in place.split("."):
         value = value[key]
     return value
+
+
+def decisive(config: Config) -> Config:
+    """The fields of a study that can change a number."""
+    return {name: value for name, value in config.items() if name not in NO_NUMBER}
 
 
 def main_protocols(config: Config) -> list[str]:

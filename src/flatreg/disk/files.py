@@ -79,7 +79,12 @@ def json_text(value: Any) -> str:
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
     """Write a record as JSON with a field `seal`, the checksum of all other fields."""
-    write_json(path, value | {"seal": _seal(value)})
+    write_json(path, sealed(value))
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A record with a field `seal`, the checksum of all other fields."""
+    return value | {"seal": _seal(value)}
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

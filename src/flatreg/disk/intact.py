@@ -26,7 +26,10 @@ from flatreg.errors import UserError
 # Suffix of a damaged file that was set aside.
 ASIDE = ".damaged"
 # Folders of the results whose files have checksums beside them, and the sealed records.
-CHECKED = ("data", "features", "selection/*/*", "tables", "surfaces", "figures", "notebooks")
+CHECKED = (
+    *("data", "features", "selection/*/*", "tables"),
+    *("surfaces", "examples", "sample_sizes", "figures", "notebooks"),
+)
 SEALED = tuple(f"runs/*/*/*/*/{name}.json" for name in ("metrics", "curvature", "flatness"))
 
 

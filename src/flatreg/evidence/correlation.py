@@ -103,7 +103,7 @@ def _leaving_out(
     members = members.reshape(len(names), len(clusters))
     whole = _mean([_tau(pairs[rows]) for rows in groups])
     reduced = [_taus_without(pairs[rows], members[rows]) for rows in groups]
-    by_cluster = np.reshape(reduced, (-1, len(clusters))).T
+    by_cluster = np.reshape(reduced, (len(groups), len(clusters))).T
     return np.array(whole), np.array([_mean(list(taus)) for taus in by_cluster])
 
 

@@ -23,12 +23,15 @@ from flatreg.evidence import correlation
 from flatreg.tables import derived
 from flatreg.tables.evidence import CORRELATIONS_TABLE
 
-# Measures of flatness in metrics.csv.
+# Measures of flatness in metrics.csv, of the kept parameters.
 CURVATURE = ("tr_h", "tr_h2", "lambda_max")
 # What explains generalization without flatness, likewise.
 RIVALS = ("train_accuracy", "train_loss", "parameter_norm")
 FIT = "train_accuracy"
 TARGETS = ("test_accuracy", "accuracy_gap", "loss_gap")
+# Before the names of columns of the last epoch's parameters, which have fewer measures.
+LAST = "last_"
+OF_LAST = {"tr_h2": "flatness", "lambda_max": "flatness"} | dict.fromkeys(RIVALS, "rival")
 ALL = "all"
 
 
@@ -49,6 +52,7 @@ def correlate_flatness(
     runs = with_measures(metrics, flatness)
     kinds = dict.fromkeys([*CURVATURE, *flatness["measure"].unique()], "flatness")
     kinds |= dict.fromkeys(RIVALS, "rival")
+    kinds |= {f"{LAST}{measure}": kind for measure, kind in OF_LAST.items()}
     return (correlate(runs, kinds, main_protocols(study), study["analysis"]["alpha"]),)
 
 
@@ -80,7 +84,8 @@ def correlate(
 
     Args:
         runs: of `with_measures`.
-        kinds: columns to correlate with each target, each "flatness" or a "rival" of it.
+        kinds: columns to correlate with each target, each "flatness" or a "rival" of it. Those of
+            the last epoch are correlated with the targets of the last epoch.
         protocols: the main protocols; each of their data sets has its own rows.
         alpha: the intervals cover 1 - alpha.
     """
@@ -90,9 +95,14 @@ def correlate(
         | _correlated(scope, measure, target, alpha)
         for protocol, dataset, scope in scopes(runs, protocols)
         for measure, kind in kinds.items()
-        for target in TARGETS
+        for target in (f"{_epoch(measure)}{name}" for name in TARGETS)
     ]
     return pd.DataFrame(rows, columns=list(CORRELATIONS_TABLE.columns))
+
+
+def _epoch(measure: str) -> str:
+    """What stands before the columns of the same parameters as a measure's."""
+    return LAST if measure.startswith(LAST) else ""
 
 
 def scopes(runs: pd.DataFrame, protocols: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -108,7 +118,7 @@ def scopes(runs: pd.DataFrame, protocols: list[str]) -> Iterator[tuple[str, str,
 def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> dict[str, Any]:
     known = runs.dropna(subset=[measure, target])
     whole, partial, given_fit = (
-        statistics.compare_mean(values, 0.0, alpha)
+        statistics.mean_correlation(values, alpha)
         for values in (
             correlation.pseudo_values(known, measure, target, correlation.NOTHING),
             correlation.pseudo_values(known, measure, target, correlation.CELL),
@@ -135,6 +145,9 @@ def _correlated(runs: pd.DataFrame, measure: str, target: str, alpha: float) -> 
 
 def _at_equal_fit(runs: pd.DataFrame, measure: str, target: str) -> np.ndarray:
     """Pseudo-values of the partial tau with training accuracy held fixed; none of that itself."""
-    if measure == FIT:
-        return np.empty(0)
-    return correlation.partial_pseudo_values(runs, measure, target, FIT)
+    fit = f"{_epoch(measure)}{FIT}"
+    return (
+        np.empty(0)
+        if measure == fit
+        else correlation.partial_pseudo_values(runs, measure, target, fit)
+    )

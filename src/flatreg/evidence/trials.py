@@ -57,7 +57,7 @@ class Trial(NamedTuple):
             furthest from none.
         effect: Hedges' g, or NaN.
         test: the numbers per seed against the margin, in the unit of the test. With several
-            lambdas its p are about all of them; see `_worst`.
+            lambdas its p are about all of them; see `worst_of`.
         plan: what the test could have shown.
         seen: where the values lie if they are all equal in enough seeds: they have no p.
         check: name of the distribution-free check; `check_p` is its two-sided p.
@@ -109,9 +109,9 @@ def try_claim(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -> 
     """
     if claim.test == "spread":
         return _of_spreads(claim, protocol, evidence, alpha)
-    return _worst(
+    return worst_of(
         [
-            _of_sample(claim, _sample(claim, protocol, evidence, lambdas), alpha)._replace(
+            try_sample(claim, _sample(claim, protocol, evidence, lambdas), alpha)._replace(
                 comparison=_comparison(claim, protocol, evidence, lambdas)
             )
             for lambdas in _groups(claim)
@@ -182,7 +182,7 @@ def _sample(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] 
             sample = _pseudo_values(claim, sides["run"])
     if claim.test in ("paired", "mean") and not overlap:
         # Signed ranks need independent values.
-        p = statistics.compare_mean(sample.values, 0.0, 0.05).wilcoxon_p
+        p = statistics.wilcoxon_p(sample.values, sample.scale)
         sample = sample._replace(check="Wilcoxon", check_p=p)
     return sample._replace(overlap=overlap)
 
@@ -192,8 +192,7 @@ def _rounds(claim: Claim, protocol: str, evidence: Evidence) -> Sample:
     cost, interval = bench.read(evidence.timed), interval_of(claim, protocol, evidence.study)
     ratios = bench.rounds_of(cost, claim.dataset, str(claim.way), interval)
     values = np.log(ratios) - _stated(claim)
-    p = statistics.compare_mean(values, 0.0, 0.05).wilcoxon_p
-    return Sample(values, 1.0, check="Wilcoxon", check_p=p)
+    return Sample(values, 1.0, check="Wilcoxon", check_p=statistics.wilcoxon_p(values, 1.0))
 
 
 def _differences(claim: Claim, treated: pd.DataFrame, baseline: pd.DataFrame) -> Sample:
@@ -253,7 +252,8 @@ def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
 # ── The tests ─────────────────────────────────────────────────────────────────
 
 
-def _of_sample(claim: Claim, sample: Sample, alpha: float) -> Trial:
+def try_sample(claim: Claim, sample: Sample, alpha: float) -> Trial:
+    """Try a claim on one sample; the trial does not say yet what is compared with what."""
     margin = margin_of(claim)
     if _correlates(claim):
         test = statistics.correlation_margin_test(
@@ -315,8 +315,13 @@ def _of_spreads(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -
         side[claim.metric].dropna().to_numpy(float) * np.sqrt(1 + overlap_of(side, evidence.study))
         for side in sides
     )
+    comparison = _comparison(claim, protocol, evidence, claim.lambdas)
+    return try_spreads(claim, ours, theirs, alpha)._replace(comparison=comparison)
+
+
+def try_spreads(claim: Claim, ours: np.ndarray, theirs: np.ndarray, alpha: float) -> Trial:
+    """Try a claim on two independent samples [n] and [m]; otherwise like `try_sample`."""
     test = statistics.spread_margin_test(ours, theirs, claim.margin, alpha)
-    check = statistics.compare_spread(ours, theirs, alpha, np.random.default_rng(0))
     effect = float(np.log(test.estimate))
     return Trial(
         *(test.estimate, test.low, test.high, NAN),
@@ -325,16 +330,16 @@ def _of_spreads(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -
         plan=SpreadPlan(len(ours), len(theirs), effect, margin_of(claim)),
         seen=None,
         check="Brown-Forsythe",
-        check_p=check.p,
+        check_p=statistics.brown_forsythe_p(ours, theirs),
         n=len(ours),
         n_baseline=len(theirs),
-        comparison=_comparison(claim, protocol, evidence, claim.lambdas),
+        comparison="",
         unit=_unit(claim),
         note=test.note,
     )
 
 
-def _worst(trials: list[Trial]) -> Trial:
+def worst_of(trials: list[Trial]) -> Trial:
     """One trial for several lambdas, all expected to be equal: the one with the weakest evidence.
 
     All lambdas must lie within the margin, so the largest p against either end is valid without
@@ -359,7 +364,8 @@ def _worst(trials: list[Trial]) -> Trial:
 
 def _misfit(trial: Trial) -> float:
     """How badly a trial fits a claim that nothing differs."""
-    return float(np.nan_to_num(trial.test.p_within, nan=2.0))
+    p = trial.test.p_within
+    return 2.0 if np.isnan(p) else p
 
 
 def margin_of(claim: Claim) -> float:

@@ -1,8 +1,9 @@
 """Save a finished study as the reference.
 
 The reference holds the completed config, the tables with their checksums, the manifests, the common
-facts of the runs and the times of the stages. Its runs may come from several commits, whose numbers
-of runs are recorded. They must come from one machine and from committed code.
+facts of the runs and the times of the stages; and the study's archive, if its paper was made. Its
+runs may come from several commits, whose numbers of runs are recorded. They must come from one
+machine and from committed code.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from flatreg import command, config, tables
 from flatreg.disk.files import read_json, write_checksum, write_json
 from flatreg.disk.runs import run_dir
 from flatreg.errors import UserError
-from flatreg.publish import stages
+from flatreg.publish import archive, stages, unpack
 from flatreg.tables.registry import EVIDENCE, WORKINGS
 
 # Facts that differ from run to run.
@@ -45,6 +46,8 @@ def main() -> None:
         shutil.copyfile(manifest, arguments.out / "data" / manifest.name)
     shutil.copyfile(arguments.config, arguments.out / "config.json")
     write_json(arguments.out / "facts.json", facts)
+    if Path(study["paths"]["pdf"]).exists():
+        archive.write(study, arguments.out / unpack.NAME)
 
 
 def kept_tables(folder: Path) -> list[Path]:

@@ -22,6 +22,8 @@ STAGES = {
     "train": "train",
     "measure": "measure",
     "surfaces": "map surfaces",
+    "examples": "find examples",
+    "sample_sizes": "measure samples",
     "tables": "tables and evidence",
     "figures": "figures",
     "paper": "paper",

@@ -5,10 +5,9 @@ it differs from what its name promises. Functions that draw random numbers take 
 
     samples         mean, spread and interval of one sample
     two_samples     Student's, Welch's and paired t-tests, Hedges' g
-    one_sample      differences over shared seeds, ratios: t, Wilcoxon and sign tests
-    margin          a mean or a ratio against a margin, overlapping splits included
+    pairs           Hedges' g and Wilcoxon's test of differences over shared seeds
+    margin          a mean against a margin: one-sided tests, equivalence, overlapping splits
     correlations    the mean of correlations against 0 and against a margin
-    equivalence     two one-sided tests against a margin
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
@@ -29,39 +28,22 @@ from flatreg.statistics.correlations import (
     correlation_margin_test,
     mean_correlation,
 )
-from flatreg.statistics.equivalence import (
-    Equivalence,
-    equivalence_of_mean,
-    equivalence_of_ratio,
-    equivalence_paired,
-    equivalence_welch,
-)
-from flatreg.statistics.margin import MarginTest, margin_test, ratio_margin_test
+from flatreg.statistics.margin import MarginTest, margin_test
 from flatreg.statistics.multiplicity import holm, shaffer
-from flatreg.statistics.one_sample import (
-    MeanComparison,
-    compare_mean,
-    compare_paired,
-    compare_ratio,
-    hedges_g_paired,
-)
+from flatreg.statistics.pairs import hedges_g_paired, wilcoxon_p
 from flatreg.statistics.power import (
     Design,
     detectable,
     detectable_effect,
-    detectable_mean,
-    equivalence_power,
     power_above,
     power_not_above,
     power_within,
-    propose_runs,
     seeds_needed,
 )
 from flatreg.statistics.ratio import ratio_of_means
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import (
-    SpreadComparison,
-    compare_spread,
+    brown_forsythe_p,
     spread_margin_test,
     spread_power,
     standard_deviation,
@@ -72,31 +54,19 @@ from flatreg.statistics.two_samples import Comparison, compare, hedges_g
 __all__ = [
     "Comparison",
     "Design",
-    "Equivalence",
     "Interval",
     "MarginTest",
-    "MeanComparison",
     "MeanCorrelation",
     "PageTest",
-    "SpreadComparison",
     "Summary",
     "accuracy_interval",
     "agree",
     "bca_interval",
+    "brown_forsythe_p",
     "compare",
-    "compare_mean",
-    "compare_paired",
-    "compare_ratio",
-    "compare_spread",
     "correlation_margin_test",
     "detectable",
     "detectable_effect",
-    "detectable_mean",
-    "equivalence_of_mean",
-    "equivalence_of_ratio",
-    "equivalence_paired",
-    "equivalence_power",
-    "equivalence_welch",
     "hedges_g",
     "hedges_g_paired",
     "holm",
@@ -108,9 +78,7 @@ __all__ = [
     "power_not_above",
     "power_within",
     "probability_of_improvement",
-    "propose_runs",
     "rank_correlations",
-    "ratio_margin_test",
     "ratio_of_means",
     "sampling_sd",
     "seeds_needed",
@@ -119,4 +87,5 @@ __all__ = [
     "spread_power",
     "standard_deviation",
     "summarize",
+    "wilcoxon_p",
 ]

@@ -45,10 +45,10 @@ class MarginTest(NamedTuple):
 
     Attributes:
         n: values.
-        estimate: mean of the values; for ratios the geometric mean.
+        estimate: mean of the values; for two spreads their ratio.
         low: lower end of the two-sided 1 - alpha interval.
         high: upper end of it.
-        sd: standard deviation of the values; for ratios of their logarithms.
+        sd: standard deviation of the values.
         largest: the value furthest from no effect, with its sign.
         p_above: small if the effect is above the upper end of the margin.
         p_not_above: small if it is below the upper end.
@@ -72,7 +72,7 @@ class MarginTest(NamedTuple):
     @property
     def p_within(self) -> float:
         """Small if the effect is within the margin (two one-sided tests)."""
-        return float(np.maximum(self.p_not_above, self.p_not_below))
+        return max(self.p_not_above, self.p_not_below)
 
     def nulls(self) -> tuple[float, float, float]:
         """P of the nulls that the effect is below, within and above the margin.
@@ -80,9 +80,10 @@ class MarginTest(NamedTuple):
         Exactly one of the three is true. Each one-sided p is doubled: a null is rejected at alpha
         exactly if the two-sided 1 - alpha interval has no value in common with it.
         """
-        within = np.minimum(self.p_above, self.p_below)
-        doubled = 2 * np.array([self.p_not_below, within, self.p_not_above])
-        below, inside, above = np.minimum(doubled, 1.0).tolist()
+        within = min(self.p_above, self.p_below)
+        below, inside, above = (
+            min(2 * p, 1.0) for p in (self.p_not_below, within, self.p_not_above)
+        )
         return below, inside, above
 
 
@@ -112,29 +113,6 @@ def margin_test(
     return tested(summary, margin, alpha, standard_error(summary.sd, len(values), overlap))
 
 
-def ratio_margin_test(
-    ratios: np.ndarray, margin: float, alpha: float, *, overlap: float = 0.0
-) -> MarginTest:
-    """Test the geometric mean of ratios [n], n from 0, against a margin around 1.
-
-    Args:
-        ratios: one per seed, above 0.
-        margin: a factor above 1; 1.25 is a margin from 1 / 1.25 to 1.25.
-        alpha: the interval covers 1 - alpha.
-        overlap: as in `margin_test`.
-
-    Raises:
-        ValueError: a ratio is not above 0, or the margin is not above 1.
-    """
-    if (np.asarray(ratios) <= 0).any():
-        raise ValueError("every ratio must be above 0")
-    test = margin_test(np.log(ratios), float(np.log(margin)), alpha, overlap=overlap, scale=1.0)
-    estimate, low, high, largest = np.exp([test.estimate, test.low, test.high, test.largest])
-    return test._replace(
-        estimate=float(estimate), low=float(low), high=float(high), largest=float(largest)
-    )
-
-
 def standard_error(sd: float, n: int, overlap: float = 0.0) -> float:
     """Standard error of the mean of `n` values: sd sqrt(1/n + overlap); see the module.
 
@@ -153,7 +131,7 @@ def too_few(values: np.ndarray, margin: float) -> MarginTest | None:
         ValueError: the margin is not above 0.
     """
     if not margin > 0:
-        raise ValueError("the margin must be above 0, or above 1 for a ratio")
+        raise ValueError("the margin must be above 0")
     n = len(values)
     if n > 1:
         return None
@@ -165,9 +143,11 @@ def too_few(values: np.ndarray, margin: float) -> MarginTest | None:
 
 def describe(values: np.ndarray) -> MarginTest:
     """What describes the values, without the tests."""
+    n, mean = len(values), float(np.mean(values))
+    centred = values - mean
+    sd = float(np.sqrt(centred @ centred / (n - 1)))
     largest = float(values[np.argmax(np.abs(values))])
-    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
-    return MarginTest(len(values), mean, NAN, NAN, sd, largest, *[NAN] * 4, None)
+    return MarginTest(n, mean, NAN, NAN, sd, largest, *[NAN] * 4, None)
 
 
 def tested(summary: MarginTest, margin: float, alpha: float, error: float) -> MarginTest:

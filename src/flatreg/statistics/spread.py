@@ -14,53 +14,11 @@ References:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy import special, stats
 
-from flatreg.statistics.bootstrap import bca_interval
 from flatreg.statistics.margin import MarginTest
 from flatreg.statistics.samples import NAN, agree
-
-
-class SpreadComparison(NamedTuple):
-    """Two standard deviations: their ratio, its bootstrap interval, Brown and Forsythe's p."""
-
-    ratio: float
-    low: float
-    high: float
-    p: float
-    note: str | None
-
-
-def compare_spread(
-    treated: np.ndarray, baseline: np.ndarray, alpha: float, rng: np.random.Generator
-) -> SpreadComparison:
-    """Ratio of the standard deviation of one sample [n] to that of another [m].
-
-    The test is Brown and Forsythe's, Levene's with medians, which keeps its level for skewed values
-    too. With three runs on each side it has almost no power, because one of the three deviations
-    from a median is always 0.
-
-    Args:
-        treated: n from 0.
-        baseline: m from 0.
-        alpha: the interval is meant to cover 1 - alpha.
-        rng: generator of the bootstrap.
-    """
-    if min(len(treated), len(baseline)) < 3:
-        return SpreadComparison(*[NAN] * 4, "two spreads need three runs on either side")
-    if agree(treated) and agree(baseline):
-        return SpreadComparison(*[NAN] * 4, "all runs agree on either side: no spread to compare")
-    p = _brown_forsythe_p(treated, baseline)
-    if agree(treated) or agree(baseline):
-        ratio = 0.0 if agree(treated) else NAN
-        return SpreadComparison(ratio, NAN, NAN, p, "all runs agree on one side: no interval")
-    # The errors of a ratio are about symmetric on the log scale, so the interval is made there.
-    logs = bca_interval((treated, baseline), log_sd_ratio, alpha, rng)
-    ratio, low, high = np.exp([logs.estimate, logs.low, logs.high])
-    return SpreadComparison(float(ratio), float(low), float(high), p, logs.note)
 
 
 def spread_margin_test(
@@ -128,8 +86,16 @@ def standard_deviation(sample: np.ndarray, axis: int) -> np.ndarray:
     return np.std(sample, ddof=1, axis=axis)
 
 
-def _brown_forsythe_p(*samples: np.ndarray) -> float:
-    """Two-sided p; NaN if on each side all values are equally far from the median."""
+def brown_forsythe_p(treated: np.ndarray, baseline: np.ndarray) -> float:
+    """Two-sided p of Brown and Forsythe's test, Levene's with medians, of samples [n] and [m].
+
+    It keeps its level for skewed values too. With three runs on each side it has almost no power,
+    because one of the three deviations from a median is always 0. NaN for fewer than three, and if
+    on each side all values are equally far from the median.
+    """
+    samples = treated, baseline
+    if min(map(len, samples)) < 3:
+        return NAN
     if all(agree(np.abs(sample - np.median(sample))) for sample in samples):
         return NAN
     return float(stats.levene(*samples, center="median").pvalue)

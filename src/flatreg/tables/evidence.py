@@ -119,7 +119,10 @@ CORRELATIONS_TABLE = table(
         "dataset": text("data set whose runs are correlated, or all"),
         "measure": text("measure of flatness, or a rival explanation of the same target"),
         "kind": text("which of both", checks=pa.Check.isin(["flatness", "rival"])),
-        "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
+        "target": text(
+            "what it should go with: test_accuracy, accuracy_gap or loss_gap; of the "
+            "last epoch's parameters if `last_` stands before both"
+        ),
         "n": count("runs with both values"),
         "diverged": count("runs that diverged, left out of n"),
         "tau": number("Kendall's rank correlation, jackknifed over seeds"),
@@ -295,4 +298,20 @@ CALIBRATION_TABLE = table(
         "note": text("what is wrong with it", nullable=True),
     },
     unique=["interval", "distribution", "n"],
+)
+# One row per family of claims, truth and distribution.
+FALSE_OUTCOMES_TABLE = table(
+    {
+        "family": text("claims whose p values are adjusted together"),
+        "truth": text("where the true effects are"),
+        "distribution": text("how the numbers of the seeds are distributed"),
+        "claims": count("claims of the family"),
+        "rounds": count("simulated studies"),
+        "false": share("share of them in which any outcome of the family excludes the truth"),
+        "low": share("lower end of its Monte-Carlo interval (Wilson, 95 %)"),
+        "high": share("upper end of it"),
+        "ok": text("whether that is at most the level", checks=pa.Check.isin(["yes", "no"])),
+        "determined": share("share of the outcomes that are not undetermined"),
+    },
+    unique=["family", "truth", "distribution"],
 )

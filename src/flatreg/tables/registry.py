@@ -161,6 +161,21 @@ ROWS = {
         options={"seed": (0, "of all random draws")},
         local=False,
     ),
+    "false_outcomes": Row(
+        rule="count_false_outcomes",
+        function="false_outcomes.simulate",
+        inputs=("ledger", "schema", "bench"),
+        tables={
+            "false_outcomes": Table(
+                evidence.FALSE_OUTCOMES_TABLE,
+                "false outcomes of the ledger",
+                "How often simulated families of claims get an outcome that excludes the truth.",
+            )
+        },
+        settings=("analysis", "calibration", "protocols"),
+        options={"seed": (0, "of all random draws")},
+        local=False,
+    ),
     "claims": Row(
         rule="judge_claims",
         function="judge.judge_ledger",
@@ -194,6 +209,8 @@ OTHERS = {
 }
 # Intermediate tables: nothing cites them, and the reference omits them.
 WORKINGS = ("grim_denominators", "triples")
+# Tables for which parameters of runs are needed; all others follow from the small files of runs.
+MEASURED = ("estimates", "reparametrization")
 _OF_ROWS = {name: table.schema for row in ROWS.values() for name, table in row.tables.items()}
 # All tables of the evidence by name, in alphabetical order; a study need not have all of them.
 EVIDENCE = dict(sorted((_OF_ROWS | OTHERS).items()))

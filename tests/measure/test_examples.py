@@ -8,7 +8,7 @@ import pytest
 
 from flatreg import models
 from flatreg.data.splits import Scaling, Split
-from flatreg.explore import examples
+from flatreg.measure import examples
 
 
 @pytest.mark.parametrize("classes", [2, 3])
