@@ -31,7 +31,7 @@ LEFT_OUT = ["data/digits.npz", "checkpoints/a/b", "logs/train.log", "benchmarks/
 OTHERS = [
     *["data/digits.json", "selection/literal/digits/lambda-0.json", "surfaces/digits.npz"],
     *["examples/digits.npz", "examples/digits.npz.sha256", "tables/estimates.csv"],
-    *["sample_sizes/digits.csv", "sample_sizes/digits.csv.sha256"],
+    "sample_sizes/digits.csv",
     *["benchmarks/data/digits.tsv", "benchmarks/blocks/train_a.tsv"],
 ]
 MADE = [
