@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def training_examples(folder: Path, name: str) -> Split:
-    """The training examples of a data set as the study's protocol `literal` splits and scales them."""
+    """The training examples of a data set as the study's `literal` splits and scales them."""
     schema = REPOSITORY / "workflow/schemas/config.schema.json"
     study = config.read([REPOSITORY / "config.yaml"], schema)
     settings = config.cell_settings(study, "literal", name).of_run(config.BASELINE, 0)

@@ -34,6 +34,8 @@ MEASURES = {
     "tr_h2": Title(r"$\mathrm{tr}(H^2)$", "tr(H²)"),
     "lambda_max": Title(r"$\lambda_{\max}(H)$", "largest eigenvalue of H"),
     "parameter_norm": Title("parameter norm", "norm of the parameters"),
+    "train_accuracy": Title("training accuracy", "training accuracy"),
+    "train_loss": Title("training loss", "training loss"),
     "sam_sharpness": Title("SAM", "sharpness of SAM"),
     "asam_sharpness": Title("ASAM", "sharpness of ASAM"),
     "relative_flatness": Title("relative flatness", "relative flatness of the last layer"),

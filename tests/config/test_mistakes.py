@@ -248,3 +248,22 @@ def test_results_that_cannot_be_made_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):
         check_writable(tmp_path / "file/results")
+
+
+@pytest.mark.parametrize(
+    ("sampled", "words"),
+    [
+        ({"protocol": "stted"}, "protocol 'stted' is not in the config; did you mean stated?"),
+        (
+            {"protocol": "stated", "datasets": ["digit"]},
+            "data set of stated 'digit' is not in the config; did you mean digits?",
+        ),
+        (
+            {"protocol": "stated", "lambdas": ["1"]},
+            "sample_sizes.lambdas: stated/breast_cancer has none of them; add one of 0, 0.1, or",
+        ),
+        ({"protocol": "stated", "examples": [1]}, "must be at least 2, not 1"),
+    ],
+)
+def test_runs_whose_samples_are_measured_are_of_the_study(sampled, words):
+    assert words in message(changed("sample_sizes", sampled))

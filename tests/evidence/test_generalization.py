@@ -105,6 +105,32 @@ def test_the_interval_of_tau_covers_it_where_runs_of_a_seed_belong_together() ->
     assert covered / 300 > 0.9
 
 
+def test_partial_tau_is_the_correlation_of_agreeing_with_the_third() -> None:
+    """Kendall's own table: of all pairs of runs, whether x and whether y order them as z does."""
+    runs = study().assign(
+        z=lambda rows: rows["y"] + np.random.default_rng(2).normal(size=len(rows))
+    )
+
+    def counted(frame: pd.DataFrame) -> float:
+        pairs = itertools.combinations(frame[["x", "y", "z"]].to_numpy(), 2)
+        x, y = np.array([np.sign(a - b)[:2] == np.sign(a - b)[2] for a, b in pairs]).T
+        return float(np.corrcoef(x, y)[0, 1])
+
+    values = correlation.partial_pseudo_values(runs, "x", "y", "z")
+    left = runs[~((runs["dataset"] == "one") & (runs["seed"] == 2))]
+    assert values[2] == pytest.approx(10 * counted(runs) - 9 * counted(left), abs=1e-9)
+
+
+def test_what_follows_from_the_third_has_no_partial_tau() -> None:
+    runs = study().assign(z=lambda rows: rows["y"])
+    values = correlation.partial_pseudo_values(runs, "x", "y", "z")
+    assert np.all(values == 0)
+    noise = np.random.default_rng(3).normal(size=(2, len(runs)))
+    runs = runs.assign(x=runs["z"] + noise[0], y=runs["z"] + noise[1])
+    plain = correlation.pseudo_values(runs, "x", "y", correlation.NOTHING).mean()
+    assert abs(correlation.partial_pseudo_values(runs, "x", "y", "z").mean()) < 0.3 * plain
+
+
 def test_a_run_without_measures_is_named() -> None:
     runs = study().assign(key=lambda r: [f"k{i}" for i in range(len(r))], status="completed")
     flatness = pd.DataFrame({"key": runs["key"][1:], "measure": "sam", "value": 1.0})
@@ -126,7 +152,8 @@ def test_scopes_are_all_each_data_set_and_each_main_protocol() -> None:
 def test_a_row_has_the_numbers_of_its_scope() -> None:
     runs = study().assign(status="completed", test_accuracy=lambda r: r["y"])
     runs[["accuracy_gap", "loss_gap"]] = np.nan
-    done = generalization.correlate(runs, ["x"], ["b"], 0.05)
+    runs["train_accuracy"] = np.random.default_rng(1).normal(size=len(runs))
+    done = generalization.correlate(runs, {"x": "flatness"}, ["b"], 0.05)
     row = done[(done["protocol"] == "b") & (done["dataset"] == "two")].set_index("target")
     chosen = runs[(runs["protocol"] == "b") & (runs["dataset"] == "two")]
     values = correlation.pseudo_values(chosen, "x", "y", correlation.NOTHING)
@@ -139,6 +166,23 @@ def test_a_row_has_the_numbers_of_its_scope() -> None:
         rtol=1e-10,
     )
     assert first["n"] == 15
+    given = correlation.partial_pseudo_values(chosen, "x", "y", "train_accuracy")
+    assert first["fit_tau"] == pytest.approx(np.mean(given), rel=1e-10)
     assert row.loc["loss_gap", "n"] == 0
     assert np.isnan(row.loc["loss_gap", "tau"])
     assert row.loc["loss_gap", "note"]
+
+
+def test_the_last_epoch_s_measures_go_with_its_own_targets() -> None:
+    runs = study().assign(status="completed", test_accuracy=lambda r: r["y"])
+    runs["train_accuracy"] = np.random.default_rng(1).normal(size=len(runs))
+    runs[["accuracy_gap", "loss_gap"]] = 0.0
+    kept = generalization.correlate(runs, {"x": "flatness"}, [], 0.05)
+    renamed = set(runs) - {"protocol", "dataset", "lambda", "seed", "status"}
+    last = runs.rename(columns={name: f"last_{name}" for name in renamed})
+    found = generalization.correlate(last, {"last_x": "flatness"}, [], 0.05)
+    assert set(found["target"]) == {"last_test_accuracy", "last_accuracy_gap", "last_loss_gap"}
+    numbers = ["tau", "low", "high", "partial_tau", "fit_tau", "fit_low"]
+    pd.testing.assert_frame_equal(found[numbers], kept[numbers])
+    own = generalization.correlate(last, {"last_train_accuracy": "rival"}, [], 0.05)
+    assert own["fit_tau"].isna().all()

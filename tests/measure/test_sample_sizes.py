@@ -86,10 +86,11 @@ def test_products_of_the_halves_are_those_of_dense_hessians(
 
 def test_blocks_of_pairs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     module, params, split = problem(LOGISTIC, 4, as_sparse=True)
-    products = partial(halves.of_samples, module, [params, params], split, np.arange(9)[None])
-    whole = products([jax.random.key(0)] * 2, probes=2)
+    keys = [jax.random.key(0)] * 2
+    measure = partial(halves.of_samples, module, [params] * 2, split, np.arange(9)[None], keys, 2)
+    whole = measure()
     monkeypatch.setattr(halves, "BLOCK", 2)
-    for (one, _), (other, _) in zip(whole, products([jax.random.key(0)] * 2, probes=2), strict=True):
+    for (one, _), (other, _) in zip(whole, measure(), strict=True):
         assert one.square == pytest.approx(other.square, rel=1e-12)
         assert one.cross == pytest.approx(other.cross, rel=1e-12)
 

@@ -58,7 +58,7 @@ def study_tables() -> dict[str, pd.DataFrame]:
     claim = {"claim": "gain", "protocol": "stated"}
     tried = claim | {"verdict": "supported", "family": "primary", "registered": "yes"}
     correlation = {"protocol": "all", "dataset": "digits", "measure": "sharpness"}
-    correlation |= {"target": "test_accuracy"}
+    correlation |= {"target": "test_accuracy", "kind": "flatness"}
     check = {"check": "difference", "dataset": "digits", "lambda": "0.01", "against": "lambda 0"}
     check |= {"column": "test_accuracy", "images": 4.0}
     rescaled = {"protocol": "tuned", "dataset": "digits", "lambda": "0", "seed": 0}

@@ -13,10 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from flatreg import config
+from flatreg.disk.files import read_sealed, sha256, write_sealed
+from flatreg.disk.runs import load_params, save_params
 from tests.copies import ROOT
 from tests.studies import flatreg, small_study
 
@@ -441,6 +444,32 @@ def test_measuring_a_run_writes_both_splits(study: Path, unbroken: Path) -> None
     for split in ("train", "test"):
         assert found[split]["tr_h2"] > 0
         assert found[split]["lambda_max"] <= np.sqrt(found[split]["tr_h2"]) * 1.2
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_at_its_last_epoch_too(
+    study: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    """Of two copies of a run, one kept other parameters than those of its last epoch."""
+    earlier, last = (tmp_path / name / "runs" / RUN for name in ("earlier", "last"))
+    for folder, factor, epoch in ((earlier, 1.5, 13), (last, 1.0, 14)):
+        shutil.copytree(unbroken, folder)
+        params = load_params(folder / "last.npz")
+        kept = jax.tree.map(lambda leaf, factor=factor: np.float32(factor) * leaf, params)
+        save_params(folder / "params.npz", kept)
+        record = read_sealed(folder / "metrics.json") | {"kept_epoch": epoch}
+        record["params.npz_sha256"] = sha256(folder / "params.npz")
+        write_sealed(folder / "metrics.json", record)
+    done = flatreg(
+        *["measure", "--config", study / "config.json", "--data", study / "data.npz"],
+        *["--threads", 1, "--runs", *(folder / "metrics.json" for folder in (earlier, last))],
+    )
+    assert done.returncode == 0, done.stderr
+    of_earlier, of_last = (
+        json.loads((folder / "curvature.json").read_text()) for folder in (earlier, last)
+    )
+    assert of_last["last"] == of_last["train"] == of_earlier["last"]
+    assert of_earlier["train"] != of_earlier["last"]
 
 
 def test_the_suite_runs_the_code_of_this_repository() -> None:

@@ -21,7 +21,7 @@ STUDY = {
     "surface": {"protocol": "literal", "lambda": "0.1"},
     "claims": None,
     "estimates": None,
-    "sample_sizes": {"protocol": "tuned", "lambdas": None},
+    "sample_sizes": {"protocol": "literal", "lambdas": None},
     "protocols": {
         "as_reported": None,
         "literal_fixed": None,

@@ -16,7 +16,7 @@ from .conftest import Job, Project
 
 pytestmark = pytest.mark.slow
 
-RUN = "results/runs/tuned/breast_cancer/lambda-0/seed-0"
+RUN = "results/runs/literal/breast_cancer/lambda-0/seed-0"
 # The stages before the tables, and how rules of blocks begin.
 STAGES, BLOCKS = ("data", "train", "measure"), ("train_", "measure_")
 # Some rules after them.
@@ -53,7 +53,7 @@ def test_nothing_before_the_tables_is_made(fresh: Project, unpacked: Project) ->
 
 
 def test_what_would_need_a_training_is_one_line(unpacked: Project) -> None:
-    seeds = {"protocols": {"tuned": {"datasets": {"breast_cancer": {"seeds": [0, 1]}}}}}
+    seeds = {"protocols": {"literal": {"datasets": {"breast_cancer": {"seeds": [0, 1]}}}}}
     done = unpacked.snakemake("-n", study=seeds)
     assert done.returncode != 0
     (line,) = (line for line in done.stderr.splitlines() if "error" in line.lower())

@@ -20,6 +20,7 @@ from flatreg.config import (
     Run,
     cell_key,
     cell_settings,
+    cells,
     check_optimizers,
     data_settings,
     decisive,
@@ -31,6 +32,9 @@ from flatreg.config import (
     read_file,
     rescaled_run,
     runs,
+    sampled_datasets,
+    sampled_runs,
+    sampling_settings,
     search_of,
     selection_key,
     sources,
@@ -132,12 +136,21 @@ RUN = "runs/{protocol}/{dataset}/lambda-{lam}/seed-{seed}"
 SURFACES = expand(
     f"{RESULTS}/surfaces/{{dataset}}.npz", dataset=surface_datasets(STUDY)
 )
+# tr(H^2) of samples of several sizes, one table of each data set.
+SAMPLED = expand(
+    f"{RESULTS}/sample_sizes/{{dataset}}.csv", dataset=sampled_datasets(STUDY)
+)
 EXAMPLES = f"{RESULTS}/examples/{{dataset}}.npz"
 TABLE = f"{RESULTS}/tables/{{name}}.csv"
 TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
-# A study without a ledger has no claims to judge.
+# A study without a ledger has no claims to judge; one may measure no samples.
+LACKING = {
+    name
+    for name, there in {"claims": LEDGER, "sample_size_fits": SAMPLED}.items()
+    if not there
+}
 EVIDENCE_ROWS = {
-    name: row for name, row in evidence.ROWS.items() if LEDGER or name != "claims"
+    name: row for name, row in evidence.ROWS.items() if name not in LACKING
 }
 # A study without a perceptron has no layers to rescale.
 MADE = [
@@ -149,9 +162,12 @@ MADE = [
 EVIDENCE = expand(TABLE, name=MADE)
 # Data sets that the original reports on; without any, the GRIM figure would be empty.
 INSPECTED = set(read_json(Path(ORIGINAL))["results"]) & set(sources(STUDY))
-DRAWN = {
-    name: row for name, row in figures.FIGURES.items() if INSPECTED or name != "grim"
+UNDRAWN = {
+    name
+    for name, there in {"grim": INSPECTED, "sample_sizes": SAMPLED}.items()
+    if not there
 }
+DRAWN = {name: row for name, row in figures.FIGURES.items() if name not in UNDRAWN}
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{kind}}", name=DRAWN, kind=["pdf", "svg"]
 )
@@ -159,6 +175,7 @@ FIGURES = expand(
 FILES = {
     "manifests": MANIFESTS,
     "surfaces": SURFACES,
+    "sampled": SAMPLED,
     "ledger": LEDGER or [],
     "schema": LEDGER_SCHEMA,
     "original": ORIGINAL,

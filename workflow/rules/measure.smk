@@ -1,9 +1,10 @@
 # Purpose: measure the flatness of every trained model: curvature, sharpness, loss surfaces of a few
-#     models, a network with rescaled layers, and the estimator against its closed form. Find the test
-#     examples with the largest loss.
+#     models, a network with rescaled layers, tr(H^2) by number of examples, and the estimator
+#     against its closed form. Find the test examples with the largest loss.
 # Inputs: metrics.json, params.npz and last.npz of runs, and their data
 # Outputs: curvature.json and flatness.json of every run, surfaces/{dataset}.npz,
-#     examples/{dataset}.npz, tables/: reparametrization.csv estimates.csv
+#     examples/{dataset}.npz, sample_sizes/{dataset}.csv,
+#     tables/: reparametrization.csv estimates.csv
 
 
 # `measure_model` measures one run; each block of runs has a rule without wildcards, as for training.
@@ -140,6 +141,40 @@ rule rescale_layers:
         "python -m flatreg.measure.rescaling --config {input.config:q} --run {params.runs:q}"
         " --data {input.data:q} --threads {threads} --compiled {params.compiled:q}"
         " --out {output.reparametrization:q} &> {log:q}"
+
+
+rule sample_sizes:
+    """Measure tr(H^2) on samples of several sizes, and on the whole training split."""
+    input:
+        unpack(solution_files(lambda wildcards: sampled_runs(STUDY, wildcards.dataset))),
+        last=lambda wildcards: run_files(
+            "last.npz", sampled_runs(STUDY, wildcards.dataset)
+        ),
+        config=ancient(written_config),
+    output:
+        sizes=f"{RESULTS}/sample_sizes/{{dataset}}.csv",
+        checksum=f"{RESULTS}/sample_sizes/{{dataset}}.csv.sha256",
+    log:
+        f"{LOGS}/sample_sizes/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/sample_sizes/{{dataset}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        library=library_of_runs(
+            lambda wildcards: sampled_runs(STUDY, wildcards.dataset),
+            "measure.sample_sizes",
+        ),
+        compiled=COMPILED,
+        key=digest(sampling_settings(STUDY)) if SAMPLED else None,
+    shell:
+        "python -m flatreg.measure.sample_sizes --config {input.config:q}"
+        " --runs {input.metrics:q} --data {input.data:q} --threads {threads}"
+        " --compiled {params.compiled:q} --out {output.sizes:q} &> {log:q}"
 
 
 rule check_estimator:

@@ -28,7 +28,7 @@ ASIDE = ".damaged"
 # Folders of the results whose files have checksums beside them, and the sealed records.
 CHECKED = (
     *("data", "features", "selection/*/*", "tables"),
-    *("surfaces", "examples", "figures", "notebooks"),
+    *("surfaces", "examples", "sample_sizes", "figures", "notebooks"),
 )
 SEALED = tuple(f"runs/*/*/*/*/{name}.json" for name in ("metrics", "curvature", "flatness"))
 

@@ -25,6 +25,8 @@ HYPERPARAMETERS = ["protocol", "lambda"]
 CLUSTER = ["dataset", "seed"]
 # Rows that are compared with all others at a time, to bound the memory.
 ROWS = 256
+# Rounding of 1 - tau^2 where tau is 1.
+ROUNDING = 1e-12
 
 
 def tau(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> float:
@@ -65,16 +67,51 @@ def pseudo_values(runs: pd.DataFrame, x: str, y: str, held: list[str]) -> np.nda
         An empty array if there are fewer than 3 clusters.
     """
     known = runs.dropna(subset=[x, y])
-    pairs, groups = known[[x, y]].to_numpy(float), _groups(known, held)
-    names = _names(known, CLUSTER)
+    return _jackknife(*_leaving_out(known, x, y, held))
+
+
+def partial_pseudo_values(runs: pd.DataFrame, x: str, y: str, given: str) -> np.ndarray:
+    """Pseudo-values, as above, of Kendall's partial tau of x and y, with a third column held fixed.
+
+    It is (tau_xy - tau_xz tau_yz) / sqrt((1 - tau_xz^2) (1 - tau_yz^2)) with z = `given`, the
+    correlation of the signs of pairs of runs that is left when that with z is taken out.
+    """
+    known = runs.dropna(subset=[x, y, given])
+    taus = [_leaving_out(known, *columns, NOTHING) for columns in ((x, y), (x, given), (y, given))]
+    return _jackknife(*(_partial(*some) for some in zip(*taus, strict=True)))
+
+
+def _partial(xy: Any, xz: Any, yz: Any) -> Any:
+    """Kendall's partial tau of x and y from the tau of each two of x, y and z.
+
+    Returns:
+        NaN where z fixes the order of x or of y.
+    """
+    left = (1 - xz**2) * (1 - yz**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(left > ROUNDING, (xy - xz * yz) / np.sqrt(left), np.nan)
+
+
+def _leaving_out(
+    runs: pd.DataFrame, x: str, y: str, held: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`tau` of all runs [], and without those of each cluster [clusters]."""
+    pairs, groups = runs[[x, y]].to_numpy(float), _groups(runs, held)
+    names = _names(runs, CLUSTER)
     clusters = sorted(set(names))
-    n = len(clusters)
+    members = np.array([[name == cluster for cluster in clusters] for name in names])
+    members = members.reshape(len(names), len(clusters))
+    whole = _mean([_tau(pairs[rows]) for rows in groups])
+    reduced = [_taus_without(pairs[rows], members[rows]) for rows in groups]
+    by_cluster = np.reshape(reduced, (len(groups), len(clusters))).T
+    return np.array(whole), np.array([_mean(list(taus)) for taus in by_cluster])
+
+
+def _jackknife(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Pseudo-values [clusters]; none of fewer than 3 clusters."""
+    n = len(without)
     if n < 3:
         return np.empty(0)
-    members = np.array([[name == cluster for cluster in clusters] for name in names])
-    whole = _mean([_tau(pairs[rows]) for rows in groups])
-    reduced = np.reshape([_taus_without(pairs[rows], members[rows]) for rows in groups], (-1, n))
-    without = np.array([_mean(list(taus)) for taus in reduced.T])
     return n * np.nan_to_num(whole) - (n - 1) * np.nan_to_num(without)
 
 
@@ -101,34 +138,32 @@ def _tau(pairs: np.ndarray) -> float:
 def _taus_without(pairs: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Kendall's tau-b [k] of pairs [n, 2] without each cluster, given the clusters' rows [n, k].
 
-    It is the sum of signs over all pairs of rows, so leaving rows out subtracts their part.
+    It is a sum of signs over pairs of rows, so a cluster's rows take away their pairs with all
+    rows, each pair within the cluster once.
     """
-    sums = np.zeros((3, members.shape[1]))
-    for start in range(0, len(pairs), ROWS):
-        rows = slice(start, start + ROWS)
-        signs = _signs(pairs[rows], pairs)
-        with_cluster = signs @ members.astype(float)
-        kept = signs.sum(axis=-1, keepdims=True) - with_cluster
-        sums += np.sum(kept * ~members[rows], axis=1)
-    agreeing, x_differ, y_differ = sums / 2
+    starts = range(0, max(len(pairs), 1), ROWS)
+    of_rows = np.concatenate([_sums(pairs[s : s + ROWS], pairs) for s in starts], axis=1)
+    taken = [
+        2 * of_rows[:, rows].sum(axis=1) - _sums(pairs[rows], pairs[rows]).sum(axis=1)
+        for rows in map(np.flatnonzero, members.T)
+    ]
+    with_cluster = np.reshape(taken, (-1, 3)).T
+    agreeing, x_differ, y_differ = (of_rows.sum(axis=1, keepdims=True) - with_cluster) / 2
     with np.errstate(invalid="ignore"):
         return np.clip(agreeing / np.sqrt(x_differ) / np.sqrt(y_differ), -1.0, 1.0)
 
 
-def _signs(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For rows i and j of [n, 2] and [m, 2]: whether the columns order them alike [3, n, m].
+def _sums(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Sums over the rows of [m, 2], for each row of [n, 2], of three numbers [3, n].
 
-    First 1, -1 or 0 where a column is tied; then whether the first column differs, and the second.
+    First 1 if both columns order the two rows alike, -1 if not, and 0 where a column is tied; then
+    whether the first column differs, and whether the second does.
     """
-    differences = [
-        np.subtract(above, below, dtype=float)
-        for above, below in (
-            (np.greater.outer(a, b), np.less.outer(a, b))
-            for a, b in zip(some.T, others.T, strict=True)
-        )
-    ]
-    x, y = differences
-    return np.stack([x * y, x**2, y**2])
+    x, y = (
+        np.greater.outer(a, b).astype(np.int8) - np.less.outer(a, b).astype(np.int8)
+        for a, b in zip(some.T, others.T, strict=True)
+    )
+    return np.stack([np.sum(part, axis=1, dtype=int) for part in (x * y, x * x, y * y)])
 
 
 def _mean(values: list[float]) -> float:

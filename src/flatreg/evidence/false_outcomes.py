@@ -259,7 +259,8 @@ def _means(
 def _noise(distribution: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """What independent runs measure, with mean 0 and a standard deviation of about 1."""
     if distribution == "skewed":
-        return rng.standard_exponential(shape) - 1
+        # A skewness of 1; that of 26 runs of a cell on Breast Cancer is at most 0.8.
+        return (rng.standard_gamma(4.0, shape) - 4.0) / 2
     values = rng.standard_normal(shape)
     # Like accuracies on few examples.
     return np.round(values) if distribution == "few values" else values

@@ -25,12 +25,13 @@ from flatreg.figures.style import (
 
 
 def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:
-    """Kendall's tau of each measure of flatness with test accuracy, plain and at fixed lambda."""
+    """Kendall's tau of each measure with test accuracy, plain, at fixed lambda and at equal fit."""
     of_accuracy = correlations[correlations["target"] == "test_accuracy"]
     figure, panels = panel_grid(of_accuracy, height=1.75)
     series = {
         "over all runs": ("tau", "low", "high"),
         r"$\lambda$ held fixed": ("partial_tau", "partial_low", "partial_high"),
+        "training accuracy held fixed": ("fit_tau", "fit_low", "fit_high"),
     }
     for (protocol, dataset), axes in panels.items():
         rows = runs_of(of_accuracy, protocol, dataset)
@@ -52,7 +53,7 @@ def _intervals(
     axes: Axes, rows: pd.DataFrame, columns: tuple[str, str, str], number: int, name: str
 ) -> None:
     """Draw one estimate with its interval per row; rows without an interval are left out."""
-    places = np.arange(len(rows)) + 0.3 * number - 0.15
+    places = np.arange(len(rows)) + 0.25 * (number - 1)
     estimate, low, high = (rows[column].to_numpy(float) for column in columns)
     known = np.isfinite(low)
     axes.hlines(places[known], low[known], high[known], color=COLORS[number], linewidth=0.8)

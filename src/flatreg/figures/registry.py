@@ -101,6 +101,28 @@ FIGURES = {
         caption="Kendall's correlation of each measure of flatness with test accuracy, over all "
         "runs and with lambda held fixed, with 95 % intervals.",
     ),
+    "sample_sizes": Row(
+        function="sample_sizes.draw_sample_sizes",
+        inputs=("sample_sizes", "sample_size_fits"),
+        protocols="all",
+        settings=(),
+        category="Evidence",
+        label="tr(H^2) by number of examples",
+        caption="tr(H^2) at the last epoch against the number of examples that it is taken on, one "
+        "mark per run and size. Lines are the fits a + b/n, which leave out the whole training "
+        "split (filled marks); dashed, the curvature a of the training loss alone.",
+    ),
+    "equal_loss": Row(
+        function="equal_loss.draw_equal_loss",
+        inputs=("epochs",),
+        protocols="main",
+        settings=(),
+        category="Evidence",
+        label="flatness against training loss",
+        caption="tr(H^2) against the training loss along the epochs, both geometric means over "
+        "seeds; a mark is the last epoch. Where the lines of two lambdas coincide, the flatter "
+        "network is one that fits less.",
+    ),
     "grim": Row(
         function="evidence.draw_grim",
         inputs=("grim_denominators",),

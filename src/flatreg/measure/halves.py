@@ -1,13 +1,13 @@
 """tr(H_a^2), tr(H_a H_b) and tr(H_b^2) of the two halves a, b of samples of examples.
 
-A half is every other example, as in `flatreg.penalty.cross_batch`. H is the Hessian of the mean task
-loss, dropout off. Of one dense layer, with the Hessian S_i of example i's loss in its logits,
+A half is every other example, as in `flatreg.penalty.cross_batch`. H is the Hessian of the mean
+task loss, dropout off. Of one dense layer, with the Hessian S_i of example i's loss in its logits,
 
     tr(H_a H_b) = 1/(|a| |b|) sum_{i in a, j in b} (x_i . x_j + 1)^2 <S_i, S_j>,
 
-which needs no probes, nor more examples in memory than a block of pairs. Other models with a closed
-form give tr(H^2) of both halves and of the sample, and so tr(H_a H_b). The rest takes probes v: the
-products of H_a v and H_b v.
+which needs no probes, and has but a block of pairs in memory. Other models with a closed form give
+tr(H^2) of both halves and of the sample, and so tr(H_a H_b). The rest takes probes v: the products
+of H_a v and H_b v.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def pair_means(
 
 
 def _double(split: Split, rows: np.ndarray) -> Features:
-    """Scaled inputs of some rows in float64; sparse if they are kept so, as those are not scaled."""
+    """Scaled inputs of some rows in float64; sparse ones stay so, as they are not scaled."""
     picked = split.x[rows]
     return (picked if sparse.issparse(picked) else split.inputs(rows)).astype(np.float64)
 

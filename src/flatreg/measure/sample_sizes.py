@@ -26,11 +26,12 @@ from flatreg.disk.files import read_json
 from flatreg.measure.curvature import Estimate
 from flatreg.measure.halves import Products, of_samples
 from flatreg.measure.solution import (
+    LAST,
     STREAMS,
     Solution,
     has_diverged,
-    last_params,
     load_solution,
+    params_of,
     probe_key,
     read_record,
     run_columns,
@@ -112,7 +113,7 @@ def _of_seed(
 
 def _at_last_epoch(study: Config, folder: Path, dataset: Dataset) -> Solution:
     solution = load_solution(study, folder, dataset)
-    return solution._replace(params=last_params(folder, read_record(folder)))
+    return solution._replace(params=params_of(folder, read_record(folder), LAST))
 
 
 def samplings(examples: int, settings: SamplingSettings) -> list[Sampling]:

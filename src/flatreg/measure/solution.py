@@ -100,15 +100,6 @@ def params_of(folder: Path, record: dict[str, Any], name: str) -> dict[str, Any]
     return load_params(folder / name)
 
 
-def last_params(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a run after its last epoch.
-
-    Raises:
-        UserError: they are missing, or their checksum differs from the record's.
-    """
-    return kept_params(folder, record)
-
-
 # Each split has its own random numbers, for the choice of examples and for the probes.
 STREAMS = {"train": 0, "test": 1}
 

@@ -30,10 +30,14 @@ RUN_FILES = (
     *("curvature.json", "flatness.json"),
 )
 # Stages that are not made anew; the archive has their times.
-STAGES = ("data", "features", "selection", "runs", "blocks", "surfaces", "examples")
+STAGES = (
+    *("data", "features", "selection", "runs", "blocks"),
+    *("surfaces", "examples", "sample_sizes"),
+)
 # Patterns of the other files, of which a study need not have all.
 KEPT = (
     *("data/*.json", "selection/**/*.json", "surfaces/*.npz", "examples/*.npz"),
+    "sample_sizes/*.csv",
     *(f"tables/{name}.csv" for name in MEASURED),
     *(f"benchmarks/{stage}/**/*.tsv" for stage in STAGES),
     *(f"benchmarks/tables/{name}.tsv" for name in MEASURED),

@@ -11,6 +11,7 @@ it differs from what its name promises. Functions that draw random numbers take 
     power           what a number of runs can show, and how many are needed
     multiplicity    Holm's and Shaffer's adjustments
     bootstrap       BCa interval of any statistic
+    ratio           ratio of two paired means
     spread          comparison of two standard deviations
     trend           Page's test, rank correlations
     aggregate       interquartile mean, probability of improvement
@@ -39,6 +40,7 @@ from flatreg.statistics.power import (
     power_within,
     seeds_needed,
 )
+from flatreg.statistics.ratio import ratio_of_means
 from flatreg.statistics.samples import Summary, agree, summarize
 from flatreg.statistics.spread import (
     brown_forsythe_p,
@@ -77,6 +79,7 @@ __all__ = [
     "power_within",
     "probability_of_improvement",
     "rank_correlations",
+    "ratio_of_means",
     "sampling_sd",
     "seeds_needed",
     "shaffer",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ from flatreg import tables
 from flatreg.config import Config
 from flatreg.disk.files import AGAIN, read_json
 from flatreg.errors import UserError
+
+T = TypeVar("T")
 
 
 def of_runs(metrics: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
@@ -57,8 +60,7 @@ def of_test_splits(manifests: list[Path]) -> dict[str, int]:
     Raises:
         UserError: a file is missing, or is not a manifest.
     """
-    splits = dict(map(_of_test_split, manifests))
-    return {source: split["examples"] for source, split in splits.items()}
+    return _of_manifests(manifests, lambda split: split["examples"])
 
 
 def commonest_shares(manifests: list[Path]) -> dict[str, float]:
@@ -70,20 +72,25 @@ def commonest_shares(manifests: list[Path]) -> dict[str, float]:
     Raises:
         UserError: a file is missing, or is not a manifest.
     """
-    splits = dict(map(_of_test_split, manifests))
-    return {
-        source: max(split["class_counts"].values()) / split["examples"]
-        for source, split in splits.items()
-    }
+    return _of_manifests(
+        manifests, lambda split: max(split["class_counts"].values()) / split["examples"]
+    )
 
 
-def _of_test_split(path: Path) -> tuple[str, dict[str, Any]]:
-    manifest = read_json(path)
-    try:
-        split = manifest["splits"]["test"]
-        return manifest["source"], {name: split[name] for name in ("examples", "class_counts")}
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
+def _of_manifests(paths: list[Path], of_split: Callable[[dict[str, Any]], T]) -> dict[str, T]:
+    """A quantity of the test split of each source.
+
+    Raises:
+        UserError: a file is missing, or is not a manifest.
+    """
+    found = {}
+    for path in paths:
+        manifest = read_json(path)
+        try:
+            found[manifest["source"]] = of_split(manifest["splits"]["test"])
+        except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+            raise UserError(f"{path} is not a manifest of a data set; {AGAIN}") from error
+    return found
 
 
 def of_test_set(study: Config, protocol: str, dataset: str, examples: dict[str, int]) -> int | None:

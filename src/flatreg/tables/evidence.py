@@ -117,8 +117,12 @@ CORRELATIONS_TABLE = table(
     {
         "protocol": text("protocol whose runs are correlated, or all"),
         "dataset": text("data set whose runs are correlated, or all"),
-        "measure": text("measure of flatness"),
-        "target": text("what it should go with: test_accuracy, accuracy_gap or loss_gap"),
+        "measure": text("measure of flatness, or a rival explanation of the same target"),
+        "kind": text("which of both", checks=pa.Check.isin(["flatness", "rival"])),
+        "target": text(
+            "what it should go with: test_accuracy, accuracy_gap or loss_gap; of the "
+            "last epoch's parameters if `last_` stands before both"
+        ),
         "n": count("runs with both values"),
         "diverged": count("runs that diverged, left out of n"),
         "tau": number("Kendall's rank correlation, jackknifed over seeds"),
@@ -128,6 +132,9 @@ CORRELATIONS_TABLE = table(
         "partial_tau": number("the same with protocol, data set and lambda held fixed"),
         "partial_low": number("lower end of its interval"),
         "partial_high": number("upper end of it"),
+        "fit_tau": number("Kendall's partial correlation, training accuracy held fixed"),
+        "fit_low": number("lower end of its interval"),
+        "fit_high": number("upper end of it"),
         "granulated": number("granulated Kendall's coefficient (Jiang et al. 2020)"),
         "note": text("why a number is missing", nullable=True),
     },

@@ -68,8 +68,44 @@ ROWS = {
                 evidence.CORRELATIONS_TABLE,
                 "flatness and generalization",
                 "Kendall's rank correlation of each measure with test accuracy and with the "
-                "generalization gap, within each data set and over all, plain and with lambda "
-                "held fixed.",
+                "generalization gap, within each data set and over all, plain, with lambda held "
+                "fixed and with training accuracy held fixed; beside it those of training "
+                "accuracy, training loss and the norm of the parameters, its rivals.",
+            ),
+        },
+        settings=("analysis", "protocols"),
+    ),
+    "equal_loss": Row(
+        rule="compare_at_equal_loss",
+        function="equal_loss.compare_at_equal_loss",
+        inputs=("metrics", "epochs"),
+        tables={
+            "equal_loss": Table(
+                evidence.EQUAL_LOSS_TABLE,
+                "flatness at equal training loss",
+                "tr(H^2) and test accuracy against those of the plain run of the same seed, where "
+                "both have the same training loss and after the last epoch: how much of the "
+                "flattening is lower fit.",
+            ),
+        },
+        settings=("analysis", "protocols"),
+    ),
+    "sample_size_fits": Row(
+        rule="fit_sample_sizes",
+        function="sample_size_fits.fit_sample_sizes",
+        inputs=("sampled",),
+        tables={
+            "sample_sizes": Table(
+                evidence.SAMPLE_SIZES_TABLE,
+                "tr(H^2) by number of examples",
+                "tr(H^2) at the last epoch on disjoint samples of several sizes and on the whole "
+                "training split, beside the product of the Hessians of the samples' halves.",
+            ),
+            "sample_size_fits": Table(
+                evidence.SAMPLE_SIZE_FITS_TABLE,
+                "curvature and spread in tr(H^2)",
+                "tr(H^2) on n examples as a + b/n: the curvature of the training loss, and the "
+                "spread between examples, which is most of what a mini-batch penalizes.",
             ),
         },
         settings=("analysis", "protocols"),
@@ -174,7 +210,7 @@ OTHERS = {
 # Intermediate tables: nothing cites them, and the reference omits them.
 WORKINGS = ("grim_denominators", "triples")
 # Tables for which parameters of runs are needed; all others follow from the small files of runs.
-MEASURED = ("estimates", "reparametrization", "sample_sizes")
+MEASURED = ("estimates", "reparametrization")
 _OF_ROWS = {name: table.schema for row in ROWS.values() for name, table in row.tables.items()}
 # All tables of the evidence by name, in alphabetical order; a study need not have all of them.
 EVIDENCE = dict(sorted((_OF_ROWS | OTHERS).items()))
