@@ -32,7 +32,7 @@ class Problem(NamedTuple):
         exact: of all targets without any random numbers; empty if there are none.
         precise: of all targets; the mean of their draws is a truth where none is exact.
         epochs: of plain training. The dense networks' loss is then about that of the study's
-            networks under `literal`.
+            networks.
         learning_rate: of that training; of dense networks, as the study's search chose it.
         batches: given mini-batches.
         large: examples in a mini-batch of the draws whose mean is the truth of a loss; None if

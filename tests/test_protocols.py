@@ -192,6 +192,20 @@ protocols:
     }
 
 
+def test_another_search_is_another_key() -> None:
+    """At lambda 0 both take the same rates."""
+    words = """
+protocols:
+  own: {{extends: tuned, training: {{search: {{lambda: {}}}}}, datasets: {{digits: null}}}}
+"""
+    resolved = [load(words.format(lam)) for lam in ("null", '"0"')]
+    for protocol, lam, same in (("own", "0.1", False), ("tuned", "0.1", True)):
+        run = Run(protocol, "breast_cancer", lam, 0)
+        keys = {config.settings_key(config.settings(one, run)) for one in resolved}
+        assert (len(keys) == 1) == same
+        assert (len({config.cell_key(one, *run[:3]) for one in resolved}) == 1) == same
+
+
 def test_each_run_names_its_search() -> None:
     resolved = load()
     run = Run("every_batch", "breast_cancer", "0.1", 1)

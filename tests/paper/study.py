@@ -52,7 +52,10 @@ def study_tables() -> dict[str, pd.DataFrame]:
     metrics["status"], metrics["data_sha256"] = "completed", "0" * 64
     metrics[["epochs", "steps"]] = 10
     # The last run of tuned at lambda 1, which stopped before it had a value.
-    metrics.loc[metrics.index[-1], ["status", *tables.METRICS]] = ["diverged", *[np.nan] * 7]
+    metrics.loc[metrics.index[-1], ["status", *tables.METRICS]] = [
+        "diverged",
+        *[np.nan] * len(tables.METRICS),
+    ]
     times = runs.reindex(columns=list(tables.TIMES_TABLE.columns)).assign(steps=10, resumed=0)
     times["train_seconds"] = random.uniform(1.0, 2.0, len(runs))
     claim = {"claim": "gain", "protocol": "stated"}
@@ -90,6 +93,7 @@ def study_tables() -> dict[str, pd.DataFrame]:
                 _row("checks", {"check": "smallest", "dataset": "digits", "value": 600.0}),
             ]
         ),
+        "false_outcomes": _row("false_outcomes", {"family": "primary", "high": 0.03}),
         "calibration": _row(
             "calibration", {"interval": "t: mean", "n": 3, "coverage": 0.94, "ok": "yes"}
         ),

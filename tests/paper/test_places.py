@@ -105,6 +105,7 @@ def test_a_verdict_is_made_by_all_lambdas(found: Sources) -> None:
             "check/smallest/digits/words/words/words/-/-/value",
             *(600.0, 0, ["checks.csv", "original.json"]),
         ),
+        ("false_outcomes/high", 0.03, 0, ["false_outcomes.csv"]),
         ("coverage/t: mean/words/3/coverage", 0.94, 0, ["calibration.csv"]),
         ("config/protocols/stated/datasets/digits/lambdas/2", "1", 0, ["config.json"]),
         ("data/digits/classes", 10, 0, ["digits.json"]),

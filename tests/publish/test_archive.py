@@ -29,8 +29,9 @@ METRICS = f"{RUN}/metrics.json"
 # Files of a study that no archive has, besides those of `archive.MADE`.
 LEFT_OUT = ["data/digits.npz", "checkpoints/a/b", "logs/train.log", "benchmarks/figures/cost.tsv"]
 OTHERS = [
-    *["data/digits.json", "selection/tuned/digits.json", "surfaces/digits.npz"],
+    *["data/digits.json", "selection/literal/digits/lambda-0.json", "surfaces/digits.npz"],
     *["examples/digits.npz", "examples/digits.npz.sha256", "tables/estimates.csv"],
+    "sample_sizes/digits.csv",
     *["benchmarks/data/digits.tsv", "benchmarks/blocks/train_a.tsv"],
 ]
 MADE = [

@@ -127,6 +127,7 @@ def test_a_grid_grows_by_its_own_ratio() -> None:
     grid = Grid((0.003, 0.01, 0.03), (0.1,))
     assert grid.extended(LARGER).learning_rate == (0.003, 0.01, 0.03, 0.09)
     assert grid.extended(SMALLER).learning_rate == (0.0009, 0.003, 0.01, 0.03)
+    assert Grid((0.01, 0.03), (0.1,)).extended(SMALLER).learning_rate == (0.00333, 0.01, 0.03)
     assert grid.edges(Point(0.03, 0.1)) == [LARGER]
     assert grid.edges(Point(0.003, 0.1)) == [SMALLER]
     assert grid.edges(Point(0.01, 0.1)) == [], "of one decay there is no edge"
@@ -185,10 +186,15 @@ def test_one_value_is_not_extended() -> None:
 # ── Divergence ────────────────────────────────────────────────────────────────
 
 
-def test_if_every_point_diverged_smaller_rates_are_tried() -> None:
+def test_if_every_point_diverged_smaller_rates_are_tried(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = searched(lambda point: 0.5 if point.learning_rate < 0.005 else None)
     assert found["selected"]["learning_rate"] == pytest.approx(0.001)
     assert found["extensions"] == {"smallest learning_rate": 2}
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "every point diverged: extended to 0.001"
+    assert second.startswith("the best point has the smallest learning_rate of the grid")
     assert [point["diverged"] for point in found["tried"]] == [False, False, True, True]
 
 

@@ -146,7 +146,11 @@ TABLES = expand(TABLE, name=["metrics", "epochs", "times", "summary", "tests"])
 # A study without a ledger has no claims to judge; one may measure no samples.
 LACKING = {
     name
-    for name, there in {"claims": LEDGER, "sample_size_fits": SAMPLED}.items()
+    for name, there in {
+        "claims": LEDGER,
+        "false_outcomes": LEDGER,
+        "sample_size_fits": SAMPLED,
+    }.items()
     if not there
 }
 EVIDENCE_ROWS = {

@@ -2,7 +2,8 @@
 #     row of flatreg.tables.registry; check how the original's own numbers can have arisen.
 # Inputs: tables/*.csv, sample_sizes/{dataset}.csv, manifests, the ledger of claims, paper/original.json
 # Outputs: tables/: correlations.csv equal_loss.csv sample_sizes.csv sample_size_fits.csv variance.csv
-#     overall.csv test_sets.csv calibration.csv claims.csv claim_runs.csv; grim.csv grim_denominators.csv triples.csv checks.csv
+#     overall.csv test_sets.csv calibration.csv false_outcomes.csv claims.csv claim_runs.csv;
+#     grim.csv grim_denominators.csv triples.csv checks.csv
 
 
 for name, row in EVIDENCE_ROWS.items():

@@ -143,7 +143,7 @@ rule rescale_layers:
         " --out {output.reparametrization:q} &> {log:q}"
 
 
-rule sample_sizes:
+rule measure_sample_sizes:
     """Measure tr(H^2) on samples of several sizes, and on the whole training split."""
     input:
         unpack(solution_files(lambda wildcards: sampled_runs(STUDY, wildcards.dataset))),

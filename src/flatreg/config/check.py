@@ -31,7 +31,7 @@ from flatreg.config.study import (
 from flatreg.errors import UserError, nearest
 
 # Tables of the paper, table_NAME, that are not of a data set.
-OTHER_TABLES = ("variance", "forensics")
+OTHER_TABLES = ("budget", "variance", "forensics")
 
 
 def check_keys(value: Any, where: str = "config") -> None:

@@ -24,7 +24,7 @@ BESIDE = ("results/reference",)
 # Folders that nothing but the study's results is in: data, runs, tables and so on.
 RESULTS_HAVE = (
     *("benchmarks", "checkpoints", "compiled", "data", "examples", "features", "figures", "logs"),
-    *("notebooks", "runs", "selection", "surfaces", "tables"),
+    *("notebooks", "runs", "sample_sizes", "selection", "surfaces", "tables"),
 )
 # Of a file's name on common disks, less what is added to it while it is written.
 _LONGEST_NAME = 200

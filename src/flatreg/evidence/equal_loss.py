@@ -146,8 +146,8 @@ def _differences(run: State, plain: State) -> tuple[float, float]:
 
 
 def _compared(differences: np.ndarray, alpha: float, prefix: str) -> dict[str, float]:
-    logs, accuracies = (statistics.compare_mean(side, 0.0, alpha) for side in differences.T)
-    ends = ("estimate", "low", "high")
+    logs, accuracies = (statistics.summarize(side, alpha) for side in differences.T)
+    ends = ("mean", "low", "high")
     suffixes = ("", "_low", "_high")
     return {
         f"{prefix}tr_h2_ratio{suffix}": float(np.exp(getattr(logs, end)))

@@ -14,10 +14,9 @@ from scipy import stats
 
 from flatreg import statistics
 from flatreg.statistics import Design
+from flatreg.statistics.power import MOST_SEEDS
 
 NAN = float("nan")
-# More values than anyone will add: an answer that needs them is out of reach.
-MOST = 100_000
 
 
 class MeanPlan(NamedTuple):
@@ -66,8 +65,7 @@ class MeanPlan(NamedTuple):
             power_of = statistics.power_within
         else:
             power_of = statistics.power_not_above
-        needed = statistics.seeds_needed(power_of, effect, self._design(level), power)
-        return needed if needed <= MOST else math.inf
+        return statistics.seeds_needed(power_of, effect, self._design(level), power)
 
     def _design(self, level: float) -> Design:
         return Design(self.sd, self.margin, level, self.overlap)
@@ -113,7 +111,7 @@ class SpreadPlan(NamedTuple):
         n = 2
         while statistics.spread_power(n, n, distance, 1.0, level) < power:
             n += 1 + n // 50
-            if n > MOST:
+            if n > MOST_SEEDS:
                 return math.inf
         return n
 

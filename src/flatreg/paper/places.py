@@ -19,6 +19,7 @@ from flatreg.tables.evidence import (
     CLAIMS_TABLE,
     CORRELATIONS_TABLE,
     EQUAL_LOSS_TABLE,
+    FALSE_OUTCOMES_TABLE,
     OVERALL_TABLE,
     REPARAMETRIZATION_TABLE,
     SAMPLE_SIZE_FITS_TABLE,
@@ -314,6 +315,14 @@ def of_coverage(cited: Sources, interval: str, distribution: str, n: str, column
     value = _row(cited, "calibration", **where)[column]
     statistic = f"{interval}, {distribution}, n = {n}: {_described(CALIBRATION_TABLE, column)}"
     return Fact(value, statistic, [], _files(cited, "calibration"))
+
+
+@place("false_outcomes/COLUMN")
+def of_false_outcomes(cited: Sources, column: str) -> Fact:
+    """The largest number over all simulated families of claims, truths and distributions."""
+    value = _table(cited, "false_outcomes")[column].max()
+    statistic = f"largest over all simulations: {_described(FALSE_OUTCOMES_TABLE, column)}"
+    return Fact(value, statistic, [], _files(cited, "false_outcomes"))
 
 
 @place("rescaled/FACTOR/MEASURE/COLUMN")

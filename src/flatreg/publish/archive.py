@@ -36,8 +36,8 @@ STAGES = (
 )
 # Patterns of the other files, of which a study need not have all.
 KEPT = (
-    *("data/*.json", "selection/**/*.json", "surfaces/*.npz", "examples/*.npz"),
-    "sample_sizes/*.csv",
+    *("data/*.json", "selection/**/*.json"),
+    *("surfaces/*.npz", "examples/*.npz", "sample_sizes/*.csv"),
     *(f"tables/{name}.csv" for name in MEASURED),
     *(f"benchmarks/{stage}/**/*.tsv" for stage in STAGES),
     *(f"benchmarks/tables/{name}.tsv" for name in MEASURED),

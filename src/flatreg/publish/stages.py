@@ -23,6 +23,7 @@ STAGES = {
     "measure": "measure",
     "surfaces": "map surfaces",
     "examples": "find examples",
+    "sample_sizes": "measure samples",
     "tables": "tables and evidence",
     "figures": "figures",
     "paper": "paper",

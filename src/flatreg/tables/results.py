@@ -18,6 +18,11 @@ METRICS = {
     "tr_h": "lower",
     "lambda_max": "lower",
     "test_tr_h2": "lower",
+    "test_calibration_error": "lower",
+    "last_test_accuracy": "higher",
+    "last_test_loss": "lower",
+    "last_test_calibration_error": "lower",
+    "last_tr_h2": "lower",
 }
 _CELL_COLUMNS = {
     "protocol": text("protocol of the config"),

@@ -26,7 +26,6 @@ def main() -> None:
     machine.set_up(arguments)
     folders = [path.parent for path in arguments.runs]
     study = read_json(arguments.config)
-    ledger = Path(arguments.ledger) if arguments.ledger else None
     block = Block(
         study,
         load_dataset(arguments.data),
@@ -34,7 +33,7 @@ def main() -> None:
         arguments.checkpoints,
         Interval(arguments.checkpoint_every, arguments.checkpoint_seconds),
         strategies.of_device(),
-        ledger and registration.register(ledger, study),
+        arguments.ledger and registration.register(arguments.ledger, study),
     )
     lanes = [block.lane(Run(*runs.name_of(folder))) for folder in folders]
     with note_signals() as received:
@@ -68,7 +67,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=0, help="and at least so many seconds (0)"
     )
-    parser.add_argument("--ledger", default="", help="the claims that the runs register (none)")
+    parser.add_argument(
+        "--ledger", type=Path, nargs="?", help="the claims (YAML) that the runs register, if any"
+    )
     machine.add_flags(parser)
     return parser.parse_args()
 

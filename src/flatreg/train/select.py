@@ -137,7 +137,8 @@ def search(trials: Trials, wanted: Search) -> Result:
         for edge in open_edges:
             grid = grid.extended(edge)
             extensions[edge] += 1
-            _say(f"the best point has the {edge} of the grid: extended to {_end(grid, edge):g}")
+            found = f"the best point has the {edge} of the grid" if best else "every point diverged"
+            _say(f"{found}: extended to {_end(grid, edge):g}")
     if best is None:
         best = trials.if_none_trains(min(tried))
     for edge in edges:
@@ -173,8 +174,8 @@ def _end(grid: Grid, edge: Direction) -> float:
 
 
 def _rounded(value: float) -> float:
-    """A number that people would write: ten significant digits."""
-    return float(f"{value:.10g}")
+    """A number that people would write: three significant digits."""
+    return float(f"{value:.3g}")
 
 
 class Trials:

@@ -70,7 +70,7 @@ def _searches(cited: Sources, protocol: str, dataset: str) -> bool:
     """Whether some lambda of a data set has a search of this protocol."""
     training = cited.config["protocols"][protocol]["datasets"][dataset]
     of_lambdas = (search_of(cited.config, protocol, dataset, lam) for lam in training["lambdas"])
-    return any(found is not None and found[0] == protocol for found in of_lambdas)
+    return any(found is not None and found.protocol == protocol for found in of_lambdas)
 
 
 def _rates(cited: Sources, protocol: str, dataset: str, settings: CellSettings) -> str:
