@@ -138,7 +138,7 @@ def results(tmp_path: Path) -> Path:
     metrics = simulated()
     runs = derived.of_metrics(metrics)
     evidence = Evidence(STUDY, runs, {"digits": 0.1}, timed)
-    nothing = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256"])
+    nothing = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256", "commit"])
     judged = judge.judge(CLAIMS, evidence, Recorded({}, nothing, timed))
     folder = tmp_path / "results"
     (folder / "tables").mkdir(parents=True)
