@@ -118,6 +118,8 @@ def simulated() -> pd.DataFrame:
             "best_test_accuracy": 0.83 + 0.001 * seed,
             "train_examples": 300,
             "test_examples": 100,
+            "learning_rate": 0.1,
+            "weight_decay": 0.0,
         }
         for protocol, dataset in cells
         for k, lam in enumerate(LAMBDAS)

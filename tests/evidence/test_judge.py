@@ -539,7 +539,7 @@ def test_a_claim_is_registered_if_all_its_runs_recorded_it() -> None:
 
 def test_other_rates_of_the_two_sides_are_noted() -> None:
     runs = runs_with({"0": BASE, "0.1": BASE + NOISE})
-    assert judged(GAIN, runs=runs)["note"] is None
+    assert pd.isna(judged(GAIN, runs=runs)["note"])
     runs.loc[runs["lambda"] == "0.1", "learning_rate"] = 0.03
     assert judged(GAIN, runs=runs)["note"] == "learning_rate 0.03 against 0.1"
 

@@ -2,11 +2,11 @@
 
 Train with the penalty at this lambda at each point of the protocol's grid, once for each seed of
 the search. The chosen point has the lowest mean validation loss after the last epoch, ties by mean
-validation accuracy, among those that diverged for no seed; one at chance is not chosen while another
-learned. The loss tells points apart where a few examples make the accuracy of all of them nearly
-equal. If the point lies at an edge of the grid, the grid is extended on that side by its own ratio,
-and so on up to the protocol's limit. The trainings have no test split. A search that was killed continues after the
-last training that it finished.
+validation accuracy, among those that diverged for no seed; one at chance is not chosen while
+another learned. (Where all points have nearly the same accuracy, as on few examples, the loss still
+tells them apart.) If the point lies at an edge of the grid, the grid is extended on that side by
+its own ratio, and so on up to the protocol's limit. The trainings have no test split. A search that
+was killed continues after the last training that it finished.
 """
 
 from __future__ import annotations
