@@ -60,7 +60,7 @@ def test_without_errors_the_fit_is_the_truth(tmp_path: Path) -> None:
     assert row[["a", "b", "whole", "fit_ratio"]].to_list() == pytest.approx(
         [20, 3000, 20 + 3000 / TOTAL, 1]
     )
-    assert row["share"] == pytest.approx((3000 / 64) / (20 + 3000 / 64))
+    assert row["share"] == pytest.approx(1 - (20 + 3000 / TOTAL) / (20 + 3000 / 64))
     assert row["deviation"] == pytest.approx(0, abs=1e-9)
     assert (row["n"], row["batch"], row["train_examples"]) == (5, 64, TOTAL)
 
@@ -74,7 +74,7 @@ def test_intervals_are_t_intervals_over_runs(tmp_path: Path) -> None:
     ]
     for name, values in (
         ("a", [one.a for one in fits]),
-        ("share", [one.b / 64 / (one.a + one.b / 64) for one in fits]),
+        ("share", [1 - (one.a + one.b / TOTAL) / (one.a + one.b / 64) for one in fits]),
         ("cross_batch", [20.0, 21, 22, 23, 24]),
     ):
         ends = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))

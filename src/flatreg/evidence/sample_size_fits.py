@@ -1,7 +1,7 @@
 """How does tr(H^2) depend on the number of examples?
 
-On n examples its mean over samples is a + b/n, with the curvature a of the training loss and the
-spread b between examples (`flatreg.measure.sample_sizes`). Each run has its own fit, by least
+On n examples its mean over samples is a + b/n, with the spread b between examples; the training
+loss, whose N examples are a sample too, has a + b/N (`flatreg.measure.sample_sizes`). Each run has its own fit, by least
 squares of the relative deviations, as errors of measurement grow with the value. The whole training
 split is left out of the fit, which it checks: there the formula holds with the same a and b.
 """
@@ -32,9 +32,9 @@ class Fit(NamedTuple):
         """The fitted tr(H^2) on n examples."""
         return self.a + self.b / n
 
-    def share(self, n: float) -> float:
-        """The share of the spread between examples in it."""
-        return self.b / n / self.at(n)
+    def share(self, n: float, total: float) -> float:
+        """The share in it that the loss of all `total` examples does not have."""
+        return 1 - self.at(total) / self.at(n)
 
 
 def fit_sample_sizes(study: Config, paths: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -89,7 +89,7 @@ def _of_cell(study: Config, cell: tuple[str, str, str], sizes: pd.DataFrame) -> 
         **_interval("b", [one.b for one in fits], alpha),
         "deviation": _deviation(runs, fits),
         "batch": batch,
-        **_interval("share", [one.share(batch) for one in fits], alpha),
+        **_interval("share", [one.share(batch, total) for one in fits], alpha),
         "train_examples": total,
         "whole": float(at_whole.mean()) if len(at_whole) else NAN,
         **_interval("fit_ratio", ratios, alpha),

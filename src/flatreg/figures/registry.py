@@ -110,7 +110,7 @@ FIGURES = {
         label="tr(H^2) by number of examples",
         caption="tr(H^2) at the last epoch against the number of examples that it is taken on, one "
         "mark per run and size. Lines are the fits a + b/n, which leave out the whole training "
-        "split (filled marks); dashed, the curvature a of the training loss alone.",
+        "split (filled marks); dashed, a alone.",
     ),
     "equal_loss": Row(
         function="equal_loss.draw_equal_loss",

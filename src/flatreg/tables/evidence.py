@@ -223,7 +223,7 @@ SAMPLE_SIZE_FITS_TABLE = table(
     {
         **_CELL,
         "n": count("runs, each with a fit of its own"),
-        "a": number("tr(H^2) = a + b/n on n examples: a, the curvature of the training loss"),
+        "a": number("tr(H^2) = a + b/n on n examples: a, what no number of examples takes away"),
         "a_low": number("lower end of its t interval over runs"),
         "a_high": number("upper end of it"),
         "b": number("b, the spread between examples"),
@@ -231,7 +231,7 @@ SAMPLE_SIZE_FITS_TABLE = table(
         "b_high": number("upper end of it"),
         "deviation": number("largest relative deviation of a size's mean from the fit", least=0),
         "batch": count("examples in a mini-batch of the training"),
-        "share": number("of the spread in tr(H^2) of a mini-batch: b/batch over a + b/batch"),
+        "share": number("of tr(H^2) of a mini-batch that the training loss does not have"),
         "share_low": number("lower end of its t interval over runs"),
         "share_high": number("upper end of it"),
         "train_examples": count("examples of the training split"),

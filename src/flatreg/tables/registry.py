@@ -104,7 +104,7 @@ ROWS = {
             "sample_size_fits": Table(
                 evidence.SAMPLE_SIZE_FITS_TABLE,
                 "curvature and spread in tr(H^2)",
-                "tr(H^2) on n examples as a + b/n: the curvature of the training loss, and the "
+                "tr(H^2) on n examples as a + b/n: what no number of examples takes away, and the "
                 "spread between examples, which is most of what a mini-batch penalizes.",
             ),
         },
