@@ -1,9 +1,9 @@
 """How does tr(H^2) depend on the number of examples?
 
 On n examples its mean over samples is a + b/n, with the spread b between examples; the training
-loss, whose N examples are a sample too, has a + b/N (`flatreg.measure.sample_sizes`). Each run has its own fit, by least
-squares of the relative deviations, as errors of measurement grow with the value. The whole training
-split is left out of the fit, which it checks: there the formula holds with the same a and b.
+loss, whose N examples are a sample too, has a + b/N (`flatreg.measure.sample_sizes`). Each run has
+its own fit, by least squares of the relative deviations, as errors of measurement grow with the
+value. The whole training split is left out of the fit, which it checks.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ ROWS = {
                 evidence.SAMPLE_SIZE_FITS_TABLE,
                 "curvature and spread in tr(H^2)",
                 "tr(H^2) on n examples as a + b/n: what no number of examples takes away, and the "
-                "spread between examples, which is most of what a mini-batch penalizes.",
+                "spread between examples.",
             ),
         },
         settings=("analysis", "protocols"),
