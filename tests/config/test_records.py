@@ -19,9 +19,9 @@ SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 # SHA-256 of `lines` of the study under each profile.
 KEYS = {
-    None: "ff38d51603dcdc058c58462d46fb7f1b7206d0048b3077379cc0e7017772c5d6",
-    "demo": "e8f5dfca32e6c3ad79325dcad0ddaa26f86beb6b624adb7026f8d3647f2c84e1",
-    "autodiff": "fb3f9694d816daadfd5241cf9e149821dd7db90c59d99eb62e7484a293949577",
+    None: "95fd21c2ed66fb135291f07b2caa5bf63002eb952ced210857469bf35efc7ea4",
+    "demo": "7c2bc914a693c6607a208d63178eaea454ff8bf29a2660c88ce62c4a582f7c09",
+    "autodiff": "19c6a08a9feee2ae9b9711765422ed58541ced257d294051eaff009875c611b2",
 }
 
 
