@@ -304,8 +304,9 @@ def _place(row: pd.Series, evidence: Evidence) -> str:
         return f"side by side, {row['n']} rounds"
     treated = _treated(row, evidence)
     lam = _lambda(row, treated)
-    told = _told(lam, _strength(treated, lam), row["protocol"], row["n"], row["diverged"])
-    return f"{told}, exploratory" if row["registered"] == EXPLORATORY else told
+    strength = _strength(treated, lam)
+    runs = _runs_in_words(lam, strength, row["protocol"], row["n"], row["diverged"])
+    return f"{runs}, exploratory" if row["registered"] == EXPLORATORY else runs
 
 
 def _treated(row: pd.Series, evidence: Evidence) -> pd.DataFrame:
@@ -345,7 +346,10 @@ def strength_in_words(strengths: pd.Series) -> str | None:
     )
 
 
-def _told(lam: str | None, strength: str | None, protocol: str, n: int, diverged: int) -> str:
+def _runs_in_words(
+    lam: str | None, strength: str | None, protocol: str, n: int, diverged: int
+) -> str:
+    """Lambda, strength, protocol and number of some runs; without what they have none of."""
     parts = [
         "all λ" if lam is None else f"λ = {lam}",
         strength,
@@ -372,7 +376,7 @@ def _at_equal_loss(part: Part, evidence: Evidence) -> Finding:
     )
     runs = of_cell(evidence.metrics, part.cell)
     strength = strength_in_words(runs["strength"])
-    where = _told(row["lambda"], strength, row["protocol"], row["n"], 0)
+    where = _runs_in_words(row["lambda"], strength, row["protocol"], row["n"], 0)
     return Finding(words, f"{part.measured}: {numbers}", where)
 
 
