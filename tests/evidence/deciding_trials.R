@@ -50,6 +50,7 @@ if (!is.null(estimates)) {
 }
 measured <- sapply(runs, is.double)
 runs[runs$status == "diverged", measured] <- NA
+runs$diverged <- as.numeric(runs$status == "diverged")
 
 # ── Numbers per seed ──────────────────────────────────────────────────────────
 
@@ -62,7 +63,8 @@ stated_of <- function(claim) {
   else if (is.na(value)) 0 else value
 }
 
-overlap_of <- function(sides) {
+overlap_of <- function(claim, sides) {
+  if (!grepl("test|gap$", claim$metric)) return(0)
   cells <- unique(sides[c("protocol", "dataset")])
   varies <- unlist(apply(cells, 1, function(cell)
     study$protocols[[cell[["protocol"]]]]$datasets[[cell[["dataset"]]]]$varies))
@@ -208,11 +210,11 @@ try_claim <- function(claim) {
     test <- of_mean(bench_rounds(claim), 1, margin, 0)
   } else {
     sides <- sides_of(claim)
-    overlap <- overlap_of(do.call(rbind, sides))
+    overlap <- overlap_of(claim, do.call(rbind, sides))
     if (claim$test == "spread") {
       values <- lapply(sides[c("treated", "baseline")], function(side) {
         x <- side[[claim$metric]]
-        x[!is.na(x)] * sqrt(1 + overlap_of(side))
+        x[!is.na(x)] * sqrt(1 + overlap_of(claim, side))
       })
       return(of_spreads(values$treated, values$baseline, claim$margin))
     }
@@ -231,7 +233,7 @@ try_claim <- function(claim) {
         several <- length(unique(plain$lambda)) > 1
         baseline <- if (several) plain[plain$lambda == lambda, ] else plain
         numbers <- differences(claim, treated, baseline)
-        overlap <- overlap_of(rbind(treated, baseline))
+        overlap <- overlap_of(claim, rbind(treated, baseline))
         of_mean(numbers$values, numbers$size, margin, overlap)
       })
       test <- worst_of(tests)
@@ -272,12 +274,11 @@ same <- function(mine, theirs) {
 deciding <- claims[claims$family != "robustness" & claims$verdict != "not testable", ]
 tests <- lapply(seq_len(nrow(deciding)), function(i) try_claim(deciding[i, ]))
 nulls <- lapply(tests, nulls_of)
-tested <- sapply(nulls, function(p) any(!is.na(p)))
 wrong <- 0
 for (i in seq_len(nrow(deciding))) {
   claim <- deciding[i, ]
   test <- tests[[i]]
-  adjusted <- pmin(sum(tested & deciding$family == claim$family) * nulls[[i]], 1)
+  adjusted <- pmin(sum(claims$family == claim$family) * nulls[[i]], 1)
   side <- if (is.na(claim$tail)) NULL else claim$tail
   claimed <- c(higher = "above", lower = "below")[claim$expected]
   mine <- c(

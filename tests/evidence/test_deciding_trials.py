@@ -98,6 +98,8 @@ def simulated() -> pd.DataFrame:
             "best_test_accuracy": 0.83 + 0.001 * seed,
             "train_examples": 300,
             "test_examples": 100,
+            "learning_rate": 0.1,
+            "weight_decay": 0.0,
         }
         for protocol, dataset in cells
         for k, lam in enumerate(LAMBDAS)
@@ -118,7 +120,7 @@ def results(tmp_path: Path) -> Path:
     metrics = simulated()
     runs = derived.of_metrics(metrics)
     evidence = Evidence(STUDY, runs, {"digits": 0.1}, timed)
-    nothing = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256"])
+    nothing = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256", "commit"])
     judged = judge.judge(CLAIMS, evidence, Recorded({}, nothing, timed))
     folder = tmp_path / "results"
     (folder / "tables").mkdir(parents=True)

@@ -43,7 +43,7 @@ STUDY: dict[str, Any] = {
 CHANCE = {"digits": 0.1}
 GAIN = A_GAIN._replace(metric="test_accuracy", protocols=["tuned"])
 STEPS = ["0", "0.1", "1"]
-NOTHING = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256"])
+NOTHING = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256", "commit"])
 
 
 def runs_with(values: dict[str, Any], metric: str = "test_accuracy", **fixed: Any) -> pd.DataFrame:
@@ -59,6 +59,8 @@ def runs_with(values: dict[str, Any], metric: str = "test_accuracy", **fixed: An
             "test_accuracy": 0.9,
             "train_examples": 300,
             "test_examples": 100,
+            "learning_rate": 0.1,
+            "weight_decay": 0.0,
             metric: value,
         }
         | fixed
@@ -279,8 +281,9 @@ def test_a_correlation_that_lambda_makes_is_none_at_fixed_lambda() -> None:
 def test_differences_over_random_splits_are_tested_by_nadeau_and_bengio() -> None:
     differences = 0.004 + NOISE
     runs = runs_with({"0": BASE, "0.1": BASE + differences})
-    assert overlap_of(runs, STUDY) == 0
-    assert overlap_of(runs, on_splits()) == pytest.approx(100 / 300)
+    assert overlap_of(runs, STUDY, "test_accuracy") == 0
+    assert overlap_of(runs, on_splits(), "last_accuracy_gap") == pytest.approx(100 / 300)
+    assert overlap_of(runs, on_splits(), "last_tr_h2") == 0, "of training examples"
     row = judged(GAIN, runs=runs, study=on_splits())
     error = np.std(differences, ddof=1) * np.sqrt(1 / 10 + 100 / 300)
     assert row["excluded_p"] == pytest.approx(stats.t.cdf((np.mean(differences) - 0.01) / error, 9))
@@ -466,7 +469,7 @@ def timed(tmp_path: Path) -> Path:
     """A bench of 12 rounds, that registered the claim."""
     rounds = (10 + np.random.default_rng(0).random(12)).tolist()
     network = {"shape": {}, "rounds": {"theirs": rounds}}
-    facts = {"ledger": {"claims": {"gain": "a"}}}
+    facts = {"ledger": {"claims": {"gain": "a"}, "commit": "c"}}
     path = tmp_path / "cost.json"
     path.write_text(json.dumps({"facts": facts, "networks": {"digits": network}}))
     return path
@@ -504,15 +507,37 @@ def test_a_claim_about_time_is_judged_by_the_rounds_of_the_bench(
 
 def test_a_claim_is_registered_if_all_its_runs_recorded_it() -> None:
     runs = runs_with({"0": BASE, "0.1": BASE + NOISE})
-    recorded = runs[tables.RUN].assign(claim="gain", sha256="a")
+    recorded = runs[tables.RUN].assign(claim="gain", sha256="a", commit="c")
     for digest, rows, registered in (
         ("a", recorded, "yes"),
         ("b", recorded, "exploratory"),
         ("a", recorded[1:], "exploratory"),
         ("a", recorded.assign(claim="loss"), "exploratory"),
+        ("a", recorded.assign(commit=None), "exploratory"),
     ):
         table = judge.judge([GAIN], evidence_of(runs), Recorded({"gain": digest}, rows))
         assert list(table["registered"]) == [registered]
+
+
+def test_other_rates_of_the_two_sides_are_noted() -> None:
+    runs = runs_with({"0": BASE, "0.1": BASE + NOISE})
+    assert pd.isna(judged(GAIN, runs=runs)["note"])
+    runs.loc[runs["lambda"] == "0.1", "learning_rate"] = 0.03
+    assert judged(GAIN, runs=runs)["note"] == "learning_rate 0.03 against 0.1"
+
+
+def test_a_claim_on_divergence_counts_the_runs_that_diverged() -> None:
+    runs = runs_with({"0": BASE, "0.1": np.where(np.arange(10) < 9, np.nan, BASE)})
+    runs = runs.assign(diverged=(runs["status"] == "diverged").astype(float))
+    claim = GAIN._replace(metric="diverged", margin=0.5)
+    row = judged(claim, runs=runs)
+    assert (row["estimate"], row["unit"]) == (pytest.approx(0.9), "share of runs")
+    assert row["p"] == pytest.approx(
+        stats.ttest_1samp([1.0] * 9 + [0.0], 0.5, alternative="greater").pvalue
+    )
+    every = runs_with({"0": BASE, "0.1": np.full(10, np.nan)})
+    every = every.assign(diverged=(every["status"] == "diverged").astype(float))
+    assert judged(claim, runs=every)["verdict"] == "supported"
 
 
 def test_the_trials_that_do_not_decide_are_a_family_of_their_own() -> None:

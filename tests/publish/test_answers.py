@@ -28,7 +28,7 @@ def claim_row(**fields: Any) -> dict[str, Any]:
     row = {"claim": "gain", "protocol": "literal", "verdict": "supported", "test": "paired"}
     row |= {"unit": "share of examples", "comparison": "lambda 1 to lambda 0"}
     row |= {"estimate": -0.0143, "low": -0.0174, "high": 0.0004, "n": 10, "diverged": 0}
-    row["registered"] = "yes"
+    row |= {"registered": "yes", "tail": "below", "settles": None}
     return row | fields
 
 
@@ -74,6 +74,19 @@ def answered(**fields: Any) -> Answer:
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_words_are_chosen_by_the_verdict(verdict: str) -> None:
     assert answered(verdict=verdict).answer == f"It is {verdict}"
+
+
+def test_where_no_effect_is_claimed_the_words_are_of_its_side() -> None:
+    words = WORDS | {"reversed": {"above": "it is better", "below": "it is worse"}}
+    for side, said in {"above": "It is better", "below": "It is worse"}.items():
+        row = claim_row(verdict="reversed", tail=side)
+        (answer,) = answers.answer_all(asked(answers=words), evidence(row))
+        assert answer.answer == said
+
+
+def test_an_undetermined_claim_says_what_would_settle_it() -> None:
+    told = answered(verdict="undetermined", settles="23 seeds").places
+    assert told == ["λ = 1, strength 0.012, `literal`, 10 seeds; to settle it: 23 seeds"]
 
 
 def test_a_number_has_its_interval_and_is_in_plain_units() -> None:
@@ -265,6 +278,10 @@ PART = {"measured": "x", "claim": "gain", "answers": {"supported": "yes"}}
         ([{"question": "?", "parts": [{"claim": "gain"}]}], "'measured'"),
         ([{"question": "?", "parts": [PART | {"equal_loss": CELL}]}], "either a claim or equal"),
         ([{"question": "?", "parts": [PART | {"answers": {"maybe": "yes"}}]}], "'maybe' is none"),
+        (
+            [{"question": "?", "parts": [PART | {"answers": {"reversed": {"above": "yes"}}}]}],
+            "reversed: give words, or words for above and below",
+        ),
         (
             [{"question": "?", "parts": [PART | {"claim": None, "equal_loss": {"lambda": "1"}}]}],
             "equal_loss needs protocol, dataset, lambda",

@@ -243,9 +243,19 @@ def test_the_readme_shows_the_answers_which_take_less_than_two_minutes_to_read_a
     assert len(spoken(block)) <= 2 * WORDS_A_MINUTE
 
 
+def longest(words: str | dict[str, str]) -> str:
+    return words if isinstance(words, str) else max(words.values(), key=len)
+
+
 def test_even_the_longest_answers_take_less_than_two_minutes(root):
     findings = [
-        [answers.Finding(max(part.answers.values(), key=len), f"{part.measured}: {RANGE}", "here")]
+        [
+            answers.Finding(
+                max(map(longest, part.answers.values()), key=len),
+                f"{part.measured}: {RANGE}",
+                "here",
+            )
+        ]
         for question in answers.read_questions(root / readme.QUESTIONS)
         for part in question.parts
     ]
@@ -295,7 +305,7 @@ def test_the_ledger_shows_each_claim_in_its_family_by_the_protocol_that_decides(
         "| claim | tried under | we find [95 % interval] | verdict |",
         "| --- | --- | --- | --- |",
         "| It says c. | `adam` | lambda 1 to 0: 0.12 times in every seed "
-        "| **undetermined**; 23 seeds |",
+        "| **undetermined**; to settle it: 23 seeds |",
     ]
 
 

@@ -33,9 +33,9 @@ def test_shaffer_is_the_closed_test_over_logically_possible_sets() -> None:
             assert adjusted[question, null] == pytest.approx(min(1.0, max(bonferroni)))
 
 
-def test_shaffer_leaves_out_what_was_not_tested() -> None:
+def test_shaffer_counts_what_could_not_be_tested() -> None:
     p = np.array([[0.01, 0.2, np.nan], [np.nan] * 3, [0.002, 0.7, 0.9]])
-    expected = np.array([[0.02, 0.4, np.nan], [np.nan] * 3, [0.004, 1.0, 1.0]])
+    expected = np.array([[0.03, 0.6, np.nan], [np.nan] * 3, [0.006, 1.0, 1.0]])
     np.testing.assert_allclose(statistics.shaffer(p), expected)
 
 

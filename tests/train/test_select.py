@@ -21,13 +21,16 @@ SMALLER, LARGER = (Direction("learning_rate", up) for up in (False, True))
 
 
 def result(
-    point: Point, *accuracies: float | None, loss: float = 1.0, chance: float = CHANCE
+    point: Point, *accuracies: float | None, loss: float | None = None, chance: float = CHANCE
 ) -> dict[str, Any]:
-    """What is known of a point; an accuracy of None is of a training that diverged."""
+    """What is known of a point; an accuracy of None is of a training that diverged.
+
+    Without a loss the accuracy tells it.
+    """
     trainings = [
         {
             **{"seed": seed, "status": "completed" if a is not None else "diverged", "epoch": 1},
-            **{"validation_accuracy": a, "validation_loss": None if a is None else loss},
+            **{"validation_accuracy": a, "validation_loss": None if a is None else loss or 1 - a},
             "chance": chance,
         }
         for seed, a in zip(SEEDS, accuracies, strict=True)
@@ -85,7 +88,7 @@ def best_at(rate: float, decay: float | None = None) -> Callable[[Point], float]
 @pytest.mark.parametrize(
     ("others", "why"),
     [
-        ([(0.8, 0.6)], "the higher mean, though not the higher maximum"),
+        ([(0.8, 0.6)], "the better mean, though not the best training"),
         ([(0.99, None)], "one that diverged for a seed is out"),
         ([(None, None)], "one that diverged is out"),
         ([(0.99, CHANCE)], "at chance for a seed: it did not learn"),
@@ -99,10 +102,12 @@ def test_the_best_point_is_chosen(others: list[tuple[float | None, ...]], why: s
         assert select.choose(order) == best, why
 
 
-def test_ties_go_by_the_loss() -> None:
+def test_the_loss_decides_and_ties_go_by_the_accuracy() -> None:
     low, high = Point(0.1, 0.0), Point(0.2, 0.0)
-    tried = {high: result(high, 0.5, 0.7, loss=2.0), low: result(low, 0.6, 0.6, loss=1.0)}
+    tried = {high: result(high, 0.5, 0.9, loss=2.0), low: result(low, 0.6, 0.6, loss=1.0)}
     assert select.choose(tried) == low
+    tried = {high: result(high, 0.5, 0.9, loss=1.0), low: result(low, 0.6, 0.6, loss=1.0)}
+    assert select.choose(tried) == high
 
 
 def test_without_any_that_learned_the_best_at_chance_is_chosen() -> None:

@@ -28,6 +28,7 @@ from flatreg.evidence.trials import (
     Sample,
     Trial,
     margin_of,
+    of_test_examples,
     try_sample,
     try_spreads,
     worst_of,
@@ -63,7 +64,7 @@ SPREAD = 1.0
 # Share of the runs that diverge.
 DIVERGED = 0.2
 # Test over training examples of splits that vary with the seed; rounds of the bench.
-OVERLAP, BENCH_ROUNDS = 0.25, 10
+OVERLAP, BENCH_ROUNDS = 0.28, 10
 # Correlations do not go beyond this.
 LARGEST_CORRELATION = 0.9
 
@@ -125,7 +126,7 @@ def of_claim(claim: Claim, study: Config) -> Simulated:
     if claim.test == "bench":
         return Simulated(claim, [BENCH_ROUNDS], 0.0)
     varies = study["protocols"][protocol]["datasets"][claim.dataset]["varies"]
-    overlap = OVERLAP if "test_split" in varies else 0.0
+    overlap = OVERLAP if "test_split" in varies and of_test_examples(claim.metric) else 0.0
     cells = [(protocol, claim.dataset)]
     if claim.test == "spread":
         cells.append(ledger.other_cell(claim, protocol))

@@ -152,7 +152,7 @@ class Recorded(NamedTuple):
     Attributes:
         digests: of the claims as they stand now, by name.
         runs: one row per run and claim that it registered, with the columns of `tables.RUN`,
-            claim and sha256.
+            claim, sha256, and the ledger's commit (none if it was not as committed).
         timed: what `make bench` measured, whose facts have a ledger too.
     """
 
@@ -188,7 +188,7 @@ def judge(claims: list[Claim], evidence: Evidence, recorded: Recorded) -> pd.Dat
             rows[case.claim.name, case.protocol] = (
                 _row(case, p, levels, level)
                 | {"registered": _registered(case, evidence.runs, recorded)}
-                | {"diverged": _diverged(case, evidence.runs)}
+                | {"diverged": _diverged(case, evidence.runs), "note": _note(case, evidence.runs)}
             )
     ordered = [rows[case.claim.name, case.protocol] for case in tried]
     return pd.DataFrame(ordered, columns=list(CLAIMS_TABLE.columns))
@@ -214,9 +214,8 @@ def adjust(nulls: list[tuple[float, float, float]], alpha: float) -> tuple[list[
         alpha: level of the family.
     """
     p_values = np.array(nulls, float).reshape(-1, 3)
-    tested = int(np.sum(~np.isnan(p_values).all(axis=1)))
     adjusted = [Adjusted(*map(float, row)) for row in statistics.shaffer(p_values)]
-    return adjusted, alpha / (2 * max(tested, 1))
+    return adjusted, alpha / (2 * max(len(nulls), 1))
 
 
 def verdict(expected: str, trial: Trial, adjusted: Adjusted, alpha: float) -> str:
@@ -300,7 +299,6 @@ def _row(case: Case, p: Adjusted, levels: Levels, level: float) -> dict[str, Any
         "detectable": _in_unit_of_estimate(claim, trial.plan.detectable(level, levels.power)),
         "verdict": outcome,
         "settles": settles(claim, trial, level, levels.power) if outcome == UNDETERMINED else None,
-        "note": "; ".join(filter(None, [case.untestable, trial.note])) or None,
     }
 
 
@@ -323,15 +321,38 @@ def _diverged(case: Case, runs: pd.DataFrame) -> int:
     return int((sides["status"] == tables.DIVERGED).sum())
 
 
+def _note(case: Case, runs: pd.DataFrame) -> str | None:
+    """What a reader must know of a trial."""
+    notes = [case.untestable, case.trial.note, _other_rates(case, runs)]
+    return "; ".join(filter(None, notes)) or None
+
+
+def _other_rates(case: Case, runs: pd.DataFrame) -> str | None:
+    """That the two sides were trained at other rates, which change what is measured too."""
+    sides = runs_of(case.claim, case.protocol, runs)
+    if set(sides) != {"treated", "baseline"} or case.claim.test != "paired":
+        return None
+    for name in ("learning_rate", "weight_decay"):
+        ours, theirs = (
+            ", ".join(f"{rate:g}" for rate in sorted(sides[side][name].dropna().unique()))
+            for side in ("treated", "baseline")
+        )
+        if ours != theirs:
+            return f"{name} {ours} against {theirs}"
+    return None
+
+
 def _registered(case: Case, runs: pd.DataFrame, recorded: Recorded) -> str:
-    """Whether all runs behind a trial registered its claim as it stands now."""
+    """Whether all runs behind a trial registered its claim as it stands now, and as committed."""
     digest = recorded.digests.get(case.claim.name)
     if case.claim.test == "bench":
         facts = bench.read(recorded.timed)["facts"] if recorded.timed else {}
-        claims = (facts.get("ledger") or {}).get("claims", {})
-        return REGISTERED if claims.get(case.claim.name) == digest else EXPLORATORY
+        ledger_then = facts.get("ledger") or {}
+        same = ledger_then.get("claims", {}).get(case.claim.name) == digest
+        return REGISTERED if same and ledger_then.get("commit") else EXPLORATORY
     claims = recorded.runs
     same = claims[(claims["claim"] == case.claim.name) & (claims["sha256"] == digest)]
+    same = same[same["commit"].notna()]
     known = set(same[tables.RUN].itertuples(index=False, name=None))
     sides = pd.concat(runs_of(case.claim, case.protocol, runs).values())
     mine = set(sides[tables.RUN].itertuples(index=False, name=None))

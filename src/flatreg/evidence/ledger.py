@@ -15,6 +15,8 @@ from flatreg.tables.evidence import FAMILIES
 # Quantities of a run that are not columns of metrics.csv.
 GAPS = ("accuracy_gap", "loss_gap", "last_accuracy_gap", "last_loss_gap")
 ESTIMATED = "estimate_ratio"
+# 1 for a run that diverged, else 0; the other quantities of a diverged run are missing.
+DIVERGED = "diverged"
 # Quantities that only a run with a penalty has.
 PENALIZED = ("tr_h2_training", "strength")
 # Tests whose claim may name several lambdas.
@@ -89,7 +91,7 @@ def _check_fields(claim: Claim, where: str) -> None:
         UserError: the claim has a field that does not fit, or lacks what its test needs.
     """
     correlated, timed = claim.test.endswith("correlation"), claim.test == "bench"
-    known = [*_numbers(), *GAPS, ESTIMATED]
+    known = [*_numbers(), *GAPS, ESTIMATED, DIVERGED]
     if claim.metric is not None and claim.metric not in known:
         raise UserError(
             f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"

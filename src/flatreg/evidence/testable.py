@@ -2,7 +2,8 @@
 
 What the penalty does to a training shows only in one that learns. So a claim on accuracy or
 curvature needs plain training whose accuracy is above that of always naming the commonest class, by
-a one-sided t-test over its seeds. And no claim can be tested where every run of a side diverged.
+a one-sided t-test over its seeds. And no claim can be tested where every run of a side diverged,
+unless it is about divergence.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from flatreg import statistics, tables
-from flatreg.evidence.ledger import OF_THE_PENALTY, Claim, other_cell, plain_cell
+from flatreg.evidence.ledger import DIVERGED, OF_THE_PENALTY, Claim, other_cell, plain_cell
 from flatreg.evidence.trials import Evidence, cell_of, overlap_of, runs_of
 from flatreg.statistics.margin import standard_error
 
@@ -34,6 +35,8 @@ def untestable(claim: Claim, protocol: str, evidence: Evidence, alpha: float) ->
             reason = _unlearned(claim, cell, evidence, alpha)
             if reason is not None:
                 return reason
+    if claim.metric == DIVERGED:
+        return None
     for side in runs_of(claim, protocol, evidence.runs).values():
         # A correlation takes all lambdas together; other tests need runs at each.
         groups = [side] if claim.lambdas is None else [part for _, part in side.groupby("lambda")]
@@ -55,7 +58,7 @@ def _unlearned(claim: Claim, cell: tuple[str, str], evidence: Evidence, alpha: f
     column = "last_test_accuracy" if str(claim.metric).startswith("last_") else "test_accuracy"
     source = evidence.study["protocols"][protocol]["datasets"][dataset]["source"]
     chance = evidence.commonest[source]
-    if above(runs[column], chance, alpha, overlap_of(runs, evidence.study)):
+    if above(runs[column], chance, alpha, overlap_of(runs, evidence.study, column)):
         return None
     return (
         f"plain training ({protocol}) is not above chance: accuracy {runs[column].mean():.4f},"

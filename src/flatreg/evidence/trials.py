@@ -21,7 +21,7 @@ from scipy import stats
 from flatreg import statistics
 from flatreg.config import Config
 from flatreg.evidence import bench, correlation
-from flatreg.evidence.ledger import Claim, interval_of, other_cell
+from flatreg.evidence.ledger import DIVERGED, Claim, interval_of, other_cell
 from flatreg.evidence.plans import MeanPlan, Plan, SpreadPlan
 from flatreg.statistics import MarginTest
 
@@ -142,17 +142,25 @@ def cell_of(
     return runs[mask if lambdas is None else mask & runs["lambda"].isin(lambdas)]
 
 
-def overlap_of(runs: pd.DataFrame, study: Config) -> float:
+def overlap_of(runs: pd.DataFrame, study: Config, metric: str) -> float:
     """Test over training examples of runs whose test split varies with the seed; else 0.
 
-    Random splits of one data set share most of their training examples, so what is measured after
-    training on them is correlated (Nadeau and Bengio 2003).
+    Random splits of one data set share most of their training examples, so what is measured on
+    their test examples is correlated (Nadeau and Bengio 2003). Curvature is measured on training
+    examples, and a claim on it is about networks trained on this data set, not about other data: 0.
     """
+    if not of_test_examples(metric):
+        return 0.0
     cells = dict.fromkeys(zip(runs["protocol"], runs["dataset"], strict=True))
     varies = [study["protocols"][p]["datasets"][d]["varies"] for p, d in cells]
     if not any("test_split" in causes for causes in varies):
         return 0.0
     return float((runs["test_examples"] / runs["train_examples"]).mean())
+
+
+def of_test_examples(metric: str | None) -> bool:
+    """Whether a metric is measured on test examples."""
+    return "test" in str(metric) or str(metric).endswith("gap")
 
 
 def _groups(claim: Claim) -> list[list[str] | None]:
@@ -169,7 +177,7 @@ def _sample(claim: Claim, protocol: str, evidence: Evidence, lambdas: list[str] 
     if claim.test == "bench":
         return _rounds(claim, protocol, evidence)
     sides = runs_of(claim._replace(lambdas=lambdas), protocol, evidence.runs)
-    overlap = overlap_of(pd.concat(sides.values()), evidence.study)
+    overlap = overlap_of(pd.concat(sides.values()), evidence.study, str(claim.metric))
     match claim.test:
         case "paired":
             sample = _differences(claim, sides["treated"], sides["baseline"])
@@ -312,7 +320,8 @@ def _of_spreads(claim: Claim, protocol: str, evidence: Evidence, alpha: float) -
     """
     sides = runs_of(claim, protocol, evidence.runs).values()
     ours, theirs = (
-        side[claim.metric].dropna().to_numpy(float) * np.sqrt(1 + overlap_of(side, evidence.study))
+        side[claim.metric].dropna().to_numpy(float)
+        * np.sqrt(1 + overlap_of(side, evidence.study, str(claim.metric)))
         for side in sides
     )
     comparison = _comparison(claim, protocol, evidence, claim.lambdas)
@@ -405,4 +414,6 @@ def _unit(claim: Claim) -> str:
         return "Kendall's tau"
     if claim.scale == "ratio":
         return "ratio"
+    if claim.metric == DIVERGED:
+        return "share of runs"
     return "share of examples" if "accuracy" in str(claim.metric) else str(claim.metric)

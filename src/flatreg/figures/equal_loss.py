@@ -8,39 +8,30 @@ from matplotlib.figure import Figure
 
 from flatreg.config import Config
 from flatreg.figures.style import (
-    COLORS,
-    MARKERS,
+    add_lambda_bar,
+    lambda_color,
+    lambda_colors,
     name_axes,
     panel_grid,
     runs_of,
     scale_by_range,
-    share_legend,
 )
 
 
 def draw_equal_loss(_: Config, epochs: pd.DataFrame) -> Figure:
     """tr(H^2) against training loss after each epoch, geometric means over seeds, by lambda."""
     figure, panels = panel_grid(epochs, height=1.6)
-    lambdas = list(dict.fromkeys(epochs["lambda"]))
+    colors = lambda_colors(epochs["lambda"])
     for (protocol, dataset), axes in panels.items():
-        runs = runs_of(epochs, protocol, dataset)
-        curves = _curves(runs)
-        for number, lam in enumerate(lambdas):
-            curve = curves[curves["lambda"] == lam]
-            color = COLORS[number % len(COLORS)]
+        curves = _curves(runs_of(epochs, protocol, dataset))
+        for lam, curve in curves.groupby("lambda", sort=False):
+            color = lambda_color(colors, lam)
             axes.plot(curve["train_loss"], curve["tr_h2"], color=color, linewidth=0.7)
-            axes.plot(
-                curve["train_loss"][-1:],
-                curve["tr_h2"][-1:],
-                linestyle="",
-                marker=MARKERS[number % len(MARKERS)],
-                color=color,
-                label=rf"$\lambda={lam}$",
-            )
+            axes.plot(curve["train_loss"][-1:], curve["tr_h2"][-1:], marker="o", color=color)
         scale_by_range(axes, curves[["train_loss"]], "x")
         scale_by_range(axes, curves[["tr_h2"]])
     name_axes(panels, "training loss (nats)", r"$\mathrm{tr}(H^2)$")
-    share_legend(figure, panels)
+    add_lambda_bar(figure, panels, colors)
     return figure
 
 

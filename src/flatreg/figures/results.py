@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from flatreg import statistics, tables
-from flatreg.config import BASELINE, Config
+from flatreg.config import Config
 from flatreg.figures.style import (
     COLORS,
     DASHES,
     MARKERS,
+    add_lambda_bar,
+    lambda_color,
+    lambda_colors,
     lambda_label,
     name_axes,
     panel_grid,
@@ -64,31 +63,20 @@ def draw_flatness(study: Config, metrics: pd.DataFrame) -> Figure:
 def draw_learning_curves(_: Config, epochs: pd.DataFrame) -> Figure:
     """Training and validation loss after each epoch, mean over seeds, by lambda."""
     figure, panels = panel_grid(epochs)
-    colors = _by_lambda(epochs["lambda"])
+    colors = lambda_colors(epochs["lambda"])
     for (protocol, dataset), axes in panels.items():
         runs = runs_of(epochs, protocol, dataset)
         axes.set_yscale("log")
         for lam, cell in runs.groupby("lambda", sort=False):
             means = cell.groupby("epoch")[["train_loss", "validation_loss"]].mean()
-            color = _color(colors, lam)
+            color = lambda_color(colors, lam)
             axes.plot(means.index, means["validation_loss"], color=color)
             axes.plot(means.index, means["train_loss"], color=color, alpha=0.4, linewidth=0.7)
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
     name_axes(panels, "epoch", "loss (nats)")
-    bar = figure.colorbar(colors, ax=list(panels.values()), shrink=0.6, aspect=30, pad=0.01)
-    bar.set_label(r"$\lambda$ (plain training is black)")
+    add_lambda_bar(figure, panels, colors)
     return figure
-
-
-def _by_lambda(lambdas: pd.Series) -> ScalarMappable:
-    """A scale of colours from the smallest lambda above 0 to the largest."""
-    above = sorted({float(lam) for lam in lambdas.unique()} - {0.0}) or [0.1, 1.0]
-    return ScalarMappable(LogNorm(above[0], max(above[-1], 1.01 * above[0])), "viridis_r")
-
-
-def _color(colors: ScalarMappable, lam: str) -> Any:
-    return "black" if lam == BASELINE else colors.to_rgba(float(lam))
 
 
 def _against_lambda(axes: Axes, runs: pd.DataFrame, series: dict[str, str], alpha: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullLocator
 
 from flatreg.config import Config
 from flatreg.figures.style import (
@@ -16,6 +16,7 @@ from flatreg.figures.style import (
     name_axes,
     panel_grid,
     runs_of,
+    scale_by_range,
     share_legend,
 )
 
@@ -36,14 +37,20 @@ def draw_sample_sizes(_: Config, sizes: pd.DataFrame, fits: pd.DataFrame) -> Fig
             _draw_runs(axes, cell, number, lam)
             for _, fit in fitted[fitted["lambda"] == lam].iterrows():
                 _draw_fit(axes, cell["examples"].to_numpy(float), fit["a"], fit["b"], number)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_minor_formatter(NullFormatter())
-            axis.set_major_locator(LogLocator(numticks=5))
+        scale_by_range(axes, measured[["tr_h2"]])
+        _mark_sizes(axes, measured)
     name_axes(panels, "examples", r"$\mathrm{tr}(H^2)$")
     share_legend(figure, panels)
     return figure
+
+
+def _mark_sizes(axes: Axes, runs: pd.DataFrame) -> None:
+    """Make the horizontal axis logarithmic, with a tick at each size of samples."""
+    samples = runs[runs["examples"] < runs["train_examples"]]
+    sizes = sorted(samples["examples"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, number: int, lam: str) -> None:

@@ -14,6 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -144,6 +146,23 @@ def lambda_label(lam: str) -> str:
     factor = value / 10.0**exponent
     sign = "" if np.isclose(factor, 1) else rf"{factor:g}\cdot"
     return rf"${sign}10^{{{exponent}}}$"
+
+
+def lambda_colors(lambdas: pd.Series) -> ScalarMappable:
+    """A scale of colours from the smallest lambda above 0 to the largest."""
+    above = sorted({float(lam) for lam in lambdas.unique()} - {0.0}) or [0.1, 1.0]
+    return ScalarMappable(LogNorm(above[0], max(above[-1], 1.01 * above[0])), "viridis_r")
+
+
+def lambda_color(colors: ScalarMappable, lam: str) -> Any:
+    """The colour of a lambda on a scale of `lambda_colors`; plain training is black."""
+    return "black" if float(lam) == 0 else colors.to_rgba(float(lam))
+
+
+def add_lambda_bar(figure: Figure, panels: dict[Any, Axes], colors: ScalarMappable) -> None:
+    """Draw the scale of `lambda_colors` beside all panels."""
+    bar = figure.colorbar(colors, ax=list(panels.values()), shrink=0.6, aspect=30, pad=0.01)
+    bar.set_label(r"$\lambda$ (plain training is black)")
 
 
 def name_axes(panels: dict[tuple[str, str], Axes], x: str, y: str) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError
-from flatreg.tables.evidence import EXPLORATORY, NOT_TESTABLE, VERDICTS
+from flatreg.tables.evidence import EXPLORATORY, NOT_TESTABLE, TAILS, VERDICTS
 from flatreg.tables.registry import read_named
 from flatreg.tables.results import CELL
 
@@ -38,14 +38,15 @@ class Part(NamedTuple):
 
     Attributes:
         measured: name of the quantity that the number measures.
-        answers: the answer in words, by verdict; at equal loss, by one of `OUTCOMES`.
+        answers: the answer in words, by verdict; at equal loss, by one of `OUTCOMES`. Words for
+            an effect where the claim expects none may be given by its side, above and below.
         claim: name of the claim in the ledger that has the number.
         protocol: the protocol that it was tried under; if None, the deciding one.
         equal_loss: protocol, data set and lambda of a row of equal_loss.csv, instead of a claim.
     """
 
     measured: str
-    answers: dict[str, str]
+    answers: dict[str, str | dict[str, str]]
     claim: str | None = None
     protocol: str | None = None
     equal_loss: dict[str, str] | None = None
@@ -136,6 +137,9 @@ def _check(part: Part, where: str) -> None:
     for name in part.answers:
         if name not in known:
             raise UserError(f"{where}: {name!r} is none of {', '.join(known)}")
+        words = part.answers[name]
+        if not isinstance(words, str) and set(words) != set(TAILS):
+            raise UserError(f"{where}: {name}: give words, or words for {' and '.join(TAILS)}")
 
 
 def check(
@@ -209,7 +213,7 @@ def _finding(part: Part, evidence: Evidence) -> Finding:
 
 def _of_claim(part: Part, evidence: Evidence) -> Finding:
     row = _claim_row(part, evidence.claims)
-    words = _words(part, row["verdict"], str(part.claim))
+    words = _words(part, row["verdict"], str(part.claim), row["tail"])
     number = f"{part.measured}: {number_of(row)}"
     return Finding(words, number, _place(row, evidence))
 
@@ -227,10 +231,11 @@ def _claim_row(part: Part, claims: pd.DataFrame) -> pd.Series:
     return rows.iloc[0]
 
 
-def _words(part: Part, outcome: str, where: str) -> str:
+def _words(part: Part, outcome: str, where: str, side: str | None = None) -> str:
     if outcome not in part.answers:
         raise UserError(f"questions: {where} is {outcome}; add an answer for that")
-    return part.answers[outcome]
+    words = part.answers[outcome]
+    return words if isinstance(words, str) else words[str(side)]
 
 
 # ── Numbers ──────────────────────────────────────────────────────────────────
@@ -301,12 +306,18 @@ def minus(text: str) -> str:
 def _place(row: pd.Series, evidence: Evidence) -> str:
     """Lambda, strength, protocol and number of seeds of a claim's runs."""
     if row["test"] == BENCH:
-        return f"side by side, {row['n']} rounds"
+        return f"side by side, {row['n']} rounds{to_settle(row)}"
     treated = _treated(row, evidence)
     lam = _lambda(row, treated)
     strength = _strength(treated, lam)
     runs = _runs_in_words(lam, strength, row["protocol"], row["n"], row["diverged"])
-    return f"{runs}, exploratory" if row["registered"] == EXPLORATORY else runs
+    mark = ", exploratory" if row["registered"] == EXPLORATORY else ""
+    return f"{runs}{mark}{to_settle(row)}"
+
+
+def to_settle(row: pd.Series) -> str:
+    """What would settle an undetermined claim; empty for the others."""
+    return "" if pd.isna(row["settles"]) else f"; to settle it: {row['settles']}"
 
 
 def _treated(row: pd.Series, evidence: Evidence) -> pd.DataFrame:

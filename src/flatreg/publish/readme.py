@@ -22,6 +22,7 @@ from flatreg.publish.answers import (
     number_of,
     read_evidence,
     read_questions,
+    to_settle,
 )
 from flatreg.tables.evidence import EXPLORATORY, VERDICTS
 
@@ -194,13 +195,12 @@ def _claims(tried: pd.DataFrame) -> str:
 def _claim(row: pd.Series) -> list[str]:
     """A claim, its protocol, its number, and its verdict with what would settle it."""
     mark = " (exploratory)" if row["registered"] == EXPLORATORY else ""
-    settles = "" if pd.isna(row["settles"]) else f"; {row['settles']}"
     found = f"{row['comparison']}: {number_of(row)}"
     return [
         row["statement"] + mark,
         f"`{row['protocol']}`",
         found,
-        f"**{row['verdict']}**{settles}",
+        f"**{row['verdict']}**{to_settle(row)}",
     ]
 
 

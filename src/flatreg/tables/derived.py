@@ -37,8 +37,8 @@ def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table with the columns `accuracy_gap` (training minus test accuracy) and `loss_gap`
-        (test minus training loss, nats) added, and those of the last epoch. Every measured number
-        of a diverged run is NaN.
+        (test minus training loss, nats) added, those of the last epoch, and `diverged` (1 or 0).
+        Every measured number of a diverged run is NaN.
     """
     gaps = {}
     for last in ("", "last_"):
@@ -47,8 +47,9 @@ def of_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
         gaps[f"{last}loss_gap"] = metrics[f"{test}_loss"] - metrics[f"{train}_loss"]
     runs = metrics.assign(**gaps)
     measured = [name for name in runs.columns if pd.api.types.is_float_dtype(runs[name])]
-    runs[measured] = runs[measured].where(runs["status"] != tables.DIVERGED)
-    return runs
+    diverged = runs["status"] == tables.DIVERGED
+    runs[measured] = runs[measured].where(~diverged)
+    return runs.assign(diverged=diverged.astype(float))
 
 
 def of_test_splits(manifests: list[Path]) -> dict[str, int]:

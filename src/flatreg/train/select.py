@@ -1,11 +1,12 @@
 """Choose a data set's learning rate and weight decay at one lambda.
 
 Train with the penalty at this lambda at each point of the protocol's grid, once for each seed of
-the search. The chosen point has the highest mean validation accuracy, ties by mean validation loss,
-among those that diverged for no seed; one at chance is not chosen while another learned. If it lies
-at an edge of the grid, the grid is extended on that side by its own ratio, and so on up to the
-protocol's limit. The trainings have no test split. A search that was killed continues after the
-last training that it finished.
+the search. The chosen point has the lowest mean validation loss after the last epoch, ties by mean
+validation accuracy, among those that diverged for no seed; one at chance is not chosen while
+another learned. (Where all points have nearly the same accuracy, as on few examples, the loss still
+tells them apart.) If the point lies at an edge of the grid, the grid is extended on that side by
+its own ratio, and so on up to the protocol's limit. The trainings have no test split. A search that
+was killed continues after the last training that it finished.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def choose(tried: dict[Point, Result]) -> Point | None:
 
 
 def _merit(result: Result) -> tuple[bool, float, float]:
-    return result["learned"], result["validation_accuracy"], -result["validation_loss"]
+    return result["learned"], -result["validation_loss"], result["validation_accuracy"]
 
 
 def _towards_smaller_rates(grid: Grid) -> list[Direction]:
@@ -271,11 +272,11 @@ class Trials:
 
     def _describe(self, training: Settings, state: State) -> Result:
         """The result of a training that has ended."""
-        row = state.rows[state.kept.epoch - 1] if state.kept.epoch else {}
+        row = state.rows[-1] if state.rows else {}
         result = {
             "seed": training.seed,
             "status": state.status,
-            "epoch": state.kept.epoch,
+            "epoch": state.epoch,
             "validation_accuracy": row.get("validation_accuracy"),
             "validation_loss": row.get("validation_loss"),
             "chance": commonest(self._placed(training).splits.validation.y),
