@@ -15,10 +15,10 @@ import pytest
 from flatreg import tables
 from flatreg.evidence import judge
 from flatreg.evidence.judge import Recorded
-from flatreg.evidence.ledger import Claim
 from flatreg.evidence.trials import Evidence
 from flatreg.tables import derived
 from tests.copies import ROOT
+from tests.evidence.claims import GAIN
 
 RSCRIPT = shutil.which("Rscript")
 SCRIPT = ROOT / "tests/evidence/deciding_trials.R"
@@ -32,27 +32,7 @@ STUDY: dict[str, Any] = {
         "other": {"extends": "literal", "datasets": {"digits": CELL}},
     },
 }
-PLAIN = {"lambda": "0", "protocol": None, "dataset": None}
-CLAIM = Claim(
-    name="gain",
-    family="primary",
-    statement="It helps.",
-    said="abstract",
-    reported=None,
-    dataset="digits",
-    metric="last_test_accuracy",
-    target=None,
-    way=None,
-    test="paired",
-    lambdas=["0.1"],
-    against=PLAIN,
-    scale="difference",
-    value=None,
-    expected="higher",
-    margin=0.005,
-    reason="half a point",
-    protocols=["literal"],
-)
+CLAIM = GAIN._replace(margin=0.005)
 RATIO = CLAIM._replace(metric="last_tr_h2", scale="ratio", margin=1.25, expected="lower")
 ALL = CLAIM._replace(lambdas=LAMBDAS, against=None)
 OVER_RUNS = ALL._replace(

@@ -9,31 +9,12 @@ import pytest
 
 from flatreg.evidence import false_outcomes, judge
 from flatreg.evidence.false_outcomes import Simulated, draw, is_false
-from flatreg.evidence.ledger import Claim
 from flatreg.tables.registry import read_named
 from tests.copies import ROOT
+from tests.evidence.claims import GAIN
 
 ROUNDS = 4000
-CLAIM = Claim(
-    name="gain",
-    family="primary",
-    statement="It helps.",
-    said="abstract",
-    reported=None,
-    dataset="digits",
-    metric="last_test_accuracy",
-    target=None,
-    way=None,
-    test="paired",
-    lambdas=["0.1"],
-    against={"lambda": "0", "protocol": None, "dataset": None},
-    scale="difference",
-    value=None,
-    expected="higher",
-    margin=0.3,
-    reason="to see",
-    protocols=["literal"],
-)
+CLAIM = GAIN._replace(margin=0.3)
 TREND = CLAIM._replace(test="trend", lambdas=["0", "0.01", "0.1", "1"], against=None)
 SPREAD = CLAIM._replace(test="spread", scale="ratio", margin=2.0, lambdas=["0"])
 EQUAL = CLAIM._replace(expected="equal", lambdas=["0.1", "1"])

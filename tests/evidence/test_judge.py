@@ -24,6 +24,7 @@ from flatreg.evidence.trials import Evidence, Trial, overlap_of, try_claim
 from flatreg.statistics import MarginTest
 from flatreg.tables import derived
 from flatreg.tables.evidence import CLAIM_RUNS_TABLE, CLAIMS_TABLE, ESTIMATES_TABLE
+from tests.evidence.claims import GAIN as A_GAIN
 
 ALPHA, POWER = 0.05, 0.8
 CELL = {
@@ -40,26 +41,7 @@ STUDY: dict[str, Any] = {
     },
 }
 CHANCE = {"digits": 0.1}
-GAIN = Claim(
-    name="gain",
-    family="primary",
-    statement="It helps.",
-    said="abstract",
-    reported=None,
-    dataset="digits",
-    metric="test_accuracy",
-    target=None,
-    way=None,
-    test="paired",
-    lambdas=["0.1"],
-    against={"lambda": "0", "protocol": None, "dataset": None},
-    scale="difference",
-    value=None,
-    expected="higher",
-    margin=0.01,
-    reason="one point",
-    protocols=["tuned"],
-)
+GAIN = A_GAIN._replace(metric="test_accuracy", protocols=["tuned"])
 STEPS = ["0", "0.1", "1"]
 NOTHING = pd.DataFrame(columns=[*tables.RUN, "claim", "sha256", "commit"])
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from flatreg.figures import dose
+from flatreg.figures import arms, dose
 from flatreg.figures.style import STYLE
 
 LAMBDAS = ["0", "1", "10", "1000"]
@@ -88,15 +88,15 @@ def points(axes: Axes, name: str) -> list[tuple[float, float]]:
 
 
 def test_protocols_are_told_apart_by_what_they_change() -> None:
-    assert dose.with_fixed_rates(STUDY, "doses") == ["doses_fixed"]
-    assert dose.arms_of(STUDY, "doses") == {
+    assert arms.with_fixed_rates(STUDY, "doses") == ["doses_fixed"]
+    assert arms.arms_of(STUDY, "doses") == {
         "doses_fixed": "every step",
         "clipped": "every step, clipped",
         "tenth": "every 10th step, 10-fold weight",
         "tenth_clipped": "every 10th step, 10-fold weight, clipped",
     }
-    assert dose.with_fixed_rates(STUDY, "another") == []
-    assert dose.arms_of(STUDY, "another") == {"another": "every step"}
+    assert arms.with_fixed_rates(STUDY, "another") == []
+    assert arms.arms_of(STUDY, "another") == {"another": "every step"}
 
 
 def test_flatness_is_over_that_of_plain_training_with_the_same_seed() -> None:

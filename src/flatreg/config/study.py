@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from flatreg.config.records import (
@@ -107,6 +108,14 @@ def decisive(config: Config) -> Config:
 def main_protocols(config: Config) -> list[str]:
     """The protocols that extend no other: figures and main tables show these."""
     return [name for name, protocol in config["protocols"].items() if protocol["extends"] is None]
+
+
+def lineage(config: Config, protocol: str) -> Iterator[str]:
+    """A protocol, the one that it extends, and so on up the chain."""
+    name: str | None = protocol
+    while name is not None:
+        yield name
+        name = config["protocols"][name]["extends"]
 
 
 def estimated_runs(config: Config) -> list[Run]:

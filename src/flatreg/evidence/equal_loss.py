@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from flatreg import statistics, tables
-from flatreg.config import BASELINE, Config
+from flatreg.config import BASELINE, Config, lineage
 from flatreg.tables.evidence import EQUAL_LOSS_TABLE
 
 NAN = float("nan")
@@ -71,14 +71,12 @@ def plain_protocol(study: Config, protocol: str, dataset: str) -> str | None:
     """
     protocols = study["protocols"]
     varies = protocols[protocol]["datasets"][dataset]["varies"]
-    name: str | None = protocol
-    while name is not None:
+    for name in lineage(study, protocol):
         there = protocols[name]["datasets"].get(dataset)
         if there is None or there["varies"] != varies:
             return None
         if BASELINE in there["lambdas"]:
             return name
-        name = protocols[name]["extends"]
     return None
 
 

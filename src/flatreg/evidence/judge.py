@@ -39,7 +39,16 @@ from flatreg.disk.files import read_json
 from flatreg.evidence import bench, ledger
 from flatreg.evidence.ledger import Claim
 from flatreg.evidence.testable import untestable
-from flatreg.evidence.trials import ABOVE, BELOW, WITHIN, Evidence, Trial, runs_of, try_claim
+from flatreg.evidence.trials import (
+    ABOVE,
+    BELOW,
+    WITHIN,
+    Evidence,
+    Trial,
+    correlates,
+    runs_of,
+    try_claim,
+)
 from flatreg.tables import derived
 from flatreg.tables.evidence import (
     CLAIM_RUNS_TABLE,
@@ -76,8 +85,8 @@ class Adjusted(NamedTuple):
     above: float
 
 
-class Trying(NamedTuple):
-    """A trial with what was known before it.
+class Case(NamedTuple):
+    """A claim under one protocol.
 
     Attributes:
         claim: of the ledger.
@@ -93,7 +102,7 @@ class Trying(NamedTuple):
 
     @property
     def family(self) -> str:
-        """The family of tests that this one belongs to."""
+        """The family of tests that the trial belongs to."""
         return self.claim.family if self.protocol == self.claim.protocols[0] else ROBUSTNESS
 
     def nulls(self) -> tuple[float, float, float]:
@@ -162,7 +171,7 @@ def judge(claims: list[Claim], evidence: Evidence, recorded: Recorded) -> pd.Dat
     """
     levels = Levels(*(evidence.study["analysis"][name] for name in Levels._fields))
     tried = [
-        Trying(
+        Case(
             claim,
             protocol,
             try_claim(claim, protocol, evidence, levels.alpha),
@@ -173,15 +182,15 @@ def judge(claims: list[Claim], evidence: Evidence, recorded: Recorded) -> pd.Dat
     ]
     rows = {}
     for family in (*FAMILIES, ROBUSTNESS):
-        members = [one for one in tried if one.family == family]
-        adjusted, level = adjust([one.nulls() for one in members], levels.alpha)
-        for one, p in zip(members, adjusted, strict=True):
-            rows[one.claim.name, one.protocol] = (
-                _row(one, p, levels, level)
-                | {"registered": _registered(one, evidence.runs, recorded)}
-                | {"diverged": _diverged(one, evidence.runs), "note": _note(one, evidence.runs)}
+        members = [case for case in tried if case.family == family]
+        adjusted, level = adjust([case.nulls() for case in members], levels.alpha)
+        for case, p in zip(members, adjusted, strict=True):
+            rows[case.claim.name, case.protocol] = (
+                _row(case, p, levels, level)
+                | {"registered": _registered(case, evidence.runs, recorded)}
+                | {"diverged": _diverged(case, evidence.runs), "note": _note(case, evidence.runs)}
             )
-    ordered = [rows[one.claim.name, one.protocol] for one in tried]
+    ordered = [rows[case.claim.name, case.protocol] for case in tried]
     return pd.DataFrame(ordered, columns=list(CLAIMS_TABLE.columns))
 
 
@@ -260,20 +269,19 @@ def settles(claim: Claim, trial: Trial, level: float, power: float) -> str:
     return f"at least 5 {unit}: there is no spread to plan with"
 
 
-def _row(one: Trying, p: Adjusted, levels: Levels, level: float) -> dict[str, Any]:
+def _row(case: Case, p: Adjusted, levels: Levels, level: float) -> dict[str, Any]:
     """The row of a trial, except what depends on its runs."""
-    claim, trial, test = one.claim, one.trial, one.trial.test
-    outcome = NOT_TESTABLE if one.untestable else verdict(claim.expected, trial, p, levels.alpha)
+    claim, trial, test = case.claim, case.trial, case.trial.test
+    outcome = NOT_TESTABLE if case.untestable else verdict(claim.expected, trial, p, levels.alpha)
     side = side_of(trial)
     equal = claim.expected == "equal"
     short = ABOVE if equal else SIDES[claim.expected][0]
-    told = {name: getattr(trial, name) for name in _TOLD}
     return {
         **{name: getattr(claim, name) for name in ("statement", "said", "reported", "dataset")},
-        **told,
+        **{name: getattr(trial, name) for name in _OF_TRIAL},
         "claim": claim.name,
-        "protocol": one.protocol,
-        "family": one.family,
+        "protocol": case.protocol,
+        "family": case.family,
         # The bench measures the seconds of a step.
         "metric": claim.metric or "seconds_per_step",
         "test": claim.test,
@@ -288,42 +296,41 @@ def _row(one: Trying, p: Adjusted, levels: Levels, level: float) -> dict[str, An
         "excluded_p": NAN if equal else getattr(test, f"p_not_{short}"),
         "excluded_p_adjusted": NAN if equal else getattr(p, short),
         "power": trial.plan.power(level, equal=equal),
-        "detectable": _told_effect(claim, trial.plan.detectable(level, levels.power)),
+        "detectable": _in_unit_of_estimate(claim, trial.plan.detectable(level, levels.power)),
         "verdict": outcome,
         "settles": settles(claim, trial, level, levels.power) if outcome == UNDETERMINED else None,
     }
 
 
 # Columns that are fields of a trial.
-_TOLD = (
+_OF_TRIAL = (
     *("estimate", "low", "high", "largest", "effect", "check", "check_p"),
     *("n", "n_baseline", "comparison", "unit"),
 )
 
 
-def _told_effect(claim: Claim, effect: float) -> float:
-    """An effect in the unit of the test, in the ledger's scale."""
+def _in_unit_of_estimate(claim: Claim, effect: float) -> float:
+    """An effect in the unit of the test, converted to the unit of the estimate."""
     if claim.scale == "ratio":
         return float(np.exp(effect))
-    correlates = claim.test == "trend" or claim.target is not None
-    return float(np.tanh(effect)) if correlates else effect
+    return float(np.tanh(effect)) if correlates(claim) else effect
 
 
-def _diverged(one: Trying, runs: pd.DataFrame) -> int:
-    sides = pd.concat(runs_of(one.claim, one.protocol, runs).values())
+def _diverged(case: Case, runs: pd.DataFrame) -> int:
+    sides = pd.concat(runs_of(case.claim, case.protocol, runs).values())
     return int((sides["status"] == tables.DIVERGED).sum())
 
 
-def _note(one: Trying, runs: pd.DataFrame) -> str | None:
+def _note(case: Case, runs: pd.DataFrame) -> str | None:
     """What a reader must know of a trial."""
-    notes = [one.untestable, one.trial.note, _other_rates(one, runs)]
+    notes = [case.untestable, case.trial.note, _other_rates(case, runs)]
     return "; ".join(filter(None, notes)) or None
 
 
-def _other_rates(one: Trying, runs: pd.DataFrame) -> str | None:
+def _other_rates(case: Case, runs: pd.DataFrame) -> str | None:
     """That the two sides were trained at other rates, which change what is measured too."""
-    sides = runs_of(one.claim, one.protocol, runs)
-    if set(sides) != {"treated", "baseline"} or one.claim.test != "paired":
+    sides = runs_of(case.claim, case.protocol, runs)
+    if set(sides) != {"treated", "baseline"} or case.claim.test != "paired":
         return None
     for name in ("learning_rate", "weight_decay"):
         ours, theirs = (
@@ -335,18 +342,18 @@ def _other_rates(one: Trying, runs: pd.DataFrame) -> str | None:
     return None
 
 
-def _registered(one: Trying, runs: pd.DataFrame, recorded: Recorded) -> str:
+def _registered(case: Case, runs: pd.DataFrame, recorded: Recorded) -> str:
     """Whether all runs behind a trial registered its claim as it stands now, and as committed."""
-    digest = recorded.digests.get(one.claim.name)
-    if one.claim.test == "bench":
+    digest = recorded.digests.get(case.claim.name)
+    if case.claim.test == "bench":
         facts = bench.read(recorded.timed)["facts"] if recorded.timed else {}
         ledger_then = facts.get("ledger") or {}
-        same = ledger_then.get("claims", {}).get(one.claim.name) == digest
+        same = ledger_then.get("claims", {}).get(case.claim.name) == digest
         return REGISTERED if same and ledger_then.get("commit") else EXPLORATORY
     claims = recorded.runs
-    same = claims[(claims["claim"] == one.claim.name) & (claims["sha256"] == digest)]
+    same = claims[(claims["claim"] == case.claim.name) & (claims["sha256"] == digest)]
     same = same[same["commit"].notna()]
     known = set(same[tables.RUN].itertuples(index=False, name=None))
-    sides = pd.concat(runs_of(one.claim, one.protocol, runs).values())
+    sides = pd.concat(runs_of(case.claim, case.protocol, runs).values())
     mine = set(sides[tables.RUN].itertuples(index=False, name=None))
     return REGISTERED if mine and mine <= known else EXPLORATORY

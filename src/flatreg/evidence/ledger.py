@@ -185,12 +185,10 @@ def plain_cell(study: Config, protocol: str, dataset: str) -> tuple[str, str, st
     Raises:
         UserError: there is none, so nothing shows whether the runs can learn.
     """
-    name: str | None = protocol
-    while name is not None:
+    for name in config.lineage(study, protocol):
         own = study["protocols"][name]["datasets"].get(dataset)
         if own is not None and BASELINE in own["lambdas"]:
             return name, dataset, BASELINE
-        name = study["protocols"][name]["extends"]
     raise UserError(
         f"{protocol}/{dataset} has no plain training (lambda 0) that shows whether it learns; add"
         " it to the config"

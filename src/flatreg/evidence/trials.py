@@ -37,7 +37,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         study: completed config.
-        runs: of `flatreg.tables.derived.of_evidence`.
+        runs: of `flatreg.tables.derived.of_runs`.
         commonest: share of the commonest class in the test split, by source.
         timed: what `make bench` measured.
     """
@@ -263,21 +263,21 @@ def _pseudo_values(claim: Claim, runs: pd.DataFrame) -> Sample:
 def try_sample(claim: Claim, sample: Sample, alpha: float) -> Trial:
     """Try a claim on one sample; the trial does not say yet what is compared with what."""
     margin = margin_of(claim)
-    if _correlates(claim):
+    if correlates(claim):
         test = statistics.correlation_margin_test(
             sample.values, margin, alpha, overlap=sample.overlap
         )
-        told = test.estimate, test.low, test.high, test.largest
+        numbers = test.estimate, test.low, test.high, test.largest
         plan = _plan_of_correlation(test, margin, sample.overlap)
     else:
         test = statistics.margin_test(
             sample.values, margin, alpha, overlap=sample.overlap, scale=sample.scale
         )
         ends = np.array([test.estimate, test.low, test.high, test.largest]) + _stated(claim)
-        told = tuple(map(float, np.exp(ends) if claim.scale == "ratio" else ends))
+        numbers = tuple(map(float, np.exp(ends) if claim.scale == "ratio" else ends))
         plan = MeanPlan(test.n, test.estimate, test.sd, margin, sample.overlap)
     return Trial(
-        *told,
+        *numbers,
         effect=sample.effect,
         test=test,
         plan=plan,
@@ -382,7 +382,8 @@ def margin_of(claim: Claim) -> float:
     return float(np.log(claim.margin)) if claim.scale == "ratio" else claim.margin
 
 
-def _correlates(claim: Claim) -> bool:
+def correlates(claim: Claim) -> bool:
+    """Whether a claim is about a correlation: with lambda, or with its target."""
     return claim.test == "trend" or claim.target is not None
 
 

@@ -149,7 +149,7 @@ def gather(
     curves = [name for name in CURVES if epochs[name].notna().any()]
     surface = study["surface"]
     return {
-        "answers": [_told(answer) for answer in answered],
+        "answers": [_without_marks(answer) for answer in answered],
         "verdicts": VERDICTS,
         "families": labels.FAMILIES,
         "level": 1 - study["analysis"]["alpha"],
@@ -171,7 +171,7 @@ def gather(
     }
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _without_marks(answer: Answer) -> dict[str, Any]:
     """An answer as text; names of protocols are not marked as code."""
     places = [place.replace("`", "") for place in answer.places]
     return {

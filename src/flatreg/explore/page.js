@@ -110,13 +110,13 @@ function startAnswers() {
     byId("answers").remove();
     return;
   }
-  const rows = content.answers.map((told) => element(
+  const rows = content.answers.map((answer) => element(
     "tr",
     {},
-    element("th", { scope: "row" }, told.question),
-    element("td", { "data-label": "answer" }, element("strong", {}, told.answer)),
-    element("td", { "data-label": "measured", class: "number" }, ...lines(told.numbers)),
-    element("td", { "data-label": "where" }, ...lines(told.places)),
+    element("th", { scope: "row" }, answer.question),
+    element("td", { "data-label": "answer" }, element("strong", {}, answer.answer)),
+    element("td", { "data-label": "measured", class: "number" }, ...lines(answer.numbers)),
+    element("td", { "data-label": "where" }, ...lines(answer.places)),
   ));
   document.querySelector(".answers tbody").append(...rows);
 }
@@ -234,7 +234,7 @@ function rowOf(claim, first) {
 
 function exploratoryMark(claim, first) {
   if (!first || claim.registered !== "exploratory") return [];
-  const title = "written or changed after its runs were looked at";
+  const title = "not all of its runs recorded this test of it when they were trained";
   return [" ", element("span", { class: "exploratory", title }, "exploratory")];
 }
 
@@ -254,20 +254,20 @@ async function toggle(claim, row, button) {
 
 function facts(claim) {
   const sizes = claim.n_baseline === null ? written(claim.n) : `${claim.n} and ${claim.n_baseline}`;
-  const told = {
+  const entries = {
     "said in": claim.said,
     "the original's numbers": claim.reported,
     "compared": `${claim.metric}, ${claim.dataset}: ${claim.comparison}; expected ${claim.expected}`,
     "estimate": `${interval(claim)} (${claim.unit})${claim.effect === null ? "" : `, Hedges' g ${written(claim.effect)}`}`,
-    "p, adjusted": `${written(claim.p_adjusted)} of a difference, ${written(claim.equivalence_p_adjusted)} of equivalence (test: ${claim.test}; check: ${claim.check ?? "none"} ${written(claim.check_p)})`,
+    "p, adjusted": `effect beyond the margin ${written(claim.p_adjusted)}, within it ${written(claim.equivalence_p_adjusted)}, not beyond it in the claimed direction ${written(claim.excluded_p_adjusted)} (test: ${claim.test}; check: ${claim.check ?? "none"} ${written(claim.check_p)})`,
     "margin": `${written(claim.margin)}: ${claim.margin_reason}`,
-    "runs": `n ${sizes}, ${claim.diverged} diverged; power for the margin ${written(claim.power)}, detectable ${written(claim.detectable)}`,
+    "runs": `n ${sizes}, ${claim.diverged} diverged; power for ${claim.expected === "equal" ? "no effect" : "twice the margin"} ${written(claim.power)}, detectable ${written(claim.detectable)}`,
     "registered": REGISTERED[claim.registered],
     "would settle it": claim.settles,
     "note": claim.note,
   };
   const list = element("dl", { class: "facts" });
-  for (const [term, text] of Object.entries(told)) {
+  for (const [term, text] of Object.entries(entries)) {
     if (text) list.append(element("dt", {}, term), element("dd", {}, text));
   }
   return list;

@@ -52,7 +52,7 @@ def draw_cost(_: Config, original: dict[str, Any], bench: dict[str, Any]) -> Fig
 def _draw_trainings(
     axes: Axes, networks: dict[str, Any], reported: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """One row per data set: what the original reports, a dot a lambda, and the bench's ways."""
+    """One row per data set: what the original reports, one dot per lambda, and the bench's ways."""
     datasets = list(networks)
     theirs = [
         (ratio, place)

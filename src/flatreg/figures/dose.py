@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from flatreg import labels, tables
 from flatreg.config import BASELINE, Config
+from flatreg.figures.arms import arms_of, with_fixed_rates
 from flatreg.figures.style import (
     COLORS,
     DASHES,
@@ -35,6 +36,11 @@ STRENGTH = r"strength of the penalty, $|w\,\nabla\mathrm{tr}(H^2)|\,/\,|\nabla L
 TR_H2 = r"$\mathrm{tr}(H^2)$"
 RELATIVE = TR_H2 + "\nover plain"
 ACCURACY = "test accuracy"
+
+
+def runs_of_protocol(metrics: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """The runs of one protocol that did not diverge."""
+    return metrics[(metrics["protocol"] == protocol) & (metrics["status"] != tables.DIVERGED)]
 
 
 # ── Accuracy against flatness ────────────────────────────────────────────────
@@ -115,25 +121,20 @@ def draw_dose_response(study: Config, metrics: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(
         2, len(datasets), figsize=(WIDTH, 3.7), sharex="col", squeeze=False
     )
-    for column, dataset in enumerate(datasets):
-        upper, lower = panels[:, column]
-        own = placed(runs_of(metrics, protocol, dataset))
-        plain = own[own["lambda"] == BASELINE]
-        _draw_plain(upper, plain, _left_of(own["place"]))
-        for axes, metric, series in [
-            (upper, "test_accuracy", last),
-            (lower, "tr_h2", [kept, *last[::-1]]),
-        ]:
-            for one in series:
-                runs = placed(runs_of(metrics, one.protocol, dataset))
-                _draw_series(axes, responses(runs, plain, one.epoch + metric), one)
-                if metric == "test_accuracy":
-                    _show_diverged(axes, runs, one)
+    for (upper, lower), dataset in zip(panels.T, datasets, strict=True):
+        runs = {one.protocol: placed(runs_of(metrics, one.protocol, dataset)) for one in last}
+        plain = runs[protocol][runs[protocol]["lambda"] == BASELINE]
+        _draw_plain(upper, plain, _left_of(runs[protocol]["place"]))
+        for one in last:
+            _draw_series(upper, runs[one.protocol], plain, "test_accuracy", one)
+            _show_diverged(upper, runs[one.protocol], one)
+        for one in [kept, *last[::-1]]:
+            _draw_series(lower, runs[one.protocol], plain, "tr_h2", one)
         lower.axhline(1, color="grey", linewidth=0.6)
         lower.set_xscale("log")
         lower.xaxis.set_minor_formatter(NullFormatter())
-        scale_by_range(lower, responses(own, plain, "last_tr_h2")[["value"]])
-        _add_lambdas(upper, own)
+        scale_by_range(lower, responses(runs[protocol], plain, "last_tr_h2")[["value"]])
+        _add_lambdas(upper, runs[protocol])
         upper.set_title(labels.dataset(dataset, "\n"))
     panels[0, 0].set_ylabel(ACCURACY)
     panels[1, 0].set_ylabel(RELATIVE)
@@ -177,9 +178,12 @@ def _place(lam: float, known: pd.Series) -> float:
     return float(known[nearest] * lam / float(nearest))
 
 
-def _draw_series(axes: Axes, runs: pd.DataFrame, series: Series) -> None:
+def _draw_series(
+    axes: Axes, runs: pd.DataFrame, plain: pd.DataFrame, metric: str, series: Series
+) -> None:
     """A dot per run at its own strength, and a line through the medians of the lambdas."""
-    known = runs[runs["value"].notna() & np.isfinite(runs["strength"])]
+    shown = responses(runs, plain, f"{series.epoch}{metric}")
+    known = shown[shown["value"].notna() & np.isfinite(shown["strength"])]
     color = COLORS[series.number]
     axes.plot(
         known["strength"],
@@ -275,27 +279,23 @@ def draw_intermittence(study: Config, metrics: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(
         2, len(datasets), figsize=(WIDTH, 3.2), sharex="col", squeeze=False
     )
-    for column, dataset in enumerate(datasets):
-        own = runs[runs["dataset"] == dataset]
-        plain = runs_of(metrics, base, dataset)
+    for (upper, lower), dataset in zip(panels.T, datasets, strict=True):
+        own, plain = runs[runs["dataset"] == dataset], runs_of(metrics, base, dataset)
         plain = plain[plain["lambda"] == BASELINE]
         lambdas = _shared_lambdas(own)
-        for row, (metric, name) in enumerate(
-            [("last_test_accuracy", ACCURACY), ("last_tr_h2", RELATIVE)]
-        ):
-            axes = panels[row, column]
+        for axes, metric in ((upper, "last_test_accuracy"), (lower, "last_tr_h2")):
             for number, (protocol, arm) in enumerate(arms.items()):
-                arm_runs = responses(own[own["protocol"] == protocol], plain, metric)
-                _draw_arm(axes, arm_runs, lambdas, number, len(arms), arm)
-            if column == 0:
-                axes.set_ylabel(name)
-        panels[1, column].axhline(1, color="grey", linewidth=0.6)
-        shown = responses(own[own["lambda"].isin(lambdas)], plain, "last_tr_h2")
-        scale_by_range(panels[1, column], shown[["value"]])
-        panels[1, column].set_xticks(range(len(lambdas)), [lambda_label(lam) for lam in lambdas])
-        panels[1, column].set_xlim(-0.5, len(lambdas) - 0.5)
-        panels[1, column].set_xlabel(r"$\lambda$")
-        panels[0, column].set_title(labels.dataset(dataset, "\n"))
+                shown = responses(own[own["protocol"] == protocol], plain, metric)
+                _draw_arm(axes, shown, lambdas, number, len(arms), arm)
+        lower.axhline(1, color="grey", linewidth=0.6)
+        shared = own[own["lambda"].isin(lambdas)]
+        scale_by_range(lower, responses(shared, plain, "last_tr_h2")[["value"]])
+        lower.set_xticks(range(len(lambdas)), [lambda_label(lam) for lam in lambdas])
+        lower.set_xlim(-0.5, len(lambdas) - 0.5)
+        lower.set_xlabel(r"$\lambda$")
+        upper.set_title(labels.dataset(dataset, "\n"))
+    panels[0, 0].set_ylabel(ACCURACY)
+    panels[1, 0].set_ylabel(RELATIVE)
     share_legend(figure, dict(enumerate(panels.flat)))
     return figure
 
@@ -348,88 +348,3 @@ def _nothing(words: str) -> Figure:
     axes.set_axis_off()
     axes.text(0.5, 0.5, words, ha="center", va="center")
     return figure
-
-
-# ── Protocols ────────────────────────────────────────────────────────────────
-
-
-def runs_of_protocol(metrics: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """The runs of one protocol that did not diverge."""
-    return metrics[(metrics["protocol"] == protocol) & (metrics["status"] != tables.DIVERGED)]
-
-
-def with_fixed_rates(study: Config, protocol: str) -> list[str]:
-    """The protocols that differ from one only in that every lambda has plain training's rates."""
-    return [name for name in _family(study, protocol) if _arm(study, name) == _arm(study, protocol)]
-
-
-def arms_of(study: Config, protocol: str) -> dict[str, str]:
-    """The protocols that differ from one in interval and clip alone, with what their arm is called.
-
-    All have plain training's rates; the one without such rates takes part if there is no other.
-    """
-    base = _arm(study, protocol)
-    first = next(iter(with_fixed_rates(study, protocol)), protocol)
-    others = {name: _arm(study, name) for name in _family(study, protocol)}
-    arms = {first: base} | {name: arm for name, arm in others.items() if arm != base}
-    return {name: arm.in_words() for name, arm in arms.items()}
-
-
-def _family(study: Config, protocol: str) -> list[str]:
-    """The protocols that extend one, at any remove, with the same training at fixed rates."""
-    return [
-        name
-        for name in study["protocols"]
-        if _extends(study, name, protocol) and _alike(study, name, protocol)
-    ]
-
-
-def _extends(study: Config, name: str, protocol: str) -> bool:
-    """Whether a protocol extends another, directly or through others."""
-    base = study["protocols"][name]["extends"]
-    return base is not None and (base == protocol or _extends(study, base, protocol))
-
-
-def _alike(study: Config, name: str, base: str) -> bool:
-    """Whether two protocols differ in rates, interval, scaling and clip alone, on a data set."""
-    theirs, ours = (study["protocols"][protocol]["datasets"] for protocol in (name, base))
-    shared = [dataset for dataset in theirs if dataset in ours]
-    return any(
-        _fixed(theirs[dataset]) and _rest(theirs[dataset]) == _rest(ours[dataset])
-        for dataset in shared
-    )
-
-
-def _fixed(training: Config) -> bool:
-    search = training["search"]
-    return search is not None and search["lambda"] == BASELINE
-
-
-def _rest(training: Config) -> Config:
-    """A training without what the arms of the study of intermittence differ in."""
-    free = ("search", "lambdas", "seeds", "clip_norm", "penalty")
-    penalty = {k: v for k, v in training["penalty"].items() if k not in ("interval", "scaling")}
-    return {key: part for key, part in training.items() if key not in free} | {"penalty": penalty}
-
-
-class Arm(NamedTuple):
-    """How a protocol applies the penalty: at which steps, scaled how, under which clip."""
-
-    interval: int
-    scaling: str
-    clip: float | None
-
-    def in_words(self) -> str:
-        """The arm's name in a legend."""
-        fold = f", {self.interval}-fold weight" if self.scaling == "interval_fold" else ""
-        steps = "every step" if self.interval == 1 else f"every {self.interval}th step{fold}"
-        return steps if self.clip is None else f"{steps}, clipped"
-
-
-def _arm(study: Config, protocol: str) -> Arm:
-    """The arm of a protocol, on its first data set."""
-    training = next(iter(study["protocols"][protocol]["datasets"].values()))
-    penalty = training["penalty"]
-    # At an interval of 1 both scalings are the same.
-    scaling = "" if penalty["interval"] == 1 else penalty["scaling"]
-    return Arm(penalty["interval"], scaling, training["clip_norm"])

@@ -99,7 +99,7 @@ FIGURES = {
         category="Evidence",
         label="flatness and accuracy, correlated",
         caption="Kendall's correlation of each measure of flatness with test accuracy, over all "
-        "runs and with lambda held fixed, with 95 % intervals.",
+        "runs, with lambda held fixed and with training accuracy held fixed, with 95 % intervals.",
     ),
     "sample_sizes": Row(
         function="sample_sizes.draw_sample_sizes",

@@ -309,9 +309,10 @@ def _place(row: pd.Series, evidence: Evidence) -> str:
         return f"side by side, {row['n']} rounds{to_settle(row)}"
     treated = _treated(row, evidence)
     lam = _lambda(row, treated)
-    told = _told(lam, _strength(treated, lam), row["protocol"], row["n"], row["diverged"])
+    strength = _strength(treated, lam)
+    runs = _runs_in_words(lam, strength, row["protocol"], row["n"], row["diverged"])
     mark = ", exploratory" if row["registered"] == EXPLORATORY else ""
-    return f"{told}{mark}{to_settle(row)}"
+    return f"{runs}{mark}{to_settle(row)}"
 
 
 def to_settle(row: pd.Series) -> str:
@@ -356,7 +357,10 @@ def strength_in_words(strengths: pd.Series) -> str | None:
     )
 
 
-def _told(lam: str | None, strength: str | None, protocol: str, n: int, diverged: int) -> str:
+def _runs_in_words(
+    lam: str | None, strength: str | None, protocol: str, n: int, diverged: int
+) -> str:
+    """Lambda, strength, protocol and number of some runs; without what they have none of."""
     parts = [
         "all λ" if lam is None else f"λ = {lam}",
         strength,
@@ -383,7 +387,7 @@ def _at_equal_loss(part: Part, evidence: Evidence) -> Finding:
     )
     runs = of_cell(evidence.metrics, part.cell)
     strength = strength_in_words(runs["strength"])
-    where = _told(row["lambda"], strength, row["protocol"], row["n"], 0)
+    where = _runs_in_words(row["lambda"], strength, row["protocol"], row["n"], 0)
     return Finding(words, f"{part.measured}: {numbers}", where)
 
 

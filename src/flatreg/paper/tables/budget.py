@@ -18,8 +18,8 @@ SPLITS = {"split": "validation", "test_split": "test"}
 def table(cited: Sources) -> Printed:
     """A `tabular` with one row per data set of each protocol, in the config's order."""
     head = (
-        r"protocol & data set & strengths & points & seeds a point & rates & epochs & splits drawn "
-        r"anew & seeds & runs & diverged \\"
+        r"protocol & data set & strengths & points & seeds per point & rates & epochs "
+        r"& splits drawn anew & seeds & runs & diverged \\"
     )
     lines: list[Printed | str] = [
         r"\begin{tabular}{@{}llrrrlrlrrr@{}}",
