@@ -523,7 +523,9 @@ def test_other_rates_of_the_two_sides_are_noted() -> None:
     runs = runs_with({"0": BASE, "0.1": BASE + NOISE})
     assert pd.isna(judged(GAIN, runs=runs)["note"])
     runs.loc[runs["lambda"] == "0.1", "learning_rate"] = 0.03
-    assert judged(GAIN, runs=runs)["note"] == "learning_rate 0.03 against 0.1"
+    runs.loc[runs["lambda"] == "0.1", "weight_decay"] = 0.1
+    note = "learning_rate 0.03 against 0.1; weight_decay 0.1 against 0"
+    assert judged(GAIN, runs=runs)["note"] == note
 
 
 def test_a_claim_on_divergence_counts_the_runs_that_diverged() -> None:

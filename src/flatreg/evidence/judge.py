@@ -332,14 +332,15 @@ def _other_rates(case: Case, runs: pd.DataFrame) -> str | None:
     sides = runs_of(case.claim, case.protocol, runs)
     if set(sides) != {"treated", "baseline"} or case.claim.test != "paired":
         return None
+    told = []
     for name in ("learning_rate", "weight_decay"):
         ours, theirs = (
             ", ".join(f"{rate:g}" for rate in sorted(sides[side][name].dropna().unique()))
             for side in ("treated", "baseline")
         )
         if ours != theirs:
-            return f"{name} {ours} against {theirs}"
-    return None
+            told.append(f"{name} {ours} against {theirs}")
+    return "; ".join(told) or None
 
 
 def _registered(case: Case, runs: pd.DataFrame, recorded: Recorded) -> str:
