@@ -33,11 +33,11 @@ from flatreg.paper.provenance import Printed
 from flatreg.paper.sources import Sources
 
 # What matters of a text: `\when{NAME}{`, `\pick{PLACE}{WORDS}{`, `\val[FORMAT]{PLACE}`,
-# `\est[FORMAT]{PLACE}`, and braces that are not escaped.
+# `\est[FORMAT]{PLACE}`, and braces that are not escaped. Arguments of macros (#) are no places.
 _TOKEN = re.compile(
     r"\\when\{(?P<part>[^}]*)\}\{"
     r"|\\pick\{(?P<picked>[^}]*)\}\{(?P<words>[^}]*)\}\{"
-    r"|\\(?P<command>val|est)(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}]*)\}|\\.|[{}]"
+    r"|\\(?P<command>val|est)(?:\[(?P<format>[^\]]*)\])?\{(?P<place>[^}#]*)\}|\\.|[{}]"
 )
 # What a command prints of its place.
 COLUMNS = {"val": [""], "est": ["/estimate", "/low", "/high"]}

@@ -13,6 +13,8 @@ RUN = [*CELL, "seed"]
 METRICS = {
     "test_accuracy": "higher",
     "best_test_accuracy": "higher",
+    "train_accuracy": "higher",
+    "train_loss": "lower",
     "test_loss": "lower",
     "tr_h2": "lower",
     "tr_h": "lower",
@@ -20,10 +22,15 @@ METRICS = {
     "test_tr_h2": "lower",
     "test_calibration_error": "lower",
     "last_test_accuracy": "higher",
+    "last_train_accuracy": "higher",
+    "last_train_loss": "lower",
     "last_test_loss": "lower",
     "last_test_calibration_error": "lower",
     "last_tr_h2": "lower",
 }
+# Columns of metrics.csv that are summarized per cell; of a strength neither side is better, and
+# lambda 0 has none to compare it with.
+SUMMARIZED = [*METRICS, "strength"]
 _CELL_COLUMNS = {
     "protocol": text("protocol of the config"),
     "dataset": text("data set of the protocol"),
@@ -125,7 +132,7 @@ TIMES_TABLE = table(
 SUMMARY_TABLE = table(
     {
         **_CELL_COLUMNS,
-        "metric": text("column of metrics.csv", checks=pa.Check.isin(list(METRICS))),
+        "metric": text("column of metrics.csv", checks=pa.Check.isin(SUMMARIZED)),
         "n": count("runs with a value"),
         "diverged": count("runs that diverged, left out of n"),
         "mean": number("mean over seeds, in the metric's unit"),

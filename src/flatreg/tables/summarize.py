@@ -24,7 +24,7 @@ def summarize(metrics: pd.DataFrame, alpha: float) -> pd.DataFrame:
     rows = []
     for cell, runs in metrics.groupby(tables.CELL, sort=False):
         diverged = runs["status"] == tables.DIVERGED
-        for metric in tables.METRICS:
+        for metric in tables.SUMMARIZED:
             sample = runs.loc[~diverged, metric].dropna().to_numpy()
             row = dict(zip(tables.CELL, cell, strict=True))
             row |= {"metric": metric, "diverged": int(diverged.sum())}
