@@ -109,7 +109,7 @@ FIGURES["seeds"] = Row(
 """,
 }
 STUDY = {
-    "surface": {"protocol": "stated", "lambda": "0.1"},
+    "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
     "claims": None,
     "estimates": None,
     "sample_sizes": None,

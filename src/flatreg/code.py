@@ -164,10 +164,10 @@ def _sha256(paths: list[Path]) -> str:
     return total.hexdigest()
 
 
-def _git(*arguments: str, folder: Path = LIBRARY) -> str | None:
+def _git(*arguments: str, folder: Path | None = None) -> str | None:
     # Git only reads here, so the checkout may be another user's.
     own = ["-c", "safe.directory=*", "--no-optional-locks"]
-    command = ["git", *own, "-C", str(folder), *arguments]
+    command = ["git", *own, "-C", str(folder or LIBRARY), *arguments]
     held = surroundings.held(os.environ)
     try:
         process = subprocess.run(command, capture_output=True, text=True, check=False, env=held)
