@@ -18,7 +18,7 @@ from tests.copies import GENERATED, WORKFLOW, copy_parts
 
 # Small, and with a data set of each kind: text, a search, a data set in both protocols.
 STUDY = {
-    "surface": {"protocol": "literal", "lambda": "0.1"},
+    "surface": {"protocol": "literal", "lambda": "0.1", "seed": 0},
     "claims": None,
     "estimates": None,
     "sample_sizes": {"protocol": "literal", "lambdas": None},
