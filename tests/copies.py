@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Files and folders that the workflow needs.
 WORKFLOW = [
-    *("Snakefile", "config.yaml", "claims.yaml", "CITATION.cff"),
+    *("Snakefile", "config.yaml", "claims.yaml", "docs/questions.yaml", "CITATION.cff"),
     *("workflow", "profiles", "src", "envs", "paper", "bench"),
 ]
 # Patterns of files that it generates among these.

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 # One data set with two short runs.
 SMALL = STUDY | {
     "surface": {"protocol": "stated", "lambda": "0.1", "seed": 0},
+    "sample_sizes": None,
     "measure": {"examples": 32, "max_probes": 2, "block_probes": 2, "lanczos_steps": 2},
     "protocols": {
         **dict.fromkeys(STUDY["protocols"]),
