@@ -37,7 +37,7 @@ def draw_cost(_: Config, original: dict[str, Any], bench: dict[str, Any]) -> Fig
         original: contents of paper/original.json.
         bench: contents of bench/results/cost.json.
     """
-    figure, (trainings, steps) = plt.subplots(1, 2, figsize=(WIDTH, 2.1))
+    figure, (trainings, steps) = plt.subplots(1, 2, figsize=(WIDTH, 2.5))
     _draw_trainings(trainings, bench["networks"], original["results"])
     _draw_steps(steps, bench["networks"]["cifar100"]["ways"])
     for axes in (trainings, steps):
@@ -46,6 +46,8 @@ def draw_cost(_: Config, original: dict[str, Any], bench: dict[str, Any]) -> Fig
         axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.invert_yaxis()
+        # Below the axis, where no dot can be.
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2, columnspacing=1)
     return figure
 
 
@@ -70,9 +72,8 @@ def _draw_trainings(
             draw_dots(axes, *zip(*timed, strict=True), number, name)
     axes.set_title("a training, with the penalty in every 10th step")
     axes.set_yticks(range(len(datasets)), [labels.dataset(d, "\n") for d in datasets])
-    axes.set_ylim(-2.4, len(datasets) - 0.5)  # room for the legend
+    axes.set_ylim(-0.5, len(datasets) - 0.5)
     axes.set_xlabel("time over that of plain training")
-    axes.legend(loc="upper right", ncols=2, columnspacing=1)
 
 
 def _reported_ratios(rows: list[dict[str, Any]]) -> list[float]:
@@ -91,9 +92,8 @@ def _draw_steps(axes: Axes, ways: dict[str, dict[str, float]]) -> None:
         draw_dots(axes, x, range(len(penalized)), number, name)
     axes.set_title("a step of the CIFAR-100 network")
     axes.set_yticks(range(len(penalized)), penalized)
-    axes.set_ylim(-2.2, len(penalized) - 0.5)  # room for the legend
+    axes.set_ylim(-0.5, len(penalized) - 0.5)
     axes.set_xlabel("time over that of a plain step")
-    axes.legend(loc="upper right")
 
 
 def draw_cost_growth(_: Config, bench: dict[str, Any]) -> Figure:

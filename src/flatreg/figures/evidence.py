@@ -23,11 +23,14 @@ from flatreg.figures.style import (
     share_legend,
 )
 
+# Height of a row of measures, in inches.
+ROW = 0.16
+
 
 def draw_correlations(_: Config, correlations: pd.DataFrame) -> Figure:
     """Kendall's tau of each measure with test accuracy, plain, at fixed lambda and at equal fit."""
     of_accuracy = correlations[correlations["target"] == "test_accuracy"]
-    figure, panels = panel_grid(of_accuracy, height=1.75)
+    figure, panels = panel_grid(of_accuracy, height=ROW * of_accuracy["measure"].nunique())
     series = {
         "over all runs": ("tau", "low", "high"),
         r"$\lambda$ held fixed": ("partial_tau", "partial_low", "partial_high"),
