@@ -19,7 +19,7 @@ SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 # SHA-256 of `lines` of the study under each profile.
 KEYS = {
-    None: "4955eb3d4b92eab4fb68df9cc217725419a0b57c9b0041e9e29bc3ba103a90f3",
+    None: "a47a07ffe23fcbf657ca5972915182136c0a308bd8a5b7670c4b3577990f7fcc",
     "demo": "7c2bc914a693c6607a208d63178eaea454ff8bf29a2660c88ce62c4a582f7c09",
     "autodiff": "19c6a08a9feee2ae9b9711765422ed58541ced257d294051eaff009875c611b2",
 }
