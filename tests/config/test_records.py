@@ -19,9 +19,9 @@ SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 # SHA-256 of `lines` of the study under each profile.
 KEYS = {
-    None: "a47a07ffe23fcbf657ca5972915182136c0a308bd8a5b7670c4b3577990f7fcc",
-    "demo": "7c2bc914a693c6607a208d63178eaea454ff8bf29a2660c88ce62c4a582f7c09",
-    "autodiff": "19c6a08a9feee2ae9b9711765422ed58541ced257d294051eaff009875c611b2",
+    None: "fa7073a6cc8dda149592939261fcd926d56050ec2ef01a2b2ee76025a71697ea",
+    "demo": "d8f7203afe599c94f65bc63916fa0ed1ba9d9900f7af4f93de1637bec3a68704",
+    "autodiff": "8b27955f81208659c6adbc917193e55d67b9b75842ab21d6af1f9269744b4736",
 }
 
 
