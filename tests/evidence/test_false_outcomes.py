@@ -9,6 +9,7 @@ import pytest
 
 from flatreg.evidence import false_outcomes, judge
 from flatreg.evidence.false_outcomes import Simulated, draw, is_false
+from flatreg.tables.evidence import FAMILIES, ROBUSTNESS
 from flatreg.tables.registry import read_named
 from tests.copies import ROOT
 from tests.evidence.claims import GAIN
@@ -19,12 +20,12 @@ TREND = CLAIM._replace(test="trend", lambdas=["0", "0.01", "0.1", "1"], against=
 SPREAD = CLAIM._replace(test="spread", scale="ratio", margin=2.0, lambdas=["0"])
 EQUAL = CLAIM._replace(expected="equal", lambdas=["0.1", "1"])
 FAMILY = [
-    Simulated(CLAIM, [10], 0.0),
-    Simulated(CLAIM._replace(expected="lower"), [30], 0.25),
-    Simulated(TREND, [10], 0.0),
-    Simulated(SPREAD, [10, 12], 0.0),
-    Simulated(EQUAL, [10], 0.0),
-    Simulated(CLAIM._replace(test="bench", lambdas=None), [10], 0.0),
+    Simulated(CLAIM, "primary", [10], 0.0),
+    Simulated(CLAIM._replace(expected="lower"), "primary", [30], 0.25),
+    Simulated(TREND, "primary", [10], 0.0),
+    Simulated(SPREAD, "primary", [10, 12], 0.0),
+    Simulated(EQUAL, "primary", [10], 0.0),
+    Simulated(CLAIM._replace(test="bench", lambdas=None), "primary", [10], 0.0),
 ]
 
 
@@ -37,32 +38,32 @@ def drawn(member: Simulated, effect: float, distribution: str = "normal") -> lis
 @pytest.mark.parametrize("distribution", ["normal", "few values", "skewed", "runs diverge"])
 @pytest.mark.parametrize(("expected", "sign"), [("higher", 1), ("lower", -1), ("equal", 1)])
 def test_numbers_have_the_true_mean(expected: str, sign: int, distribution: str) -> None:
-    member = Simulated(CLAIM._replace(expected=expected), [20], 0.0)
+    member = Simulated(CLAIM._replace(expected=expected), "primary", [20], 0.0)
     (values,) = drawn(member, 2.0, distribution)
     assert np.nanmean(values) == pytest.approx(sign * 2 * 0.3, abs=4 * 0.3 / np.sqrt(20 * ROUNDS))
     assert np.isnan(values).any() == (distribution == "runs diverge")
 
 
 def test_rank_correlations_have_the_true_mean() -> None:
-    (values,) = drawn(Simulated(TREND, [10], 0.0), 1.0)
+    (values,) = drawn(Simulated(TREND, "primary", [10], 0.0), 1.0)
     assert np.mean(values) == pytest.approx(0.3, abs=0.01)
-    (steep,) = drawn(Simulated(TREND._replace(expected="lower"), [10], 0.0), 5.0)
+    (steep,) = drawn(Simulated(TREND._replace(expected="lower"), "primary", [10], 0.0), 5.0)
     assert np.mean(steep) == pytest.approx(-false_outcomes.LARGEST_CORRELATION, abs=0.01)
 
 
 def test_spreads_have_the_true_ratio() -> None:
-    ours, theirs = drawn(Simulated(SPREAD, [10, 12], 0.0), 1.0)
+    ours, theirs = drawn(Simulated(SPREAD, "primary", [10, 12], 0.0), 1.0)
     assert (ours.shape[1], theirs.shape[1]) == (10, 12)
     assert np.std(ours) / np.std(theirs) == pytest.approx(2, rel=0.03)
 
 
 def test_several_lambdas_share_their_baseline() -> None:
-    first, second = drawn(Simulated(EQUAL, [10], 0.0), 1.0)
+    first, second = drawn(Simulated(EQUAL, "primary", [10], 0.0), 1.0)
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] == pytest.approx(0.5, abs=0.02)
 
 
 def test_splits_have_the_correlation_that_their_test_assumes() -> None:
-    (values,) = drawn(Simulated(CLAIM, [10], 0.25), 0.0)
+    (values,) = drawn(Simulated(CLAIM, "primary", [10], 0.25), 0.0)
     correlations = np.corrcoef(values.T)[np.triu_indices(10, 1)]
     assert np.mean(correlations) == pytest.approx(0.25 / 1.25, abs=0.02)
 
@@ -119,3 +120,4 @@ def test_the_reference_s_ledger_has_few_false_outcomes() -> None:
     result = read_named(ROOT / "results/reference/false_outcomes.csv", "false_outcomes")
     assert (result["high"] <= 0.05).all()
     assert (result["rounds"] >= 2000).all()
+    assert set(result["family"]) == {*FAMILIES, ROBUSTNESS}

@@ -1,7 +1,7 @@
 """How often a family of claims gets a false outcome, if the true effects are known.
 
-The numbers per seed of every deciding trial of the ledger are drawn at random, with its test, its
-lambdas and its number of seeds, and are judged as the ledger judges them. An outcome is false if it
+The numbers per seed of every trial of the ledger are drawn at random, with its test, its lambdas
+and its number of seeds, and are judged as the ledger judges them. An outcome is false if it
 excludes the true effect: an effect within its margin that is called supported, one beyond it that
 is called none. A family counts as false once, however many of its outcomes are. The truths put
 effects where errors are most likely: just inside an end of the margin and just outside.
@@ -39,6 +39,7 @@ from flatreg.tables.evidence import (
     FAMILIES,
     NO_EFFECT,
     REVERSED,
+    ROBUSTNESS,
     SUPPORTED,
     UNDETERMINED,
 )
@@ -89,10 +90,11 @@ def simulate(
     (path,), (schema,), (timed,) = ledger_paths, schema_paths, bench_paths
     claims = ledger.read(path, read_json(schema), study, timed)
     rounds, alpha = study["calibration"]["rounds"], study["analysis"]["alpha"]
+    trials = [of_claim(claim, name, study) for claim in claims for name in claim.protocols]
     rows = [
         row(members, truth, distribution, rounds, alpha, np.random.default_rng([seed, k]))
         for k, (family, truth, distribution) in enumerate(_combinations())
-        if (members := [of_claim(c, study) for c in claims if c.family == family])
+        if (members := [trial for trial in trials if trial.family == family])
     ]
     return (pd.DataFrame(rows, columns=list(FALSE_OUTCOMES_TABLE.columns)),)
 
@@ -100,37 +102,39 @@ def simulate(
 def _combinations() -> list[tuple[str, str, str]]:
     return [
         (family, truth, distribution)
-        for family in FAMILIES
+        for family in (*FAMILIES, ROBUSTNESS)
         for distribution, truths in DISTRIBUTIONS.items()
         for truth in truths
     ]
 
 
 class Simulated(NamedTuple):
-    """A claim, and what its deciding trial has to go on.
+    """A claim, and what its trial under a protocol has to go on.
 
     Attributes:
         claim: of the ledger.
+        family: of tests that the trial belongs to.
         sizes: numbers of seeds: of a spread on either side, else one.
         overlap: of the splits; see `flatreg.statistics.margin`.
     """
 
     claim: Claim
+    family: str
     sizes: list[int]
     overlap: float
 
 
-def of_claim(claim: Claim, study: Config) -> Simulated:
-    """A claim with the seeds of the protocol that decides it."""
-    protocol = claim.protocols[0]
+def of_claim(claim: Claim, protocol: str, study: Config) -> Simulated:
+    """A claim with the seeds of a protocol."""
+    family = claim.family_under(protocol)
     if claim.test == "bench":
-        return Simulated(claim, [BENCH_ROUNDS], 0.0)
+        return Simulated(claim, family, [BENCH_ROUNDS], 0.0)
     varies = study["protocols"][protocol]["datasets"][claim.dataset]["varies"]
     overlap = OVERLAP if "test_split" in varies and of_test_examples(claim.metric) else 0.0
     cells = [(protocol, claim.dataset)]
     if claim.test == "spread":
         cells.append(ledger.other_cell(claim, protocol))
-    return Simulated(claim, [len(config.seeds(study, *cell)) for cell in cells], overlap)
+    return Simulated(claim, family, [len(config.seeds(study, *cell)) for cell in cells], overlap)
 
 
 def row(
@@ -162,7 +166,7 @@ def row(
         determined += sum(outcome != UNDETERMINED for outcome in outcomes)
     share = statistics.accuracy_interval(false, rounds, 0.05)
     return {
-        "family": members[0].claim.family,
+        "family": members[0].family,
         "truth": truth,
         "distribution": distribution,
         "claims": len(members),

@@ -103,7 +103,7 @@ class Case(NamedTuple):
     @property
     def family(self) -> str:
         """The family of tests that the trial belongs to."""
-        return self.claim.family if self.protocol == self.claim.protocols[0] else ROBUSTNESS
+        return self.claim.family_under(self.protocol)
 
     def nulls(self) -> tuple[float, float, float]:
         """P of the three nulls; NaN if the claim cannot be tested."""

@@ -10,7 +10,7 @@ from flatreg.config import BASELINE, Config, Run
 from flatreg.disk.yaml_files import read_yaml
 from flatreg.errors import UserError, nearest
 from flatreg.evidence import bench
-from flatreg.tables.evidence import FAMILIES
+from flatreg.tables.evidence import FAMILIES, ROBUSTNESS
 
 # Quantities of a run that are not columns of metrics.csv.
 GAPS = ("accuracy_gap", "loss_gap", "last_accuracy_gap", "last_loss_gap")
@@ -51,6 +51,10 @@ class Claim(NamedTuple):
     margin: float
     reason: str
     protocols: list[str]
+
+    def family_under(self, protocol: str) -> str:
+        """The family of tests that its trial under a protocol belongs to."""
+        return self.family if protocol == self.protocols[0] else ROBUSTNESS
 
 
 def read(path: Path, schema: Config, study: Config, timed: Path) -> list[Claim]:
