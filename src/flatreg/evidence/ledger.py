@@ -19,8 +19,6 @@ ESTIMATED = "estimate_ratio"
 DIVERGED = "diverged"
 # Quantities that only a run with a penalty has.
 PENALIZED = ("tr_h2_training", "strength")
-# Tests whose claim may name several lambdas.
-_SEVERAL = ("trend", "paired")
 # Tests of what the penalty does, which plain training that learned nothing cannot decide.
 OF_THE_PENALTY = ("paired", "trend", "correlation", "partial_correlation")
 # Snakemake takes `null` on its command line for text.
@@ -94,34 +92,48 @@ def _check_fields(claim: Claim, where: str) -> None:
     Raises:
         UserError: the claim has a field that does not fit, or lacks what its test needs.
     """
-    correlated, timed = claim.test.endswith("correlation"), claim.test == "bench"
     known = [*_numbers(), *GAPS, ESTIMATED, DIVERGED]
     if claim.metric is not None and claim.metric not in known:
         raise UserError(
             f"{where}.metric: {claim.metric!r} is unknown{nearest(claim.metric, known)}"
         )
+    correlated, timed = claim.test.endswith("correlation"), claim.test == "bench"
     _check_needed(claim, "metric", where, needed=not timed)
     _check_needed(claim, "way", where, needed=timed)
     _check_needed(claim, "target", where, needed=correlated)
     _check_needed(claim, "lambdas", where, needed=not correlated and not timed)
     _check_needed(claim, "against", where, needed=claim.test in ("paired", "spread"))
-    if (claim.test in ("spread", "bench")) and claim.scale != "ratio":
+    _check_scale(claim, where)
+    _check_value(claim, where)
+    _check_number_of_lambdas(claim, where)
+
+
+def _check_scale(claim: Claim, where: str) -> None:
+    """Check that scale and margin are those of what the test gives."""
+    correlated = claim.test == "trend" or claim.test.endswith("correlation")
+    if claim.test in ("spread", "bench") and claim.scale != "ratio":
         raise UserError(f"{where}.scale: test {claim.test} gives a ratio; write scale: ratio")
-    if (claim.test == "trend" or correlated) and claim.scale == "ratio":
+    if correlated and claim.scale == "ratio":
         raise UserError(f"{where}.scale: a correlation is no ratio; leave it out")
-    if (claim.test == "trend" or correlated) and claim.margin >= 1:
+    if correlated and claim.margin >= 1:
         raise UserError(f"{where}.margin: for a correlation give less than 1, not {claim.margin}")
     if claim.scale == "ratio" and claim.margin <= 1:
         raise UserError(f"{where}.margin: for a ratio give a factor above 1, not {claim.margin}")
+
+
+def _check_value(claim: Claim, where: str) -> None:
     if claim.scale == "ratio" and claim.value is not None and claim.value <= 0:
         raise UserError(f"{where}.value: for a ratio give a number above 0, not {claim.value}")
     if claim.value is not None and claim.test not in ("paired", "mean", "bench"):
         raise UserError(f"{where}.value: leave it out, for test {claim.test}")
-    if len(claim.lambdas or [""]) > 1 and (
-        claim.test not in _SEVERAL or (claim.test == "paired" and claim.expected != "equal")
-    ):
+
+
+def _check_number_of_lambdas(claim: Claim, where: str) -> None:
+    count = len(claim.lambdas or [])
+    takes_several = claim.test == "trend" or (claim.test, claim.expected) == ("paired", "equal")
+    if count > 1 and not takes_several:
         raise UserError(f"{where}.lambdas: name one lambda, this test does not take several")
-    if claim.test == "trend" and len(claim.lambdas or []) < 2:
+    if claim.test == "trend" and count < 2:
         raise UserError(f"{where}.lambdas: a trend needs at least two lambdas; name another")
 
 
