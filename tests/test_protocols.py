@@ -239,7 +239,7 @@ protocols:
         ("tuned", '{lambda: "0"}', 'search.lambda: "0" is for a protocol beside the one with'),
         ("every_batch", '{lambda: "0.1"}', 'search.lambda: "0.1" is unknown; known are null, "0"'),
         ("every_batch", "{lambda: 0}", "search.lambda: 0 is unknown"),
-        ("tuned", "{weight_decay: [0, 0.1]}", "search.weight_decay: a grid with 0 has no ratio"),
+        ("tuned", "{weight_decay: [0, 0.1]}", "search.weight_decay: 0 and one more have no ratio"),
         ("tuned", "{learning_rate: [0, 0.1]}", "learning_rate[0]: must be above 0, not 0"),
         ("tuned", "{learning_rate: [-1, 0.1]}", "learning_rate[0]: must be above 0, not -1"),
         ("tuned", "{extensions: -1}", "search.extensions: must be at least 0, not -1"),

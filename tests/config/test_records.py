@@ -19,9 +19,9 @@ SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.json"
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 # SHA-256 of `lines` of the study under each profile.
 KEYS = {
-    None: "fa7073a6cc8dda149592939261fcd926d56050ec2ef01a2b2ee76025a71697ea",
+    None: "85cf45caec63c0861790c2d07ec64404b08cc1031d228225614b6c0383f14280",
     "demo": "d8f7203afe599c94f65bc63916fa0ed1ba9d9900f7af4f93de1637bec3a68704",
-    "autodiff": "8b27955f81208659c6adbc917193e55d67b9b75842ab21d6af1f9269744b4736",
+    "autodiff": "2c1b219ed9a06bbbaefa31feeaaafcbfd3246b408bb50a2828d1f41ad9234111",
 }
 
 

@@ -138,6 +138,16 @@ def test_a_grid_grows_by_its_own_ratio() -> None:
     assert grid.edges(Point(0.01, 0.1)) == [], "of one decay there is no edge"
 
 
+def test_no_decay_is_the_end_of_a_grid_and_no_edge() -> None:
+    grid = Grid((0.1,), (0.0, 0.001, 0.01))
+    more = Direction("weight_decay", up=True)
+    assert grid.edges(Point(0.1, 0.0)) == []
+    assert grid.edges(Point(0.1, 0.001)) == []
+    assert grid.edges(Point(0.1, 0.01)) == [more]
+    assert grid.extended(more).weight_decay == (0.0, 0.001, 0.01, 0.1)
+    assert Grid((0.1,), (0.0, 0.01)).edges(Point(0.1, 0.01)) == [], "0 and 0.01 have no ratio"
+
+
 @pytest.mark.parametrize(
     ("best", "tried"),
     [

@@ -22,10 +22,10 @@ def check_search(config: Config, protocol: str, dataset: str) -> None:
             f"{where}.seeds: {used[0]} is a seed of the study's runs on {dataset}, which would be"
             " judged by what chose their rates; take others"
         )
-    if search["extensions"] and len(search["weight_decay"]) > 1 and 0 in search["weight_decay"]:
+    if search["extensions"] and len(search["weight_decay"]) == 2 and 0 in search["weight_decay"]:
         raise UserError(
-            f"{where}.weight_decay: a grid with 0 has no ratio by which it could be extended; leave"
-            " 0 out, or write `extensions: 0`"
+            f"{where}.weight_decay: 0 and one more have no ratio by which the grid could be"
+            " extended; leave 0 out, add a third, or write `extensions: 0`"
         )
     if search["lambda"] is not None and config["protocols"][protocol]["extends"] is None:
         raise UserError(

@@ -75,21 +75,26 @@ class Grid(NamedTuple):
         return [Point(*values) for values in itertools.product(*self)]
 
     def edges(self, point: Point) -> list[Direction]:
-        """The edges on which a point lies; a dimension with one value has none."""
+        """The edges on which a point lies; a dimension without a ratio has none, and 0 is none."""
         return [
             Direction(name, up)
             for name, value in point._asdict().items()
             for up in (False, True)
-            if len(values := getattr(self, name)) > 1 and value == values[-1 if up else 0]
+            if len(self._positive(name)) > 1
+            and value > 0
+            and value == getattr(self, name)[-1 if up else 0]
         ]
 
     def extended(self, direction: Direction) -> Grid:
         """The grid with one more value, as far from the last as that is from the one before."""
-        values = getattr(self, direction.name)
+        values = self._positive(direction.name)
         last, before = (values[-1], values[-2]) if direction.up else values[:2]
-        new = _rounded(last * last / before)
-        longer = (*values, new) if direction.up else (new, *values)
-        return self._replace(**{direction.name: longer})
+        longer = (*getattr(self, direction.name), _rounded(last * last / before))
+        return self._replace(**{direction.name: tuple(sorted(longer))})
+
+    def _positive(self, name: str) -> list[float]:
+        """The values of a dimension that have a ratio."""
+        return [value for value in getattr(self, name) if value > 0]
 
 
 def main() -> None:
