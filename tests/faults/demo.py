@@ -149,10 +149,10 @@ def ids(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_ino for path in records}
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and output of a process that must end by itself."""
+def finish(process: subprocess.Popen[str], patience: float = PATIENCE) -> tuple[int, str]:
+    """Exit code and output of a process that must end by itself within so many seconds."""
     try:
-        output, _ = process.communicate(timeout=PATIENCE)
+        output, _ = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         end(process)
         raise

@@ -13,7 +13,9 @@ from flatreg.publish import archive
 from tests.copies import GENERATED, ROOT, WORKFLOW, copy_parts
 from tests.faults.demo import RESULTS, Demo, finish, variables
 
-pytestmark = pytest.mark.slow
+# Seconds for every table, figure and page, beside other tests.
+ALL_OF_IT = 1200
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(ALL_OF_IT + 300)]
 
 
 def test_a_clone_makes_the_paper_without_a_training(
@@ -28,7 +30,8 @@ def test_a_clone_makes_the_paper_without_a_training(
         *[clone, "unpack", tmp_path / "archive.tar.xz", "--config", "config.yaml"],
         *["profiles/demo/study.yaml", "--schema", "workflow/schemas/config.schema.json"],
     )
-    clone.again(target=["all"])
+    code, output = finish(clone.start(target=["all"]), patience=ALL_OF_IT)
+    assert code == 0, output
     said = command(clone, "confirm", "--config", RESULTS / "config.json")
     assert "are those that were published" in said
     for name, path in archive.made_files(study).items():
