@@ -61,6 +61,18 @@ def number(value: float | None, pattern: str = ".3g") -> str:
     return f"${text}$" if text.startswith("-") else text
 
 
+def short(value: float | None, digits: int = 3) -> str:
+    """Format a number of any size to some digits; where a power of ten would be wider, whole.
+
+    Args:
+        value: NaN and None mean missing.
+        digits: number of significant digits.
+    """
+    if value is not None and 10**digits <= abs(value) < 1e5:
+        return number(value, ",.0f").replace(",", "{,}")
+    return number(value, f".{digits}g")
+
+
 def p_value(p: float | None) -> str:
     """Format a p value to three places, never as 0.000."""
     if p is None or math.isnan(p):

@@ -51,7 +51,7 @@ def table(cited: Sources) -> Printed:
         rf"claim & estimate & {' & '.join(P_VALUES.values())} & $n$ & verdict & under; elsewhere \\"
     )
     lines: list[Printed | str] = [
-        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{48mm}lrrrr>{\raggedright\arraybackslash}p{20mm}>{\raggedright\arraybackslash}p{25mm}@{}}",
+        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{46mm}lrrrr>{\raggedright\arraybackslash}p{20mm}>{\raggedright\arraybackslash}p{25mm}@{}}",
         r"\caption{\ledgercaption}\label{tab:ledger}\\",
         *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
         *(r"\toprule", head, r"\midrule", r"\endhead"),
@@ -126,4 +126,6 @@ class _Row:
 
 def _number(value: float) -> str:
     # Powers of ten would not fit in the column.
-    return latex.number(value, ",.0f" if 1000 <= abs(value) < 1e5 else ".3g").replace(",", "{,}")
+    if 0 < abs(value) < 1e-4:
+        return latex.number(value, ".6f")
+    return latex.short(value)
