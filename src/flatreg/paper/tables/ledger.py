@@ -51,7 +51,7 @@ def table(cited: Sources) -> Printed:
         rf"claim & estimate & {' & '.join(P_VALUES.values())} & $n$ & verdict & under; elsewhere \\"
     )
     lines: list[Printed | str] = [
-        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{46mm}lrrrr>{\raggedright\arraybackslash}p{20mm}>{\raggedright\arraybackslash}p{25mm}@{}}",
+        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{41mm}lrrrr>{\raggedright\arraybackslash}p{20mm}>{\raggedright\arraybackslash}p{24mm}@{}}",
         r"\caption{\ledgercaption}\label{tab:ledger}\\",
         *(r"\toprule", head, r"\midrule", r"\endfirsthead"),
         *(r"\toprule", head, r"\midrule", r"\endhead"),
