@@ -18,8 +18,8 @@ SPLITS = {"split": "validation", "test_split": "test"}
 def table(cited: Sources) -> Printed:
     """A `tabular` with one row per data set of each protocol, in the config's order."""
     head = (
-        r"protocol & data set & strengths & points & seeds per point & rates & epochs "
-        r"& splits drawn anew & seeds & runs & diverged \\"
+        r"protocol & data set & strengths & points & per point & rates & epochs "
+        r"& new splits & seeds & runs & diverged \\"
     )
     lines: list[Printed | str] = [
         r"\begin{tabular}{@{}llrrrlrlrrr@{}}",
@@ -59,11 +59,17 @@ def _row(cited: Sources, protocol: str, dataset: str) -> list[Printed | str]:
         *tried,
         _rates(cited, protocol, dataset, settings),
         written("epochs", settings.epochs, "passes over the training examples, at most"),
-        " and ".join(name for cause, name in SPLITS.items() if cause in settings.varies) or "none",
+        _new_splits(settings),
         written("seeds", len(training["seeds"]), "number of seeds"),
         counted("runs"),
         counted("diverged"),
     ]
+
+
+def _new_splits(settings: CellSettings) -> str:
+    """What of the data each seed draws anew, in a word."""
+    names = [name for cause, name in SPLITS.items() if cause in settings.varies]
+    return "both" if len(names) == len(SPLITS) else "".join(names) or "none"
 
 
 def _searches(cited: Sources, protocol: str, dataset: str) -> bool:
