@@ -20,6 +20,7 @@ from flatreg import command, surroundings
 from flatreg.disk.files import checked_path
 from flatreg.errors import UserError
 from flatreg.paper import audit, provenance
+from flatreg.paper.numbers import Reference, citations
 
 LATEX = ("-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
 COMMAND = ("latexmk", "-norc", "-pdf", *LATEX)
@@ -122,9 +123,8 @@ def _place(lines: list[str]) -> str:
 
 def unused(text: Path, numbers: Path) -> str | None:
     """Describe the first number that is defined but not used, or return None."""
-    used = set()
-    for pattern, place in re.findall(r"\\val(?:\[([^\]]*)\])?\{([^}]*)\}", text.read_text("utf-8")):
-        used.add(f"{pattern}@{place}")
+    cited = citations(text.read_text(encoding="utf-8"))
+    used = {f"{one.format}@{one.place}" for one in cited if isinstance(one, Reference)}
     for name in re.findall(r"\\defval\{([^}]*)\}", numbers.read_text("utf-8")):
         if name not in used:
             return f"the number {name} is defined but not used"
