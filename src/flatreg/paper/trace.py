@@ -1,6 +1,6 @@
 """Trace a number of the paper to its runs, files, commit and command.
 
-NUMBER is a number as printed (0.2776, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
+NUMBER is a number as printed (0.1953, 1.78·10^3 or 1.78e3), a macro of main.tex or its place
 (summary/literal/cifar100/0/test_accuracy/mean), a cell of a table
 (table_cifar100/literal/0.01/test_accuracy/mean), or the beginning of a place (summary/literal).
 Without a study in results/ the answer is from results/reference, whose numbers the project prints.
