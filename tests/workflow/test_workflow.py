@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -46,6 +48,35 @@ def stated(dataset: str, **fields) -> dict:
 
 def test_a_finished_study_has_nothing_to_do(made):
     assert made.plan() == []
+
+
+def forget_checksums(project) -> None:
+    """As for runs that were measured in another block: Snakemake knows no checksums of these."""
+    shutil.rmtree(project.folder / ".snakemake" / "metadata")
+
+
+def test_runs_that_were_measured_one_by_one_are_not_measured_again(made):
+    """Each was trained after the one before was measured, as when a study is resumed."""
+    forget_checksums(made)
+    folders = sorted((made.folder / "results/runs").glob("*/*/*/*"))
+    assert len(folders) > 8
+    now = time.time()
+    for number, folder in enumerate(folders):
+        for file in folder.iterdir():
+            later = file.name.startswith(("curvature", "flatness"))
+            os.utime(file, (now + 2 * number + later,) * 2)
+    assert runs_of(made.plan(), "measure_model") == set()
+
+
+def test_a_run_that_was_trained_again_is_measured_alone(made):
+    """The others of its block are left as they are."""
+    forget_checksums(made)
+    run = "stated", "breast_cancer", "0", "0"
+    later = time.time() + 10
+    for file in (made.folder / "results/runs/stated/breast_cancer/lambda-0/seed-0").iterdir():
+        if not file.name.startswith(("curvature", "flatness")):
+            os.utime(file, (later, later))
+    assert runs_of(made.plan(), "measure_model") == {run}
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,33 @@ def to_train(run):
 
 def to_measure(run):
     """Tells runs apart that are not measured together: like `to_train`, once they are measured."""
-    measured = has("measure", run) and has("train", run)
-    return measured, measured and float(run.lam) > 0
+    number = MEASURED.get(run)
+    return number, number is not None and float(run.lam) > 0
+
+
+def measured_together():
+    """Numbers of the measured runs: only those with the same can be in one block.
+
+    Snakemake measures a block again if a trained model of any of its runs is newer than the
+    measurement of another.
+    """
+    made = [made_at(run) for run in RUNS if has("measure", run) and has("train", run)]
+    numbers, oldest = {}, {}
+    for measured, trained, run in sorted(one for one in made if one[1] <= one[0]):
+        begun = oldest.setdefault(run[:2], [])
+        if not begun or trained > begun[-1]:
+            begun.append(measured)
+        numbers[run] = len(begun)
+    return numbers
+
+
+def made_at(run):
+    """When a run was measured (its oldest file), when it was trained (its newest), and the run."""
+    measured, trained = (
+        [os.path.getmtime(f"{folder_of(run)}/{name}") for name in FILES_OF[kind]]
+        for kind in ("measure", "train")
+    )
+    return min(measured), max(trained), run
 
 
 def has(kind, run):
@@ -155,6 +180,7 @@ class OneName(logging.Filter):
 
 # Files that exist, but that a run of this Snakemake makes again.
 REPEATED = incomplete_files() | {str(path) for path in DAMAGED or []}
+MEASURED = measured_together()
 BLOCKS = planned_blocks()
 extend_options()
 logger.addFilter(OneName())
