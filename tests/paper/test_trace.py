@@ -62,7 +62,7 @@ def said(folder: Path, *arguments: str) -> str:
 
 
 def test_a_number_is_traced_to_runs_files_commit_and_command(folder: Path) -> None:
-    cell = study_tables()["metrics"].query("protocol == 'tuned' and `lambda` == '1'")
+    cell = study_tables()["metrics"].query("protocol == 'literal' and `lambda` == '1'")
     values = cell["test_loss"].dropna()
     shown = said(folder, format(values.mean(), ".4f"))
     assert shown.startswith(f"{MEAN}\n")
@@ -156,11 +156,11 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_right_after_a_clone_the_reference_answers(clone: Path) -> None:
     summary = tables.read(clone / "results/reference/summary.csv", tables.SUMMARY_TABLE)
-    cell = "protocol == 'tuned' and dataset == 'cifar100' and `lambda` == '0'"
+    cell = "protocol == 'literal' and dataset == 'cifar100' and `lambda` == '0'"
     row = summary.query(f"{cell} and metric == 'test_accuracy'").iloc[0]
     done = flatreg(clone, "trace", format(row["mean"], ".4f"))
     assert done.returncode == 0, done.stderr
-    place = "table_cifar100/tuned/0/test_accuracy/mean"
+    place = "table_cifar100/literal/0/test_accuracy/mean"
     assert place in done.stdout.splitlines()
     shown = done.stdout.partition(f"{place}\n")[2].partition("\ntable_")[0]
     assert f"  value     {float(row['mean'])!r}" in shown
