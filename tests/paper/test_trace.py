@@ -62,7 +62,7 @@ def said(folder: Path, *arguments: str) -> str:
 
 
 def test_a_number_is_traced_to_runs_files_commit_and_command(folder: Path) -> None:
-    cell = study_tables()["metrics"].query("protocol == 'literal' and `lambda` == '1'")
+    cell = study_tables()["metrics"].query("protocol == 'tuned' and `lambda` == '1'")
     values = cell["test_loss"].dropna()
     shown = said(folder, format(values.mean(), ".4f"))
     assert shown.startswith(f"{MEAN}\n")
